@@ -1,0 +1,2 @@
+//! OpenCarData.
+fn main() {}

@@ -1,0 +1,1 @@
+//! A client of the CarData services: login and REST.

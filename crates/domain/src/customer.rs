@@ -1,0 +1,82 @@
+//! Customers: who owns data, and how they are named on the wire.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use thiserror::Error;
+use uuid::Uuid;
+
+/// A customer's id: a UUID, written in lower case; the MQTT user name and the first topic level.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Gcid(Uuid);
+
+/// The text is not a UUID with hyphens in lower case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("a GCID is a UUID in lower case, such as aa111192-d570-4d3d-8835-656ee00edcd7")]
+pub struct GcidError;
+
+impl Gcid {
+    /// A customer's id made from a UUID that the caller drew.
+    pub fn new(uuid: Uuid) -> Self {
+        Self(uuid)
+    }
+}
+
+impl FromStr for Gcid {
+    type Err = GcidError;
+
+    fn from_str(text: &str) -> Result<Self, GcidError> {
+        let uuid = Uuid::try_parse(text).map_err(|_| GcidError)?;
+        let gcid = Self(uuid);
+        // Topics are compared byte by byte, so only the canonical form may pass.
+        if gcid.to_string() == text { Ok(gcid) } else { Err(GcidError) }
+    }
+}
+
+impl fmt::Display for Gcid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.as_hyphenated().fmt(f)
+    }
+}
+
+impl fmt::Debug for Gcid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Gcid({self})")
+    }
+}
+
+/// A person who owns vehicles and decides who sees their data.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Customer {
+    /// The id, for ever.
+    pub gcid: Gcid,
+    /// The name for log-in, unique without regard to case.
+    pub email: String,
+    /// The password's argon2 hash in PHC form.
+    pub password_hash: String,
+    /// When the account was made.
+    pub created_at: Timestamp,
+}
+
+impl fmt::Debug for Customer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Customer").field("gcid", &self.gcid).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_canonical_form_is_a_gcid() {
+        let text = "aa111192-d570-4d3d-8835-656ee00edcd7";
+        assert_eq!(text.parse::<Gcid>().unwrap().to_string(), text);
+        for wrong in
+            ["AA111192-d570-4d3d-8835-656ee00edcd7", "aa111192d5704d3d8835656ee00edcd7", "+", ""]
+        {
+            assert_eq!(wrong.parse::<Gcid>(), Err(GcidError), "{wrong}");
+        }
+    }
+}

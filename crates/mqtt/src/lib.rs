@@ -1,0 +1,1 @@
+//! The MQTT session as a state machine without I/O.

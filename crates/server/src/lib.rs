@@ -1,0 +1,18 @@
+//! All that listens: GCDM (log-in), the REST API, the portal, the MQTT stream, ingest and the operator's door.
+
+pub mod admin;
+pub mod api;
+pub mod clock;
+pub mod entitlements;
+pub mod gcdm;
+pub mod ingest;
+pub mod platform;
+pub mod portal;
+pub mod profile;
+pub mod secret;
+pub mod stream;
+pub mod tasks;
+
+pub use clock::Clock;
+pub use platform::Platform;
+pub use profile::Profile;

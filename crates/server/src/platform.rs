@@ -1,0 +1,41 @@
+//! What all listeners share.
+
+use std::sync::Arc;
+
+use cardata_domain::{Catalogue, Gcid};
+use cardata_store::{Directory, Journal};
+
+use crate::clock::Clock;
+use crate::entitlements::Entitlements;
+use crate::gcdm::keys::Keys;
+use crate::profile::Profile;
+use crate::stream::router::Router;
+use crate::tasks::Tasks;
+
+/// What all listeners share; made once, passed as `Arc`.
+pub struct Platform {
+    /// Customers, clients, containers, tokens, sessions.
+    pub directory: Arc<dyn Directory>,
+    /// Events.
+    pub journal: Arc<dyn Journal>,
+    /// The known descriptors.
+    pub catalogue: Arc<Catalogue>,
+    /// The time of day.
+    pub clock: Arc<dyn Clock>,
+    /// How strict to be.
+    pub profile: Profile,
+    /// Where HTTPS is reached from outside, without a slash at the end: `https://localhost:8443`.
+    pub public_url: String,
+    /// The keys that sign id tokens.
+    pub keys: Keys,
+    /// What open connections may see.
+    pub entitlements: Entitlements,
+    /// Hands events to open connections, and finds connections to close.
+    pub router: Arc<Router>,
+    /// The customer for whom every device code is approved at once (`--auto-approve`).
+    pub auto_approve: Option<Gcid>,
+    /// The operator's bearer token.
+    pub admin_token: String,
+    /// Background work.
+    pub tasks: Tasks,
+}

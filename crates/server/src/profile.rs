@@ -1,0 +1,92 @@
+//! How strict the server is: each a setting of its own, a profile sets them together (design §9).
+
+use cardata_domain::projection::Packing;
+use jiff::{SignedDuration, Timestamp};
+
+use cardata_store::directory::ContainerLimit;
+
+/// Settings in which an open platform and the real service differ.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Profile {
+    /// How many connections at a time, and who gives way.
+    pub connections: Connections,
+    /// How many containers.
+    pub containers: Containers,
+    /// How an event's entries are packed into messages.
+    pub packing: Packing,
+    /// Whether QoS 1 is delivered as granted, or everything with QoS 0.
+    pub delivery: Delivery,
+    /// For how long a refresh token is still good after it was exchanged; zero refuses it at once.
+    pub refresh_grace: SignedDuration,
+}
+
+/// How many connections at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Connections {
+    /// So many for each customer and client; the oldest gives way.
+    PerClient(usize),
+    /// One for each customer; the older one gives way.
+    OnePerCustomerEvict,
+    /// One for each customer; a second one is refused.
+    OnePerCustomerRefuse,
+}
+
+/// How many containers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Containers {
+    /// So many ACTIVE ones for each customer and client.
+    ActivePerClient(u32),
+    /// So many for each customer; a deleted one counts for this long.
+    PerCustomer {
+        /// How many.
+        max: u32,
+        /// How long a deleted one counts.
+        deleted_count_for: SignedDuration,
+    },
+}
+
+impl Containers {
+    /// The limit as the directory wants it at `now`.
+    pub fn limit(self, now: Timestamp) -> ContainerLimit {
+        match self {
+            Self::ActivePerClient(max) => ContainerLimit::ActivePerClient(max),
+            Self::PerCustomer { max, deleted_count_for } => ContainerLimit::PerCustomer {
+                max,
+                deleted_count_since: now.checked_sub(deleted_count_for).unwrap_or(Timestamp::MIN),
+            },
+        }
+    }
+}
+
+/// With which quality of service messages go out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// As granted; persistent sessions get their backlog.
+    AsGranted,
+    /// QoS 0 whatever was granted, and no backlog.
+    AtMostOnce,
+}
+
+impl Profile {
+    /// The default: what users of the real service wish for.
+    pub fn open() -> Self {
+        Self {
+            connections: Connections::PerClient(5),
+            containers: Containers::ActivePerClient(10),
+            packing: Packing::Event,
+            delivery: Delivery::AsGranted,
+            refresh_grace: SignedDuration::from_secs(60),
+        }
+    }
+
+    /// The real service, as it is documented and was observed.
+    pub fn bmw() -> Self {
+        Self {
+            connections: Connections::OnePerCustomerEvict,
+            containers: Containers::PerCustomer { max: 10, deleted_count_for: SignedDuration::from_hours(29 * 24) },
+            packing: Packing::Entry,
+            delivery: Delivery::AtMostOnce,
+            refresh_grace: SignedDuration::ZERO,
+        }
+    }
+}

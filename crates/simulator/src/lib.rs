@@ -1,0 +1,1 @@
+//! Vehicles that drive, charge and park, by seed and elapsed time.

@@ -1,0 +1,1 @@
+//! Holds the tests in `tests/tests`, which look at the workspace as a whole.
