@@ -1,0 +1,164 @@
+//! Keeps the crates in their rows, and I/O out of those that promise to do none.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+/// From top to bottom; each crate may use the rows below its own, and nothing else of ours. A crate that is missing
+/// here fails the test.
+const ROWS: [&[&str]; 5] = [
+    &["cardata"],
+    &["cardata-server", "cardata-relay", "cardata-bench"],
+    &["cardata-store", "cardata-client"],
+    &["cardata-contract", "cardata-mqtt", "cardata-simulator"],
+    &["cardata-domain"],
+];
+
+/// They get the time and random numbers as parameters and bytes from their callers, so that every rule in them is
+/// tested without a network.
+const SANS_IO: [&str; 4] =
+    ["cardata-domain", "cardata-contract", "cardata-mqtt", "cardata-simulator"];
+
+/// Crates that open sockets or files, read the clock or draw randomness, or run tasks that do.
+const IO: [&str; 34] = [
+    // Runtimes and sockets.
+    "tokio",
+    "async-std",
+    "smol",
+    "async-io",
+    "mio",
+    "polling",
+    "socket2",
+    "rustls",
+    "tokio-rustls",
+    "hyper",
+    "axum",
+    "reqwest",
+    "async-nats",
+    // Files and databases.
+    "sqlx",
+    "libsqlite3-sys",
+    "rusqlite",
+    "redb",
+    "fjall",
+    "rocksdb",
+    "tempfile",
+    "memmap2",
+    "notify",
+    "walkdir",
+    // Clocks.
+    "chrono",
+    "time",
+    "iana-time-zone",
+    "quanta",
+    "coarsetime",
+    // Entropy.
+    "getrandom",
+    "rand_os",
+    "fastrand",
+    "ring",
+    "aws-lc-rs",
+    "openssl",
+];
+
+/// `rmqtt-codec` implements tokio-util's `Decoder`, whose crate names tokio, and has chrono for a log helper that we
+/// don't call; the test below proves that what it gets of tokio are traits only.
+const CODEC: &str = "rmqtt-codec";
+
+#[test]
+fn no_crate_uses_its_own_row_or_one_above() {
+    let output = cargo(&["metadata", "--no-deps", "--format-version=1"]);
+    let metadata: Value = serde_json::from_str(&output).expect("metadata is JSON");
+    let mut seen = 0;
+    for package in metadata["packages"].as_array().expect("packages") {
+        let Some(upper) = ours(&package["name"]) else { continue };
+        seen += 1;
+        for dependency in package["dependencies"].as_array().expect("dependencies") {
+            let Some(lower) = ours(&dependency["name"]) else { continue };
+            assert!(
+                row(upper) < row(lower),
+                "`{upper}` may not use `{lower}`: see ARCHITECTURE.md"
+            );
+        }
+    }
+    assert!(seen >= 8, "only {seen} of our crates were found");
+}
+
+#[test]
+fn crates_without_io_depend_on_nothing_that_does_io() {
+    for package in SANS_IO {
+        let mut selection = vec!["--package", package];
+        if package == "cardata-mqtt" {
+            selection.extend(["--prune", CODEC]);
+        }
+        let tree = normal_dependencies(&selection);
+        assert!(
+            tree.iter().any(|line| name(line) == package),
+            "`{package}` is not in its own tree"
+        );
+        for line in &tree {
+            assert!(
+                !IO.contains(&name(line)),
+                "`{package}` promises to do no I/O but depends on {line}; `cargo tree -p {package} -e normal -i {}` shows how",
+                name(line)
+            );
+        }
+    }
+}
+
+#[test]
+fn the_packet_codec_gets_traits_of_tokio_and_nothing_that_runs() {
+    let tree = normal_dependencies(&["--package", "cardata-mqtt"]);
+    let io: Vec<_> = tree.iter().filter(|line| IO.contains(&name(line))).collect();
+    for line in io {
+        let features: Vec<_> = line.split_whitespace().nth(1).unwrap_or("").split(',').collect();
+        match name(line) {
+            // Without `net`, `fs`, `rt`, `time` and the like tokio has no code that does I/O.
+            "tokio" => assert!(
+                features.iter().all(|feature| ["", "default", "sync", "io-util"].contains(feature)),
+                "tokio comes with {features:?}"
+            ),
+            "chrono" | "iana-time-zone" => {}
+            other => panic!("`{CODEC}` brings `{other}`, which does I/O"),
+        }
+    }
+}
+
+/// The packages that are linked into the one named by `selection`, with the features they have when that package is
+/// built alone: a line each, `name features`.
+fn normal_dependencies(selection: &[&str]) -> Vec<String> {
+    let fixed =
+        ["tree", "--locked", "--edges", "normal", "--prefix", "none", "--format", "{p}|{f}"];
+    let tree = cargo(&[&fixed[..], selection].concat());
+    let line = |line: &str| {
+        let (package, features) = line.split_once('|').unwrap_or((line, ""));
+        let name = package.split_whitespace().next().unwrap_or_default();
+        format!("{name} {}", features.trim_end_matches(" (*)"))
+    };
+    tree.lines().map(line).collect()
+}
+
+fn name(line: &str) -> &str {
+    line.split_whitespace().next().unwrap_or_default()
+}
+
+fn cargo(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO"))
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .args(arguments)
+        .output()
+        .expect("cargo runs");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "cargo {arguments:?} failed: {stderr}");
+    String::from_utf8(output.stdout).expect("cargo prints UTF-8")
+}
+
+fn ours(name: &Value) -> Option<&str> {
+    name.as_str().filter(|name| {
+        *name == "cardata" || (name.starts_with("cardata-") && *name != "cardata-tests")
+    })
+}
+
+fn row(name: &str) -> usize {
+    ROWS.iter().position(|row| row.contains(&name)).unwrap_or_else(|| panic!("`{name}` has no row"))
+}
