@@ -2,4 +2,7 @@
 //!
 //! Written after the public descriptions and recorded messages of the real service. No input or output here.
 
+pub mod error_code;
+pub mod oauth;
+pub mod rest;
 pub mod stream;
