@@ -1,0 +1,45 @@
+"""Starts servers for the tests and ends them again, whatever happens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.dev import BINARY, Dev
+
+# Nothing drives by itself: what arrives is what a test put in.
+STILL = ("--vehicles", "0")
+
+StartDev = Callable[..., Dev]
+
+
+def pytest_configure() -> None:
+    if not BINARY.exists():
+        raise pytest.UsageError(f"{BINARY} is missing: run ./scripts/test, or cargo build --release first")
+
+
+@pytest.fixture
+def start_dev(tmp_path: Path) -> Iterator[StartDev]:
+    """Starts `cardata dev` with the flags given; as often as wanted, each in a folder of its own."""
+    started: list[Dev] = []
+
+    def start(*flags: str) -> Dev:
+        folder = tmp_path / f"dev{len(started)}"
+        folder.mkdir()
+        dev = Dev(folder, *flags)
+        started.append(dev)
+        return dev.start()
+
+    yield start
+    for dev in started:
+        dev.close()
+    for dev in started:
+        assert "panicked at" not in dev.stderr, dev.stderr[-4000:]
+
+
+@pytest.fixture
+def dev(start_dev: StartDev) -> Dev:
+    """A server in which nothing drives by itself."""
+    return start_dev(*STILL)

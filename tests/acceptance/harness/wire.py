@@ -1,0 +1,108 @@
+"""MQTT 3.1.1 byte by byte, for packets that no client library would send."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+from types import TracebackType
+from typing import Self
+
+from harness.dev import Dev
+
+PINGREQ = b"\xc0\x00"
+PINGRESP = b"\xd0\x00"
+DISCONNECT = b"\xe0\x00"
+
+
+def packet(head: int, body: bytes) -> bytes:
+    """A control packet: its first byte, the length of `body`, and `body`."""
+    length = len(body)
+    digits = bytearray()
+    while True:
+        length, digit = divmod(length, 128)
+        digits.append(digit | (0x80 if length else 0))
+        if not length:
+            return bytes([head]) + bytes(digits) + body
+
+
+def text(value: str | bytes) -> bytes:
+    """A string with its length in front."""
+    encoded = value.encode() if isinstance(value, str) else value
+    return len(encoded).to_bytes(2, "big") + encoded
+
+
+def connect(
+    user: str,
+    password: str,
+    *,
+    client_id: str | bytes = "wire",
+    protocol: str = "MQTT",
+    level: int = 4,
+    flags: int = 0b1100_0010,
+    keep_alive: int = 30,
+) -> bytes:
+    """CONNECT with user name, password and a clean session."""
+    head = text(protocol) + bytes([level, flags]) + keep_alive.to_bytes(2, "big")
+    return packet(0x10, head + text(client_id) + text(user) + text(password))
+
+
+def subscribe(topic_filter: str | bytes, *, qos: int = 0, packet_id: int = 1, head: int = 0x82) -> bytes:
+    """SUBSCRIBE to one filter."""
+    return packet(head, packet_id.to_bytes(2, "big") + text(topic_filter) + bytes([qos]))
+
+
+class Peer:
+    """A TLS connection to the stream that sends and reads bytes."""
+
+    def __init__(self, dev: Dev) -> None:
+        tcp = socket.create_connection((dev.ready.mqtt_host, dev.ready.mqtt_port), timeout=10)
+        self._tls: ssl.SSLSocket = dev.tls().wrap_socket(tcp, server_hostname=dev.ready.mqtt_host)
+
+    def send(self, data: bytes) -> None:
+        """Sends all of `data`; that the server may have closed already is for `read_to_end` to find."""
+        try:
+            self._tls.sendall(data)
+        except (BrokenPipeError, ConnectionResetError, ssl.SSLError):
+            pass
+
+    def read(self, length: int, seconds: float = 10.0) -> bytes:
+        """Exactly so many bytes."""
+        self._tls.settimeout(seconds)
+        data = b""
+        while len(data) < length:
+            more = self._tls.recv(length - len(data))
+            assert more, f"closed after {data!r}"
+            data += more
+        return data
+
+    def read_to_end(self, seconds: float = 10.0) -> bytes:
+        """All bytes until the server closes, which it must do in time."""
+        deadline = time.monotonic() + seconds
+        data = b""
+        while True:
+            self._tls.settimeout(max(deadline - time.monotonic(), 0.001))
+            try:
+                more = self._tls.recv(4096)
+            except TimeoutError:
+                raise AssertionError(f"still open after {seconds} s; came: {data!r}") from None
+            except (ConnectionResetError, ssl.SSLError):
+                return data
+            if not more:
+                return data
+            data += more
+
+    def close(self) -> None:
+        """Ends the connection without a word."""
+        self._tls.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
