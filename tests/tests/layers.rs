@@ -9,8 +9,8 @@ use serde_json::Value;
 const ROWS: [&[&str]; 5] = [
     &["cardata"],
     &["cardata-server", "cardata-relay", "cardata-bench"],
-    &["cardata-store", "cardata-client"],
-    &["cardata-contract", "cardata-mqtt", "cardata-simulator"],
+    &["cardata-store", "cardata-client", "cardata-simulator"],
+    &["cardata-contract", "cardata-mqtt"],
     &["cardata-domain"],
 ];
 
