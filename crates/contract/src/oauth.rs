@@ -318,7 +318,7 @@ mod tests {
             START.replace("&response_type=device_code", ""),
             format!("{START}&nonce=1&="),
         ] {
-            let request = DeviceCodeRequest::parse(body.as_bytes()).ok().expect("read");
+            let request = DeviceCodeRequest::parse(body.as_bytes()).unwrap();
             assert_eq!(request.client_id, "31c357a0-7a1d-4590-aa99-33b97244d048");
             assert_eq!(request.scopes.to_string(), "authenticate_user openid cardata:api:read");
             assert_eq!(request.code_challenge, "6xSQkAzH8oEmFMieIfFjAlAsYMS23uhOCXg70Gf13p8");

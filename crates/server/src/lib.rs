@@ -10,8 +10,11 @@ pub mod platform;
 pub mod portal;
 pub mod profile;
 pub mod secret;
+pub mod serve;
 pub mod stream;
 pub mod tasks;
+#[cfg(test)]
+pub(crate) mod test_platform;
 
 pub use clock::Clock;
 pub use platform::Platform;

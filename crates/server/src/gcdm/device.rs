@@ -1,0 +1,208 @@
+//! `POST /gcdm/oauth/device/code`: a program starts a log-in; and the decision that a person takes on it elsewhere.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use cardata_contract::oauth::{DeviceCodeRequest, DeviceCodeResponse, TokenError};
+use cardata_domain::Gcid;
+use cardata_domain::client::Client;
+use cardata_domain::device_grant::{
+    DecisionError, DeviceGrant, INTERVAL, LIFETIME, State as Stage,
+};
+use cardata_store::directory::{DirectoryError, TokenHash};
+use jiff::Timestamp;
+use serde_json::json;
+use thiserror::Error;
+
+use super::{Failure, answer, form};
+use crate::platform::Platform;
+use crate::secret;
+
+pub(super) async fn start(
+    State(platform): State<Arc<Platform>>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let outcome = match form(&headers, body) {
+        Ok(body) => begin(&platform, &body).await,
+        Err(failure) => Err(failure),
+    };
+    answer("device_code", outcome)
+}
+
+async fn begin(platform: &Platform, body: &[u8]) -> Result<DeviceCodeResponse, Failure> {
+    let refused = |why: &str| Failure::new(TokenError::InvalidRequest, why);
+    let request = DeviceCodeRequest::parse(body)?;
+    let unknown = || refused("the client id is unknown; copy it from the portal");
+    let id = request.client_id.parse().map_err(|_| unknown())?;
+    let client = platform.directory.client(id).await?.ok_or_else(unknown)?;
+    let scopes = client.grantable(request.scopes).ok_or_else(|| {
+        refused("the client is not subscribed to the service of these scopes; subscribe it first")
+    })?;
+
+    let now = platform.clock.now();
+    let user_code = user_code();
+    let device_code = device_code(&platform.public_url, &user_code, now);
+    let state = match platform.auto_approve {
+        Some(gcid) => Stage::Approved(client.owner.unwrap_or(gcid)),
+        None => Stage::Pending,
+    };
+    let grant = DeviceGrant {
+        device_code_hash: secret::hash(&device_code).0,
+        user_code: user_code.clone(),
+        client_id: client.id,
+        scopes,
+        code_challenge: request.code_challenge,
+        expires_at: now + LIFETIME,
+        polled_at: None,
+        state,
+    };
+    platform.directory.add_device_grant(&grant, now).await?;
+    tracing::info!(client.id = %client.id, "client {} starts a log-in", client.id);
+
+    let verification_uri = format!("{}/oneid/link", platform.public_url);
+    Ok(DeviceCodeResponse {
+        verification_uri_complete: format!("{verification_uri}?user_code={user_code}"),
+        user_code,
+        device_code,
+        verification_uri,
+        interval: seconds(INTERVAL),
+        expires_in: seconds(LIFETIME),
+    })
+}
+
+fn seconds(duration: jiff::SignedDuration) -> u32 {
+    u32::try_from(duration.as_secs()).expect("the flow's times are minutes")
+}
+
+/// Without the letters and digits that look alike.
+const USER_CODE_ALPHABET: &[u8; 54] = b"ABCDEFGHJKMNPQRSTUVWXYZabcdefghjkmnpqrstuvwxyz23456789";
+
+/// Eight random characters, 46 bits: at ten guesses a minute none is found in the five minutes that it lives.
+fn user_code() -> String {
+    let mut code = String::with_capacity(8);
+    while code.len() < 8 {
+        for byte in secret::random::<16>() {
+            // 216 is four times 54: above it, the first characters would be likelier than the others.
+            if byte < 216 && code.len() < 8 {
+                code.push(char::from(USER_CODE_ALPHABET[usize::from(byte % 54)]));
+            }
+        }
+    }
+    code
+}
+
+/// A secret in the shape of the JWT that clients get from the real service, since some log how it begins: the header
+/// tells nothing. It is checked by its hash; 32 random bytes stand where a signature would.
+fn device_code(issuer: &str, user_code: &str, now: Timestamp) -> String {
+    let claims = json!({
+        "aud": issuer,
+        "iss": issuer,
+        "nbf": now.as_second(),
+        "iat": now.as_second(),
+        "exp": (now + LIFETIME).as_second(),
+        "jti": secret::uuid(),
+        "user_code": user_code,
+    });
+    let header = URL_SAFE_NO_PAD.encode(r#"{"typ":"JWT","alg":"HS256"}"#);
+    let claims = URL_SAFE_NO_PAD.encode(claims.to_string());
+    format!("{header}.{claims}.{}", URL_SAFE_NO_PAD.encode(secret::random::<32>()))
+}
+
+/// Why a decision on a log-in was not taken; the log-in stays as it was.
+#[derive(Debug, Error)]
+pub enum DecideError {
+    /// Only its owner may let a personal client in, or turn it away.
+    #[error("the client belongs to another customer, and only that customer can approve it")]
+    Foreign,
+    /// It came too late or twice.
+    #[error(transparent)]
+    Decision(#[from] DecisionError),
+    /// The store failed.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+}
+
+/// The client that asks in `grant`, if `gcid` may decide on it.
+///
+/// # Errors
+/// [`DecideError::Foreign`] when it is another customer's personal client.
+pub async fn client_for(
+    platform: &Platform,
+    grant: &DeviceGrant,
+    gcid: Gcid,
+) -> Result<Client, DecideError> {
+    let client = platform.directory.client(grant.client_id).await?;
+    // Clients are not deleted; if one were, its log-in could not be approved by anybody.
+    let client = client.ok_or(DecideError::Decision(DecisionError::Expired))?;
+    match client.owner {
+        Some(owner) if owner != gcid => Err(DecideError::Foreign),
+        _ => Ok(client),
+    }
+}
+
+/// Lets the client of `grant` at the data of `gcid`.
+///
+/// # Errors
+/// [`DecideError`]; the grant is unchanged then.
+pub async fn approve(
+    platform: &Platform,
+    grant: &DeviceGrant,
+    gcid: Gcid,
+) -> Result<(), DecideError> {
+    client_for(platform, grant, gcid).await?;
+    decide(platform, grant, Some(gcid)).await
+}
+
+/// Turns the client of `grant` away. Who may do that is for the caller to check.
+///
+/// # Errors
+/// [`DecideError`]; the grant is unchanged then.
+pub async fn deny(platform: &Platform, grant: &DeviceGrant) -> Result<(), DecideError> {
+    decide(platform, grant, None).await
+}
+
+async fn decide(
+    platform: &Platform,
+    grant: &DeviceGrant,
+    approved_for: Option<Gcid>,
+) -> Result<(), DecideError> {
+    let decided = grant.decide(approved_for, platform.clock.now())?;
+    let hash = TokenHash(grant.device_code_hash.clone());
+    if !platform.directory.move_device_grant(&hash, grant.state, decided).await? {
+        return Err(DecisionError::AlreadyDecided.into());
+    }
+    let word = if approved_for.is_some() { "approved" } else { "denied" };
+    metrics::counter!("cardata_device_grants_decided_total", "decision" => word).increment(1);
+    tracing::info!(client.id = %grant.client_id, "a log-in of client {} was {word}", grant.client_id);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_code_has_eight_letters_and_digits_that_cannot_be_mistaken() {
+        for _ in 0..1000 {
+            let code = user_code();
+            assert_eq!(code.len(), 8);
+            assert!(code.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{code}");
+            assert!(!code.contains(['0', 'O', '1', 'l', 'I']), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_device_code_looks_like_a_jwt_and_is_never_the_same() {
+        let code = || device_code("https://localhost:8443", "qYjQrQip", Timestamp::UNIX_EPOCH);
+        assert_eq!(code().split('.').count(), 3);
+        assert!(code().starts_with("eyJ0eXAiOiJKV1Qi"));
+        assert_ne!(code(), code());
+    }
+}

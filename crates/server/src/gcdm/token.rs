@@ -1,0 +1,204 @@
+//! `POST /gcdm/oauth/token`: tokens for an approved device code, and new tokens for a refresh token.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use cardata_contract::oauth::{Grant, TokenError, TokenRequest, TokenResponse};
+use cardata_domain::client::Client;
+use cardata_domain::consent::{Consent, ConsentId};
+use cardata_domain::device_grant::PollRefusal;
+use cardata_domain::token::{REFRESH_LIFETIME, Scope};
+use cardata_store::directory::{AccessToken, DirectoryError, RefreshToken};
+use jiff::Timestamp;
+
+use super::keys::IdToken;
+use super::{Failure, answer, form};
+use crate::platform::Platform;
+use crate::secret;
+
+pub(super) async fn issue(
+    State(platform): State<Arc<Platform>>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let outcome = match form(&headers, body) {
+        Ok(body) => exchange(&platform, &body).await,
+        Err(failure) => Err(failure),
+    };
+    answer("token", outcome)
+}
+
+async fn exchange(platform: &Platform, body: &[u8]) -> Result<TokenResponse, Failure> {
+    let request = TokenRequest::parse(body)?;
+    let unknown = || Failure::new(TokenError::InvalidClient, "the client id is unknown");
+    let id = request.client_id.parse().map_err(|_| unknown())?;
+    let client = platform.directory.client(id).await?.ok_or_else(unknown)?;
+    match request.grant {
+        Grant::DeviceCode { device_code, code_verifier } => {
+            by_device_code(platform, &client, &device_code, &code_verifier).await
+        }
+        Grant::Refresh { refresh_token } => by_refresh(platform, &client, &refresh_token).await,
+    }
+}
+
+async fn by_device_code(
+    platform: &Platform,
+    client: &Client,
+    device_code: &str,
+    code_verifier: &str,
+) -> Result<TokenResponse, Failure> {
+    let now = platform.clock.now();
+    let hash = secret::hash(device_code);
+    let grant = platform.directory.device_grant(&hash).await?.ok_or(PollRefusal::InvalidGrant)?;
+    let fits = secret::verifier_fits(code_verifier, &grant.code_challenge);
+    let outcome = grant.poll(client.id, fits, now);
+    if let Err(PollRefusal::Pending | PollRefusal::SlowDown) = outcome {
+        platform.directory.note_poll(&hash, now).await?;
+    }
+    let gcid = outcome?;
+    if client.grantable(grant.scopes) != Some(grant.scopes) {
+        return Err(unsubscribed());
+    }
+
+    let consent = Consent {
+        id: ConsentId::new(secret::uuid()),
+        gcid,
+        client_id: client.id,
+        scopes: grant.scopes,
+        granted_at: now,
+        revoked_at: None,
+    };
+    let fresh = Fresh::draw(platform, &consent, now);
+    let exchanged = platform
+        .directory
+        .exchange_device_grant(&hash, grant.state, &consent, &fresh.refresh, &fresh.access)
+        .await?;
+    if !exchanged {
+        return Err(PollRefusal::InvalidGrant.into());
+    }
+    tracing::info!(client.id = %client.id, consent.id = %consent.id, "client {} got its tokens", client.id);
+    Ok(fresh.response)
+}
+
+async fn by_refresh(
+    platform: &Platform,
+    client: &Client,
+    refresh_token: &str,
+) -> Result<TokenResponse, Failure> {
+    let now = platform.clock.now();
+    let hash = secret::hash(refresh_token);
+    let token = platform.directory.refresh_token(&hash).await?.ok_or_else(dead)?;
+    let consent = platform.directory.consent(token.consent_id).await?.ok_or_else(dead)?;
+    if !consent.is_active() || consent.client_id != client.id || token.expires_at <= now {
+        return Err(dead());
+    }
+    let grace = platform.profile.refresh_grace;
+    if token.rotated_at.is_some_and(|rotated_at| now.duration_since(rotated_at) >= grace) {
+        revoke_reused(platform, &consent, now).await?;
+        return Err(dead());
+    }
+    if client.grantable(consent.scopes) != Some(consent.scopes) {
+        return Err(unsubscribed());
+    }
+    let fresh = Fresh::draw(platform, &consent, now);
+    platform.directory.rotate_refresh_token(&hash, &fresh.refresh, &fresh.access, now).await?;
+    Ok(fresh.response)
+}
+
+/// Ends everything that one authorization began: of two who hold the same refresh token, one is a thief, and there is
+/// no telling which (RFC 9700 §4.14.2).
+async fn revoke_reused(
+    platform: &Platform,
+    consent: &Consent,
+    now: Timestamp,
+) -> Result<(), DirectoryError> {
+    platform.directory.revoke_consent(consent.id, now).await?;
+    platform.router.close_consent(consent.id);
+    metrics::counter!("cardata_refresh_token_reuse_total").increment(1);
+    tracing::warn!(
+        client.id = %consent.client_id,
+        consent.id = %consent.id,
+        "client {} used a refresh token twice; its consent was revoked, it must log in again",
+        consent.client_id
+    );
+    Ok(())
+}
+
+fn dead() -> Failure {
+    let why = "the refresh token is unknown, used, expired or revoked; start a new log-in";
+    Failure::new(TokenError::InvalidGrant, why)
+}
+
+fn unsubscribed() -> Failure {
+    let why = "the client is no longer subscribed to what was consented to; subscribe it, then start a new log-in";
+    Failure::new(TokenError::InvalidGrant, why)
+}
+
+/// A set of new tokens: as they are kept, and as they are sent.
+struct Fresh {
+    refresh: RefreshToken,
+    access: AccessToken,
+    response: TokenResponse,
+}
+
+impl Fresh {
+    fn draw(platform: &Platform, consent: &Consent, now: Timestamp) -> Self {
+        let (refresh_token, access_token) = (secret::token(), secret::token());
+        let consent_id = consent.id;
+        let expires_at = now + platform.access_lifetime;
+        let id_token = platform.keys.sign(&IdToken {
+            iss: platform.public_url.clone(),
+            sub: consent.gcid.to_string(),
+            gcid: consent.gcid.to_string(),
+            aud: consent.client_id.to_string(),
+            azp: consent.client_id.to_string(),
+            sid: consent.id.to_string(),
+            jti: secret::uuid().to_string(),
+            audit_tracking_id: secret::uuid().to_string(),
+            token_name: "id_token".to_owned(),
+            token_type: "JWTToken".to_owned(),
+            realm: "/customer".to_owned(),
+            at_hash: at_hash(&access_token),
+            auth_time: consent.granted_at.as_second(),
+            iat: now.as_second(),
+            exp: expires_at.as_second(),
+            scope: consent.scopes.to_string(),
+            dynamic_scopes: dynamic_scopes(consent),
+        });
+        Self {
+            refresh: RefreshToken {
+                hash: secret::hash(&refresh_token),
+                consent_id,
+                expires_at: now + REFRESH_LIFETIME,
+                rotated_at: None,
+            },
+            access: AccessToken { hash: secret::hash(&access_token), consent_id, expires_at },
+            response: TokenResponse {
+                gcid: consent.gcid.to_string(),
+                token_type: "Bearer".to_owned(),
+                expires_in: platform.access_lifetime.as_secs(),
+                access_token,
+                refresh_token,
+                scope: consent.scopes.to_string(),
+                id_token,
+            },
+        }
+    }
+}
+
+/// Ties the id token to the access token beside it (OpenID Connect Core 1.0 §3.1.3.6).
+fn at_hash(access_token: &str) -> String {
+    URL_SAFE_NO_PAD.encode(&secret::sha256(access_token.as_bytes())[..16])
+}
+
+/// What people who wonder about a silent stream are told to look for in their token.
+fn dynamic_scopes(consent: &Consent) -> Vec<String> {
+    let streams = consent.scopes.contains(Scope::StreamingRead);
+    streams.then(|| format!("read:streaming/*/{}.*", consent.gcid)).into_iter().collect()
+}

@@ -1,0 +1,80 @@
+//! Whether a token is genuine, and what it says. Whether that opens a door is for `cardata_domain::token::check`.
+
+use cardata_domain::consent::{Consent, ConsentId};
+use cardata_domain::token::Claims;
+use cardata_store::directory::DirectoryError;
+use jiff::Timestamp;
+use thiserror::Error;
+
+use crate::platform::Platform;
+use crate::secret;
+
+/// Why a token says nothing.
+#[derive(Debug, Error)]
+pub enum VerifyError {
+    /// It was not issued here, or is not known any more.
+    #[error("the token was not issued by this service")]
+    Invalid,
+    /// The consent that it rests on was ended.
+    #[error("the consent that the token rests on was revoked")]
+    Revoked,
+    /// The store failed, so nobody knows.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+}
+
+/// The claims of an id token that is genuine and rests on an active consent; also when it has expired.
+///
+/// # Errors
+/// [`VerifyError`]; never for its expiry or scopes, which the caller checks.
+pub async fn id_token(platform: &Platform, jwt: &str) -> Result<Claims, VerifyError> {
+    let token = platform.keys.open_id_token(jwt, &platform.public_url);
+    let token = token.ok_or(VerifyError::Invalid)?;
+    let consent_id: ConsentId = token.sid.parse().map_err(|_| VerifyError::Invalid)?;
+    let expires_at = Timestamp::from_second(token.exp).map_err(|_| VerifyError::Invalid)?;
+    let consent = active(platform, consent_id).await?;
+    if token.gcid != consent.gcid.to_string() || token.aud != consent.client_id.to_string() {
+        return Err(VerifyError::Invalid);
+    }
+    Ok(claims(&consent, expires_at))
+}
+
+/// The claims of an access token that is known and rests on an active consent; also when it has expired.
+///
+/// # Errors
+/// [`VerifyError`]; never for its expiry or scopes, which the caller checks. A token that expired long ago may have
+/// been forgotten and is [`VerifyError::Invalid`] then.
+pub async fn access_token(platform: &Platform, token: &str) -> Result<Claims, VerifyError> {
+    let known = platform.directory.access_token(&secret::hash(token)).await?;
+    let known = known.ok_or(VerifyError::Invalid)?;
+    let consent = active(platform, known.consent_id).await?;
+    Ok(claims(&consent, known.expires_at))
+}
+
+/// The claims of what a client gave as the stream's password: an id token or an access token.
+///
+/// # Errors
+/// [`VerifyError`], as for each kind.
+pub async fn stream_password(platform: &Platform, password: &str) -> Result<Claims, VerifyError> {
+    // A JWT has dots; base64url, of which access tokens are made, has none.
+    if password.contains('.') {
+        id_token(platform, password).await
+    } else {
+        access_token(platform, password).await
+    }
+}
+
+async fn active(platform: &Platform, id: ConsentId) -> Result<Consent, VerifyError> {
+    let consent = platform.directory.consent(id).await?;
+    consent.filter(Consent::is_active).ok_or(VerifyError::Revoked)
+}
+
+fn claims(consent: &Consent, expires_at: Timestamp) -> Claims {
+    Claims {
+        gcid: consent.gcid,
+        client_id: consent.client_id,
+        consent_id: consent.id,
+        scopes: consent.scopes,
+        expires_at,
+    }
+}

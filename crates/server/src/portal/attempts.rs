@@ -1,0 +1,139 @@
+//! How often a peer may guess, by its address.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::http::request::Parts;
+use jiff::{SignedDuration, Timestamp};
+
+/// Wrong guesses that a peer has in one window.
+const GUESSES_MAX: u32 = 10;
+/// From a peer's first guess on.
+const WINDOW: SignedDuration = SignedDuration::from_secs(60);
+/// Peers that are remembered; with more, the one whose window began first is forgotten.
+const PEERS_MAX: usize = 10_000;
+
+/// Where a request comes from, as far as counting guesses goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Peer(IpAddr);
+
+impl Peer {
+    fn new(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            // One household has a whole /64 of these, so they count as one.
+            IpAddr::V6(address) => {
+                let network = u128::from(address) >> 64 << 64;
+                Self(IpAddr::V6(Ipv6Addr::from(network)))
+            }
+            address @ IpAddr::V4(_) => Self(address),
+        }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Peer {
+    type Rejection = std::convert::Infallible;
+
+    /// Where a listener does not tell addresses, all peers count as one.
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        let told = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        Ok(Self::new(told.map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), |info| info.0.ip())))
+    }
+}
+
+/// The guesses of each peer in its present window.
+#[derive(Default)]
+pub(super) struct Attempts(HashMap<Peer, Window>);
+
+struct Window {
+    began_at: Timestamp,
+    guesses: u32,
+}
+
+impl Attempts {
+    /// Counts a guess before it is judged, so that many at a time can't slip through; false when the peer has no more.
+    pub(super) fn take(&mut self, peer: Peer, now: Timestamp) -> bool {
+        self.make_room(peer, now);
+        let window = self.0.entry(peer).or_insert(Window { began_at: now, guesses: 0 });
+        if window.is_over(now) {
+            *window = Window { began_at: now, guesses: 0 };
+        }
+        if window.guesses >= GUESSES_MAX {
+            return false;
+        }
+        window.guesses += 1;
+        true
+    }
+
+    /// Gives a guess back that was right.
+    pub(super) fn give_back(&mut self, peer: Peer) {
+        if let Some(window) = self.0.get_mut(&peer) {
+            window.guesses = window.guesses.saturating_sub(1);
+        }
+    }
+
+    fn make_room(&mut self, peer: Peer, now: Timestamp) {
+        if self.0.len() < PEERS_MAX || self.0.contains_key(&peer) {
+            return;
+        }
+        self.0.retain(|_, window| !window.is_over(now));
+        if self.0.len() >= PEERS_MAX {
+            let oldest = self.0.iter().min_by_key(|(_, window)| window.began_at);
+            if let Some(oldest) = oldest.map(|(peer, _)| *peer) {
+                self.0.remove(&oldest);
+            }
+        }
+    }
+}
+
+impl Window {
+    fn is_over(&self, now: Timestamp) -> bool {
+        // A clock that was set back must not lock anybody out.
+        now < self.began_at || now.duration_since(self.began_at) >= WINDOW
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn peer(text: &str) -> Peer {
+        Peer::new(text.parse().unwrap())
+    }
+
+    #[test]
+    fn a_peer_has_ten_wrong_guesses_a_minute_and_right_ones_do_not_count() {
+        let mut attempts = Attempts::default();
+        let (one, other) = (peer("192.0.2.1"), peer("192.0.2.2"));
+        for _ in 0..100 {
+            assert!(attempts.take(one, at(0)));
+            attempts.give_back(one);
+        }
+        for _ in 0..GUESSES_MAX {
+            assert!(attempts.take(one, at(0)));
+        }
+        assert!(!attempts.take(one, at(59)));
+        assert!(attempts.take(other, at(59)));
+        assert!(attempts.take(one, at(60)));
+    }
+
+    #[test]
+    fn peers_of_one_network_count_as_one() {
+        assert_eq!(peer("2001:db8::1"), peer("2001:db8::ffff:1"));
+        assert_ne!(peer("2001:db8::1"), peer("2001:db8:0:1::1"));
+        assert_eq!(peer("::ffff:192.0.2.1"), peer("192.0.2.1"));
+    }
+
+    #[test]
+    fn no_more_peers_are_remembered_than_there_is_room_for() {
+        let mut attempts = Attempts::default();
+        for number in 0..u32::try_from(PEERS_MAX).unwrap() + 10 {
+            assert!(attempts.take(Peer(IpAddr::V4(number.into())), at(i64::from(number % 30))));
+        }
+        assert_eq!(attempts.0.len(), PEERS_MAX);
+    }
+}

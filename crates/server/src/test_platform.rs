@@ -1,0 +1,264 @@
+//! A platform for tests: a real directory in a folder that goes away, a journal in memory, a clock that stands still,
+//! two customers with a client each, and a third party's client that both may use.
+
+use std::sync::{Arc, LazyLock};
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
+use axum::http::{Request, StatusCode};
+use cardata_contract::oauth::{GRANT_DEVICE_CODE, TokenResponse};
+use cardata_domain::client::{Client, Services};
+use cardata_domain::customer::Customer;
+use cardata_domain::{Catalogue, ClientId, Gcid};
+use cardata_store::Directory;
+use cardata_store::directory::SigningKey;
+use cardata_store::directory::sqlite::SqliteDirectory;
+use cardata_store::journal::MemoryJournal;
+use http_body_util::BodyExt as _;
+use jiff::{SignedDuration, Timestamp};
+use tempfile::TempDir;
+use tokio::sync::OnceCell;
+use tower::ServiceExt as _;
+
+use crate::clock::FixedClock;
+use crate::entitlements::Entitlements;
+use crate::gcdm::keys::{self, Keys};
+use crate::platform::Platform;
+use crate::profile::Profile;
+use crate::{admin, api, gcdm, ingest, portal};
+
+/// Where the clock stands at first.
+pub(crate) const START: Timestamp = Timestamp::constant(1_790_000_000, 0);
+/// The password of both customers.
+pub(crate) const PASSWORD: &str = "correct horse battery staple";
+/// The operator's token.
+pub(crate) const ADMIN_TOKEN: &str = "the operator's token";
+/// Every scope.
+pub(crate) const SCOPES: &str = "authenticate_user openid cardata:api:read cardata:streaming:read";
+/// A verifier and its challenge.
+pub(crate) const PKCE: (&str, &str) =
+    ("Lc-kVofs3uj2Aj5Yrpd8X8Sa0N6tGmp4VIjflKSbFSQ", "6xSQkAzH8oEmFMieIfFjAlAsYMS23uhOCXg70Gf13p8");
+
+/// Hashing a password and searching a key take long, so each is done once for all tests.
+static PASSWORD_HASH: LazyLock<String> = LazyLock::new(|| portal::password_hash(PASSWORD));
+static KEY: OnceCell<SigningKey> = OnceCell::const_new();
+
+/// Who is there.
+#[derive(Clone, Copy)]
+pub(crate) enum Person {
+    Anna,
+    Ben,
+}
+
+impl Person {
+    pub(crate) fn gcid(self) -> Gcid {
+        match self {
+            Self::Anna => "aa111192-d570-4d3d-8835-656ee00edcd7".parse().unwrap(),
+            Self::Ben => "bb222292-d570-4d3d-8835-656ee00edcd7".parse().unwrap(),
+        }
+    }
+
+    pub(crate) fn email(self) -> &'static str {
+        match self {
+            Self::Anna => "anna@example.com",
+            Self::Ben => "ben@example.com",
+        }
+    }
+
+    /// The personal client, subscribed to both services.
+    pub(crate) fn client_id(self) -> ClientId {
+        match self {
+            Self::Anna => "aaaaaaaa-7a1d-4590-aa99-33b97244d048".parse().unwrap(),
+            Self::Ben => "bbbbbbbb-7a1d-4590-aa99-33b97244d048".parse().unwrap(),
+        }
+    }
+}
+
+/// The client that nobody owns.
+pub(crate) fn third_party() -> ClientId {
+    "cccccccc-7a1d-4590-aa99-33b97244d048".parse().unwrap()
+}
+
+/// The platform with all its routes.
+pub(crate) struct World {
+    pub(crate) platform: Arc<Platform>,
+    pub(crate) clock: Arc<FixedClock>,
+    app: Router,
+    _folder: TempDir,
+}
+
+/// What came back.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    /// The body, which must be JSON and say so.
+    pub(crate) fn json(&self) -> serde_json::Value {
+        assert_eq!(self.headers[CONTENT_TYPE], "application/json", "{}", self.body);
+        serde_json::from_str(&self.body).unwrap()
+    }
+
+    /// Status and `error` of a refused log-in, which must come with an explanation.
+    pub(crate) fn oauth_error(&self) -> (u16, String) {
+        let json = self.json();
+        assert!(json["error_description"].as_str().is_some_and(|text| !text.is_empty()), "{json}");
+        (self.status.as_u16(), json["error"].as_str().unwrap().to_owned())
+    }
+
+    /// The tokens of a log-in, which must have succeeded.
+    pub(crate) fn tokens(&self) -> TokenResponse {
+        assert_eq!(self.status, StatusCode::OK, "{}", self.body);
+        serde_json::from_value(self.json()).unwrap()
+    }
+}
+
+impl World {
+    /// With the default profile.
+    pub(crate) async fn new() -> Self {
+        Self::with(Profile::open(), None).await
+    }
+
+    pub(crate) async fn with(profile: Profile, auto_approve: Option<Gcid>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = SqliteDirectory::open(&folder.path().join("directory.db")).await.unwrap();
+        let directory: Arc<dyn Directory> = Arc::new(directory);
+        fill(&*directory).await;
+        let catalogue = Arc::new(Catalogue::shipped());
+        let router = Arc::default();
+        let clock = Arc::new(FixedClock::new(START));
+        let platform = Arc::new(Platform {
+            journal: Arc::new(MemoryJournal::new(Arc::clone(&router) as _)),
+            entitlements: Entitlements::new(directory.clone(), catalogue.clone()),
+            keys: Keys::open(&*directory, START).await.unwrap(),
+            directory,
+            catalogue,
+            clock: clock.clone(),
+            profile,
+            public_url: "https://localhost:8443".to_owned(),
+            router,
+            cursors: Default::default(),
+            auto_approve,
+            access_lifetime: cardata_domain::token::ACCESS_LIFETIME,
+            admin_token: ADMIN_TOKEN.to_owned(),
+            tasks: Default::default(),
+        });
+        let routes = [gcdm::routes(), portal::routes(), api::routes(), ingest::routes()];
+        let app = routes.into_iter().fold(admin::routes(), Router::merge);
+        Self { app: app.with_state(platform.clone()), platform, clock, _folder: folder }
+    }
+
+    /// Moves the clock on.
+    pub(crate) fn pass(&self, seconds: i64) {
+        self.clock.set(self.platform.clock.now() + SignedDuration::from_secs(seconds));
+    }
+
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        let Ok(response) = self.app.clone().oneshot(request).await;
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        let body = String::from_utf8(body.to_vec()).unwrap();
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    /// Sends a GET with a bearer token.
+    pub(crate) async fn get(&self, path: &str, token: &str) -> Answer {
+        let request = Request::get(path).header(AUTHORIZATION, format!("Bearer {token}"));
+        self.send(request.body(Body::empty()).unwrap()).await
+    }
+
+    /// Sends a form as log-in clients do.
+    pub(crate) async fn post_form(&self, path: &str, form: &[(&str, &str)]) -> Answer {
+        let request = Request::post(path).header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        self.send(request.body(Body::from(urlencoded(form))).unwrap()).await
+    }
+
+    /// Starts a log-in of `client_id`; gives the device code and the user code.
+    pub(crate) async fn start_login(&self, client_id: ClientId, scopes: &str) -> (String, String) {
+        let client_id = client_id.to_string();
+        let form = [
+            ("client_id", client_id.as_str()),
+            ("scope", scopes),
+            ("code_challenge", PKCE.1),
+            ("code_challenge_method", "S256"),
+        ];
+        let answer = self.post_form("/gcdm/oauth/device/code", &form).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+        let code = |name: &str| answer.json()[name].as_str().unwrap().to_owned();
+        (code("device_code"), code("user_code"))
+    }
+
+    /// Asks for the tokens of a device code.
+    pub(crate) async fn poll(&self, client_id: ClientId, device_code: &str) -> Answer {
+        let client_id = client_id.to_string();
+        let form = [
+            ("client_id", client_id.as_str()),
+            ("grant_type", GRANT_DEVICE_CODE),
+            ("device_code", device_code),
+            ("code_verifier", PKCE.0),
+        ];
+        self.post_form("/gcdm/oauth/token", &form).await
+    }
+
+    /// Approves a user code for `person`.
+    pub(crate) async fn approve(&self, user_code: &str, person: Person) {
+        let directory = &self.platform.directory;
+        let grant = directory.device_grant_by_user_code(user_code).await.unwrap().unwrap();
+        gcdm::device::approve(&self.platform, &grant, person.gcid()).await.unwrap();
+    }
+
+    /// Tokens for `client_id` at `person`'s data.
+    pub(crate) async fn log_in(
+        &self,
+        client_id: ClientId,
+        person: Person,
+        scopes: &str,
+    ) -> TokenResponse {
+        let (device_code, user_code) = self.start_login(client_id, scopes).await;
+        self.approve(&user_code, person).await;
+        self.poll(client_id, &device_code).await.tokens()
+    }
+}
+
+/// `form` as `application/x-www-form-urlencoded`.
+pub(crate) fn urlencoded(form: &[(&str, &str)]) -> String {
+    let encoded = |text: &str| -> String {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+        let one = |byte: u8| {
+            if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }
+        };
+        text.bytes().map(one).collect()
+    };
+    let pairs: Vec<_> =
+        form.iter().map(|(name, value)| format!("{}={}", encoded(name), encoded(value))).collect();
+    pairs.join("&")
+}
+
+async fn fill(directory: &dyn Directory) {
+    let services = Services { api: true, stream: true };
+    for person in [Person::Anna, Person::Ben] {
+        let customer = Customer {
+            gcid: person.gcid(),
+            email: person.email().to_owned(),
+            password_hash: PASSWORD_HASH.clone(),
+            created_at: START,
+        };
+        directory.put_customer(&customer).await.unwrap();
+        let client = Client {
+            id: person.client_id(),
+            owner: Some(person.gcid()),
+            name: format!("<{}'s bridge>", person.email()),
+            services,
+            created_at: START,
+        };
+        directory.put_client(&client).await.unwrap();
+    }
+    let name = "Fleet Insight".to_owned();
+    let client = Client { id: third_party(), owner: None, name, services, created_at: START };
+    directory.put_client(&client).await.unwrap();
+    let key = KEY.get_or_init(|| keys::generate(START)).await;
+    directory.add_signing_key(key).await.unwrap();
+}
