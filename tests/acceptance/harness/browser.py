@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from http.cookiejar import CookieJar
@@ -30,13 +31,23 @@ class Form:
     method: str
     fields: list[Field] = field(default_factory=list)
 
-    def named(self, *words: str, kinds: tuple[str, ...] = ()) -> Field | None:
-        """The first field of one of `kinds`, or with one of `words` in its name, value or label."""
-        for one in self.fields:
-            described = f"{one.name} {one.value} {one.label}".lower()
-            if one.kind in kinds or (one.kind != "hidden" and any(word in described for word in words)):
-                return one
-        return None
+    def entry(self, *words: str, kind: str = "") -> Field | None:
+        """The first field to fill in that is of `kind` or has one of `words` in its name."""
+        entries = [one for one in self.fields if one.kind not in ("hidden", "submit", "button")]
+        return _first(entries, lambda one: one.kind == kind or _has(one.name, words))
+
+    def button(self, *words: str) -> Field | None:
+        """The first button with one of `words` on it or in its value."""
+        buttons = [one for one in self.fields if one.kind == "submit"]
+        return _first(buttons, lambda one: _has(f"{one.label} {one.value}", words))
+
+
+def _has(text: str, words: tuple[str, ...]) -> bool:
+    return any(word in text.lower() for word in words)
+
+
+def _first(fields: list[Field], wanted: Callable[[Field], bool]) -> Field | None:
+    return next(filter(wanted, fields), None)
 
 
 @dataclass
@@ -132,3 +143,31 @@ def _page(url: str, status: int, html: str) -> Page:
     reader = _Reader()
     reader.feed(html)
     return Page(url, status, html, " ".join("".join(reader.words).split()), reader.forms)
+
+
+def decide_in_browser(
+    dev: Dev, url: str, user_code: str, email: str, password: str, decision: tuple[str, ...]
+) -> tuple[Page, Page]:
+    """Walks from `url` through log-in and code to the question, and answers it with the button named by `decision`.
+
+    Gives the page that asked and the page that confirmed.
+    """
+    browser = Browser(dev)
+    page = browser.open(url)
+    for _ in range(6):
+        assert page.status == 200, f"{page.status}: {page.text}"
+        assert page.forms, f"no form to go on with: {page.text}"
+        for form in page.forms:
+            values = {}
+            if secret := form.entry("password", kind="password"):
+                values[secret.name] = password
+            if name := form.entry("email", "user_name", "username", kind="email"):
+                values[name.name] = email
+            if code := form.entry("code"):
+                values[code.name] = user_code
+            if button := form.button(*decision):
+                return page, browser.submit(page, form, values, button)
+            if values or form is page.forms[-1]:
+                page = browser.submit(page, form, values, form.button(""))
+                break
+    raise AssertionError(f"six pages and no question: {page.text}")

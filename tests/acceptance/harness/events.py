@@ -46,4 +46,6 @@ def post(dev: Dev, lines: bytes, token: str | None = None) -> Response:
 def inject(dev: Dev, *events: dict[str, Any]) -> None:
     """Puts events in; when this returns, they are durable."""
     answer = post(dev, b"".join(json.dumps(one).encode() + b"\n" for one in events))
-    assert answer.status in (200, 201, 202, 204), f"{answer.status}: {answer.body!r}"
+    assert answer.status == 200, f"{answer.status}: {answer.body!r}"
+    told = answer.json
+    assert (told["accepted"], told["refused"], told["entries_refused"]) == (len(events), [], []), told

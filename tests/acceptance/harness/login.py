@@ -101,6 +101,14 @@ def log_in(
     return tokens_of(answer, login.client_id)
 
 
+def register_client(dev: Dev, customer: Customer, name: str = "second client") -> str:
+    """A further personal client of a customer, subscribed to both services; gives its id."""
+    answer = dev.admin("POST", "/admin/v1/clients", {"email": customer.email, "name": name})
+    assert answer.status in (200, 201), f"{answer.status}: {answer.body!r}"
+    client_id: str = answer.json["client_id"]
+    return client_id
+
+
 def refresh(dev: Dev, client_id: str, token: str) -> Response:
     """Exchanges a refresh token."""
     form = {"grant_type": "refresh_token", "client_id": client_id, "refresh_token": token}

@@ -122,7 +122,7 @@ class Subscriber:
             qos=message.qos,
             dup=message.dup,
             retain=message.retain,
-            raw=message.payload,
+            raw=bytes(message.payload),
             arrived_at=time.monotonic(),
         )
         with self._lock:

@@ -26,3 +26,8 @@ def wait_for(
             description = what if isinstance(what, str) else what()
             raise AssertionError(f"waited {seconds} s in vain for {description}")
         time.sleep(POLL_SECONDS)
+
+
+def wait_until(instant: float) -> None:
+    """Lets the monotonic clock pass `instant`; for rules that are about time itself."""
+    wait_for(lambda: time.monotonic() >= instant, "the clock", max(instant - time.monotonic(), 0) + 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 import time
@@ -61,10 +62,8 @@ class Peer:
 
     def send(self, data: bytes) -> None:
         """Sends all of `data`; that the server may have closed already is for `read_to_end` to find."""
-        try:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError, ssl.SSLError):
             self._tls.sendall(data)
-        except (BrokenPipeError, ConnectionResetError, ssl.SSLError):
-            pass
 
     def read(self, length: int, seconds: float = 10.0) -> bytes:
         """Exactly so many bytes."""

@@ -1,0 +1,92 @@
+"""The operator's door for events: what is accepted is durable, what is not is named."""
+
+from __future__ import annotations
+
+import json
+
+from harness.descriptors import ODOMETER, SOC, TRUNK
+from harness.dev import Dev
+from harness.events import event, inject, post
+from harness.login import log_in
+from harness.rest import create_container, telematic_data
+from harness.stream import subscriber
+
+
+def test_an_accepted_event_survives_a_kill_right_after_the_answer(dev: Dev) -> None:
+    tokens = log_in(dev, dev.first)
+    container_id = create_container(dev, tokens, ODOMETER)
+    for kilometre in range(1, 4):
+        inject(dev, event(dev.first.vin, kilometre, {ODOMETER: (kilometre, "km")}))
+        dev.kill()
+        dev.start()
+        told = telematic_data(dev, tokens, dev.first.vin, container_id)
+        assert told[ODOMETER]["value"] == str(kilometre)
+
+
+def test_a_stranger_puts_nothing_in(dev: Dev) -> None:
+    tokens = log_in(dev, dev.first)
+    container_id = create_container(dev, tokens, SOC)
+    line = json.dumps(event(dev.first.vin, 1, {SOC: 1})).encode()
+    for token in ("", "wrong", tokens.access, tokens.id):
+        assert post(dev, line, token).status in (401, 403), token
+    assert dev.http("POST", "/ingest/v1/events", body=line).status in (401, 403)
+    told = telematic_data(dev, tokens, dev.first.vin, container_id)
+    assert told[SOC]["value"] is None
+
+
+def test_an_entry_that_cannot_be_used_is_named_and_the_rest_counts(dev: Dev) -> None:
+    tokens = log_in(dev, dev.first)
+    container_id = create_container(dev, tokens, SOC, ODOMETER)
+    bad = event(dev.first.vin, 1, {SOC: 50, ODOMETER: None, "no descriptor": 1})
+    answer = post(dev, json.dumps(bad).encode())
+    assert answer.status < 300, answer.body
+    assert ODOMETER in answer.text and "no descriptor" in answer.text
+    told = telematic_data(dev, tokens, dev.first.vin, container_id)
+    assert (told[SOC]["value"], told[ODOMETER]["value"]) == ("50", None)
+
+
+def test_a_line_that_is_no_event_is_refused_by_number_and_the_others_count(dev: Dev) -> None:
+    vin = dev.first.vin.encode()
+    good = json.dumps(event(dev.first.vin, 1, {SOC: 1})).encode()
+    for bad in (
+        b"not json",
+        b"[]",
+        b'{"vin":"short","timestamp":"2026-03-01T08:00:00Z","data":{}}',
+        b'{"vin":"%s","timestamp":"noon","data":{}}' % vin,
+        b'{"vin":"%s","timestamp":"2026-03-01T08:00:00Z","data":{}}' % vin,
+        b"\xff\xfe",
+        b"[" * 100_000,
+    ):
+        alone = post(dev, bad)
+        assert alone.status == 400, bad[:80]
+        mixed = post(dev, good + b"\n" + bad + b"\n" + good)
+        assert mixed.status == 200, bad[:80]
+        assert mixed.json["accepted"] == 2
+        assert [line["line"] for line in mixed.json["refused"]] == [2]
+    assert post(dev, b"").status == 400
+    inject(dev, event(dev.first.vin, 2, {SOC: 2}))
+
+
+def test_an_older_value_never_replaces_a_newer_one(dev: Dev) -> None:
+    tokens = log_in(dev, dev.first)
+    container_id = create_container(dev, tokens, SOC, TRUNK)
+    with subscriber(dev, tokens, [dev.first.every_vehicle], qos=1) as stream:
+        inject(dev, event(dev.first.vin, 100, {SOC: 60}))
+        inject(dev, event(dev.first.vin, 50, {SOC: 61, TRUNK: True}))
+        # The stream shows what came, in the order in which it came, with the vehicle's times.
+        stream.wait_for_value(SOC, 61)
+        assert stream.values(SOC) == [60, 61]
+    told = telematic_data(dev, tokens, dev.first.vin, container_id)
+    assert (told[SOC]["value"], told[SOC]["timestamp"]) == ("60", "2026-03-01T08:01:40.000Z")
+    assert told[TRUNK]["value"] == "true"
+
+
+def test_a_vehicle_that_is_nobodys_reaches_nobody(dev: Dev) -> None:
+    tokens = log_in(dev, dev.first)
+    create_container(dev, tokens, SOC)
+    with subscriber(dev, tokens, [f"{dev.first.gcid}/#"], qos=1) as stream:
+        post(dev, json.dumps(event("WBY99999999999999", 1, {SOC: 1})).encode())
+        inject(dev, event(dev.second.vin, 2, {SOC: 2}))
+        inject(dev, event(dev.first.vin, 3, {SOC: 3}))
+        stream.wait_for_value(SOC, 3)
+        assert stream.values(SOC) == [3]
