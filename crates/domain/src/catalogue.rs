@@ -135,6 +135,9 @@ impl Catalogue {
     ///
     /// # Errors
     /// [`DescriptorError`] when `name` has not the form of a descriptor, or too many unlisted ones are known.
+    ///
+    /// # Panics
+    /// Never: the listed and [`UNLISTED_MAX`] unlisted descriptors fit 16 bits.
     pub fn intern(&self, name: &str) -> Result<DescriptorId, DescriptorError> {
         if let Some(id) = self.find(name) {
             return Ok(id);

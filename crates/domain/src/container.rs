@@ -30,6 +30,9 @@ impl ContainerId {
     }
 
     /// The id as it stands on the wire.
+    ///
+    /// # Panics
+    /// Never: an id is made of ASCII characters only.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).expect("a container id is made of ASCII characters only")
     }

@@ -28,6 +28,9 @@ impl Vin {
     pub const LENGTH: usize = 17;
 
     /// The whole number, for the wire and for storage; never for a log.
+    ///
+    /// # Panics
+    /// Never: a VIN is made of ASCII characters only.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).expect("a VIN is made of ASCII characters only")
     }

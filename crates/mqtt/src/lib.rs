@@ -1,1 +1,23 @@
-//! The MQTT session as a state machine without I/O.
+//! The MQTT session as a state machine: packets, events and time go in, actions come out.
+//!
+//! It owns no socket, clock or task, so every rule of delivery is tested without a network. Decoding stands outside
+//! ([`packet`] says what it gives); what a client may see comes from a [`Source`].
+//!
+//! - [`session`]: connect, subscribe, keep alive, close — which packet may come when.
+//! - [`delivery`]: which event goes out when, and how far a client got.
+//! - [`inflight`]: deliveries that wait for their acknowledgement.
+//! - [`topic`]: filters, and which of a customer's vehicles they name.
+//! - [`encode`]: packets to bytes.
+
+pub mod delivery;
+pub mod encode;
+pub mod inflight;
+pub mod packet;
+pub mod reason;
+pub mod session;
+pub mod topic;
+
+pub use delivery::Source;
+pub use packet::{Packet, Qos};
+pub use reason::{CloseReason, ConnectRefusal};
+pub use session::{Action, Admission, Session};

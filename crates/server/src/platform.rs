@@ -9,6 +9,7 @@ use crate::clock::Clock;
 use crate::entitlements::Entitlements;
 use crate::gcdm::keys::Keys;
 use crate::profile::Profile;
+use crate::stream::cursors::Cursors;
 use crate::stream::router::Router;
 use crate::tasks::Tasks;
 
@@ -32,8 +33,13 @@ pub struct Platform {
     pub entitlements: Entitlements,
     /// Hands events to open connections, and finds connections to close.
     pub router: Arc<Router>,
+    /// How far persistent sessions got.
+    pub cursors: Cursors,
     /// The customer for whom every device code is approved at once (`--auto-approve`).
     pub auto_approve: Option<Gcid>,
+    /// How long access tokens and id tokens live; [`cardata_domain::token::ACCESS_LIFETIME`] but in a sandbox that wants
+    /// to see them expire.
+    pub access_lifetime: jiff::SignedDuration,
     /// The operator's bearer token.
     pub admin_token: String,
     /// Background work.

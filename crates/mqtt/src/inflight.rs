@@ -1,0 +1,149 @@
+//! Deliveries that wait for their acknowledgement.
+
+use std::collections::{HashSet, VecDeque};
+use std::num::NonZeroU16;
+
+use cardata_domain::{Sequence, Vin};
+
+/// One message of an event on its way with QoS 1. The payload is not kept: it is read and projected again if need be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unacked {
+    /// Its packet identifier, kept over a reconnect [MQTT-4.4.0-1].
+    pub packet_id: NonZeroU16,
+    /// Whose.
+    pub vin: Vin,
+    /// Which event.
+    pub sequence: Sequence,
+    /// Which of the event's messages, from 0.
+    pub part: usize,
+    /// Acknowledged, but one before it is not.
+    pub acked: bool,
+}
+
+/// The window of deliveries without acknowledgement, in the order in which they were sent.
+#[derive(Debug)]
+pub struct Window {
+    sent: VecDeque<Unacked>,
+    max: usize,
+    last_id: u16,
+    /// Identifiers of an earlier connection's deliveries that were not sent again yet.
+    reserved: HashSet<NonZeroU16>,
+}
+
+impl Window {
+    /// An empty window in which at most `max` deliveries wait.
+    pub fn new(max: usize) -> Self {
+        Self { sent: VecDeque::new(), max, last_id: 0, reserved: HashSet::new() }
+    }
+
+    /// How many more deliveries may be sent now. One that is acknowledged before its predecessor still takes its place.
+    pub fn room(&self) -> usize {
+        self.max.saturating_sub(self.sent.len())
+    }
+
+    /// Whether at least half of the window is free; asking the journal for less is not worth a read.
+    pub fn is_roomy(&self) -> bool {
+        self.room() * 2 >= self.max
+    }
+
+    /// Keeps `packet_id` from being given to a new delivery until [`Window::push_again`] or [`Window::release`].
+    pub fn reserve(&mut self, packet_id: NonZeroU16) {
+        self.reserved.insert(packet_id);
+        self.last_id = self.last_id.max(packet_id.get());
+    }
+
+    /// Gives a reserved identifier back: its delivery is no longer wanted.
+    pub fn release(&mut self, packet_id: NonZeroU16) {
+        self.reserved.remove(&packet_id);
+    }
+
+    /// Notes a delivery that was sent by an earlier connection and is now sent again.
+    pub fn push_again(&mut self, packet_id: NonZeroU16, vin: Vin, sequence: Sequence, part: usize) {
+        self.release(packet_id);
+        self.sent.push_back(Unacked { packet_id, vin, sequence, part, acked: false });
+    }
+
+    /// Notes a new delivery and gives it an identifier that no other one has.
+    pub fn push(&mut self, vin: Vin, sequence: Sequence, part: usize) -> NonZeroU16 {
+        let packet_id = self.next_id();
+        self.sent.push_back(Unacked { packet_id, vin, sequence, part, acked: false });
+        packet_id
+    }
+
+    fn next_id(&mut self) -> NonZeroU16 {
+        loop {
+            self.last_id = self.last_id.checked_add(1).unwrap_or(1);
+            if let Some(id) = NonZeroU16::new(self.last_id)
+                && !self.reserved.contains(&id)
+                && !self.sent.iter().any(|delivery| delivery.packet_id == id)
+            {
+                return id;
+            }
+        }
+    }
+
+    /// Takes an acknowledgement and says for which vehicle; `None` when no delivery waits for it.
+    pub fn ack(&mut self, packet_id: NonZeroU16) -> Option<Vin> {
+        // Clients acknowledge in order [MQTT-4.6.0-2], so this is nearly always the first.
+        let delivery = self
+            .sent
+            .iter_mut()
+            .find(|delivery| delivery.packet_id == packet_id && !delivery.acked)?;
+        delivery.acked = true;
+        let vin = delivery.vin;
+        while self.sent.front().is_some_and(|delivery| delivery.acked) {
+            self.sent.pop_front();
+        }
+        Some(vin)
+    }
+
+    /// The first event of `vin` of which a message waits.
+    pub fn first_waiting(&self, vin: Vin) -> Option<Sequence> {
+        self.sent
+            .iter()
+            .find(|delivery| delivery.vin == vin && !delivery.acked)
+            .map(|delivery| delivery.sequence)
+    }
+
+    /// What a next connection of the same session has to know.
+    pub fn into_unacked(self) -> Vec<Unacked> {
+        self.sent.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vin() -> Vin {
+        "WBY00000000000001".parse().unwrap()
+    }
+
+    #[test]
+    fn the_first_waiting_event_moves_only_past_what_is_acknowledged_without_a_gap() {
+        let mut window = Window::new(10);
+        let ids: Vec<_> = (1..=3).map(|number| window.push(vin(), Sequence(number), 0)).collect();
+        assert_eq!(window.ack(ids[1]), Some(vin()));
+        assert_eq!(window.first_waiting(vin()), Some(Sequence(1)));
+        assert_eq!(window.ack(ids[0]), Some(vin()));
+        assert_eq!(window.first_waiting(vin()), Some(Sequence(3)));
+        assert_eq!(window.ack(ids[0]), None);
+        assert_eq!(window.room(), 9);
+        assert!(window.is_roomy());
+    }
+
+    #[test]
+    fn identifiers_wrap_without_zero_and_without_one_that_is_in_use() {
+        let mut window = Window::new(100);
+        window.last_id = u16::MAX - 2;
+        let first = window.push(vin(), Sequence(1), 0);
+        let reserved = NonZeroU16::new(2).unwrap();
+        window.reserved.insert(reserved);
+        let ids: Vec<_> =
+            (2..6).map(|number| window.push(vin(), Sequence(number), 0).get()).collect();
+        assert_eq!(first.get(), u16::MAX - 1);
+        assert_eq!(ids, [u16::MAX, 1, 3, 4]);
+        window.last_id = u16::MAX - 2;
+        assert_eq!(window.push(vin(), Sequence(6), 0).get(), 5);
+    }
+}

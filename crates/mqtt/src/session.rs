@@ -1,0 +1,421 @@
+//! One connection's life: connect, subscribe, receive, close.
+//!
+//! The driver calls `handle_…` with what happened, then takes [`Session::poll_action`] until it is empty, and sleeps
+//! until something happens or [`Session::poll_timeout`]. Actions must be carried out in their order.
+
+use std::collections::VecDeque;
+use std::num::NonZeroU16;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use cardata_domain::session::StoredSession;
+use cardata_domain::{Gcid, Recorded, Sequence, Vin};
+use thiserror::Error;
+
+use crate::delivery::{Deliveries, Source};
+use crate::inflight::Unacked;
+use crate::packet::{Connect, Outgoing, Packet, Qos};
+use crate::reason::{CloseReason, ConnectRefusal};
+use crate::topic::Filter;
+
+/// What a session may use.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// How long a peer may take until its CONNECT is there.
+    pub connect_deadline: Duration,
+    /// Deliveries that may wait for their acknowledgement.
+    pub inflight_max: usize,
+    /// Topic filters of one session; a further one is refused in the SUBACK.
+    pub subscriptions_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { connect_deadline: Duration::from_secs(10), inflight_max: 256, subscriptions_max: 64 }
+    }
+}
+
+/// What the driver has to do.
+#[derive(Debug)]
+pub enum Action {
+    /// Find out who this is, then call [`Session::admit`] or [`Session::refuse`], and handle no packet before.
+    Authenticate(Box<Connect>),
+    /// Send a packet.
+    Send(Outgoing),
+    /// Make the session's subscriptions and cursors durable before anything after this is sent.
+    Store(StoredSession),
+    /// Everything of `vin` up to `cursor` was acknowledged; store it soon.
+    MoveCursor {
+        /// Whose.
+        vin: Vin,
+        /// Up to and with this event.
+        cursor: Sequence,
+    },
+    /// Read at most `limit` events of `vin` after `after` and give them to [`Session::handle_read`].
+    Read {
+        /// Whose.
+        vin: Vin,
+        /// From the next one on.
+        after: Sequence,
+        /// How many.
+        limit: usize,
+    },
+    /// Send what is queued, then close the connection.
+    Close(CloseReason),
+}
+
+/// Who was let in, and what is known of the session.
+pub struct Admission {
+    /// The customer whose topics the client may read.
+    pub gcid: Gcid,
+    /// The vehicles of which the customer is PRIMARY.
+    pub vehicles: Vec<Vin>,
+    /// When the token's time is over.
+    pub expires_at: Instant,
+    /// Whether QoS 1 is delivered as granted, or everything with QoS 0 (design §9).
+    pub qos_max: Qos,
+    /// The session as it was kept; `None` begins a new one.
+    pub kept: Option<KeptSession>,
+    /// Where events come from.
+    pub source: Box<dyn Source>,
+}
+
+/// What is left of a session's earlier connection.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct KeptSession {
+    /// Subscriptions and cursors.
+    pub stored: StoredSession,
+    /// Deliveries that were not acknowledged, as far as the server did not stop in between.
+    pub unacked: Vec<Unacked>,
+}
+
+/// The client broke the protocol: the connection must be closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum ProtocolError {
+    /// The first packet was not CONNECT. [MQTT-3.1.0-1]
+    #[error("the first packet was not CONNECT")]
+    NotConnected,
+    /// A second CONNECT. [MQTT-3.1.0-2]
+    #[error("a second CONNECT")]
+    SecondConnect,
+    /// A PUBLISH; customers' clients only read.
+    #[error("a PUBLISH, which this service does not take from clients")]
+    PublishRefused,
+}
+
+impl From<ProtocolError> for CloseReason {
+    fn from(error: ProtocolError) -> Self {
+        match error {
+            ProtocolError::PublishRefused => Self::PublishRefused,
+            ProtocolError::NotConnected | ProtocolError::SecondConnect => Self::ProtocolError,
+        }
+    }
+}
+
+/// The state of one connection.
+pub struct Session {
+    limits: Limits,
+    phase: Phase,
+    actions: VecDeque<Action>,
+    heard_at: Instant,
+}
+
+enum Phase {
+    /// Waiting for CONNECT until the deadline.
+    Opening { deadline: Instant },
+    /// CONNECT is there; the driver finds out who it is.
+    Authenticating { clean: bool, keep_alive: Option<Duration>, deadline: Instant },
+    /// Open.
+    Connected(Box<Connected>),
+    /// Over; what the session's next connection needs, if it is persistent.
+    Closed { kept: Option<KeptSession> },
+}
+
+struct Connected {
+    gcid: Gcid,
+    vehicles: Vec<Vin>,
+    clean: bool,
+    /// One and a half times what the client asked for. [MQTT-3.1.2-24]
+    keep_alive: Option<Duration>,
+    expires_at: Instant,
+    qos_max: Qos,
+    subscriptions: Vec<Subscription>,
+    deliveries: Deliveries,
+}
+
+struct Subscription {
+    text: String,
+    filter: Filter,
+    granted: Qos,
+}
+
+impl Session {
+    /// A connection that was just accepted.
+    pub fn new(limits: Limits, now: Instant) -> Self {
+        let phase = Phase::Opening { deadline: now + limits.connect_deadline };
+        Self { limits, phase, actions: VecDeque::new(), heard_at: now }
+    }
+
+    /// What to do next.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// When [`Session::handle_timeout`] wants to be called.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        match &self.phase {
+            Phase::Opening { deadline } | Phase::Authenticating { deadline, .. } => Some(*deadline),
+            Phase::Connected(connected) => {
+                let silence_ends =
+                    connected.keep_alive.map(|keep_alive| self.heard_at + keep_alive);
+                Some(silence_ends.map_or(connected.expires_at, |at| at.min(connected.expires_at)))
+            }
+            Phase::Closed { .. } => None,
+        }
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.poll_timeout().is_none_or(|due| now < due) {
+            return;
+        }
+        let reason = match &self.phase {
+            Phase::Connected(connected) if connected.expires_at <= now => CloseReason::TokenExpired,
+            Phase::Connected(_) => CloseReason::KeepAliveTimeout,
+            _ => CloseReason::ConnectTimeout,
+        };
+        self.close(reason);
+    }
+
+    /// The client sent `packet`.
+    ///
+    /// # Errors
+    /// [`ProtocolError`]: nothing was done; call [`Session::close`].
+    pub fn handle(&mut self, packet: Packet, now: Instant) -> Result<(), ProtocolError> {
+        self.heard_at = now;
+        match (&mut self.phase, packet) {
+            (Phase::Opening { deadline }, Packet::Connect(connect)) => {
+                let seconds = u32::from(connect.keep_alive_seconds);
+                let keep_alive = (seconds > 0).then(|| Duration::from_secs(1) * seconds * 3 / 2);
+                self.phase = Phase::Authenticating {
+                    clean: connect.clean_session,
+                    keep_alive,
+                    deadline: *deadline,
+                };
+                self.actions.push_back(Action::Authenticate(connect));
+            }
+            (Phase::Opening { .. } | Phase::Authenticating { .. }, _) => {
+                return Err(ProtocolError::NotConnected);
+            }
+            (Phase::Connected(_), Packet::Connect(_)) => return Err(ProtocolError::SecondConnect),
+            (Phase::Connected(_), Packet::Publish) => return Err(ProtocolError::PublishRefused),
+            (Phase::Connected(connected), Packet::PubAck(id)) => {
+                connected.deliveries.ack(id, &mut self.actions)
+            }
+            (Phase::Connected(connected), Packet::Subscribe { packet_id, filters }) => {
+                connected.subscribe(
+                    packet_id,
+                    filters,
+                    self.limits.subscriptions_max,
+                    &mut self.actions,
+                );
+            }
+            (Phase::Connected(connected), Packet::Unsubscribe { packet_id, filters }) => {
+                connected.unsubscribe(packet_id, &filters, &mut self.actions);
+            }
+            (Phase::Connected(_), Packet::PingReq) => {
+                self.actions.push_back(Action::Send(Outgoing::PingResp))
+            }
+            (Phase::Connected(_), Packet::Disconnect) => self.close(CloseReason::Disconnected),
+            (Phase::Connected(_), Packet::OtherAcknowledgement) | (Phase::Closed { .. }, _) => {}
+        }
+        Ok(())
+    }
+
+    /// The client is who it says: the session begins or goes on.
+    ///
+    /// # Panics
+    /// When there was no [`Action::Authenticate`] before.
+    pub fn admit(&mut self, admission: Admission) {
+        let Phase::Authenticating { clean, keep_alive, .. } = self.phase else {
+            panic!("only a session that asked who it is can be admitted");
+        };
+        let Admission { gcid, vehicles, expires_at, qos_max, kept, source } = admission;
+        let session_present = !clean && kept.is_some();
+        self.actions.push_back(Action::Send(Outgoing::ConnAck { session_present }));
+        let kept = kept.filter(|_| !clean).unwrap_or_default();
+        let subscriptions = kept.stored.subscriptions.iter().filter_map(|(text, level)| {
+            let filter = Filter::parse(text, gcid)?;
+            Some(Subscription { text: text.clone(), filter, granted: Qos::from_level(*level)? })
+        });
+        let mut connected = Connected {
+            gcid,
+            vehicles,
+            clean,
+            keep_alive,
+            expires_at,
+            qos_max,
+            subscriptions: subscriptions.collect(),
+            deliveries: Deliveries::new(source, self.limits.inflight_max, &kept.unacked),
+        };
+        connected.follow(&kept, &mut self.actions);
+        if !clean {
+            // Also for a new session: from now on its name is taken, and a restart finds it.
+            connected.store(&mut self.actions);
+        }
+        self.phase = Phase::Connected(Box::new(connected));
+    }
+
+    /// The client is not let in.
+    pub fn refuse(&mut self, refusal: ConnectRefusal) {
+        self.actions.push_back(Action::Send(Outgoing::ConnRefused(refusal)));
+        self.close(CloseReason::ConnectRefused(refusal));
+    }
+
+    /// Ends the connection. What is queued is still sent, but not to a client that may see nothing any more.
+    pub fn close(&mut self, reason: CloseReason) {
+        let kept = match std::mem::replace(&mut self.phase, Phase::Closed { kept: None }) {
+            Phase::Closed { kept } => {
+                self.phase = Phase::Closed { kept };
+                return;
+            }
+            Phase::Connected(connected) if !connected.clean => {
+                let stored = connected.stored();
+                Some(KeptSession { stored, unacked: connected.deliveries.into_unacked() })
+            }
+            Phase::Opening { .. } | Phase::Authenticating { .. } | Phase::Connected(_) => None,
+        };
+        self.phase = Phase::Closed { kept };
+        if matches!(reason, CloseReason::ConsentEnded | CloseReason::TokenExpired) {
+            self.actions.clear();
+        }
+        self.actions.push_back(Action::Close(reason));
+    }
+
+    /// An event was appended to the journal.
+    pub fn handle_event(&mut self, recorded: &Arc<Recorded>) {
+        if let Phase::Connected(connected) = &mut self.phase {
+            connected.deliveries.offer(recorded, &mut self.actions);
+        }
+    }
+
+    /// Events went by unseen: `head_of` gives the number of each vehicle's newest one.
+    pub fn handle_missed(&mut self, head_of: impl Fn(Vin) -> Sequence) {
+        if let Phase::Connected(connected) = &mut self.phase {
+            for vin in connected.deliveries.vins() {
+                connected.deliveries.missed(vin, head_of(vin), &mut self.actions);
+            }
+        }
+    }
+
+    /// The journal gave `events` for an [`Action::Read`] of `vin`.
+    pub fn handle_read(&mut self, vin: Vin, events: &[Arc<Recorded>]) {
+        if let Phase::Connected(connected) = &mut self.phase {
+            connected.deliveries.read(vin, events, &mut self.actions);
+        }
+    }
+
+    /// The way out is full, or free again.
+    pub fn handle_congestion(&mut self, congested: bool) {
+        if let Phase::Connected(connected) = &mut self.phase {
+            connected.deliveries.set_congested(congested, &mut self.actions);
+        }
+    }
+
+    /// Whether the session outlives the connection.
+    pub fn is_persistent(&self) -> bool {
+        matches!(&self.phase, Phase::Connected(connected) if !connected.clean)
+    }
+
+    /// What the session's next connection needs; `None` when nothing is kept, or the connection is not closed.
+    pub fn into_kept(self) -> Option<KeptSession> {
+        if let Phase::Closed { kept } = self.phase { kept } else { None }
+    }
+}
+
+impl Connected {
+    fn subscribe(
+        &mut self,
+        packet_id: NonZeroU16,
+        filters: Vec<(String, Qos)>,
+        subscriptions_max: usize,
+        actions: &mut VecDeque<Action>,
+    ) {
+        let granted = filters
+            .into_iter()
+            .map(|(text, wanted)| {
+                let filter = Filter::parse(&text, self.gcid)?;
+                if let Filter::Vehicle(vin) = filter
+                    && !self.vehicles.contains(&vin)
+                {
+                    return None;
+                }
+                // QoS 2 is granted as 1 where messages are delivered with more than 0.
+                let granted =
+                    if self.qos_max == Qos::AtMostOnce { wanted } else { wanted.min(self.qos_max) };
+                self.subscriptions.retain(|earlier| earlier.text != text);
+                if self.subscriptions.len() >= subscriptions_max {
+                    return None;
+                }
+                self.subscriptions.push(Subscription { text, filter, granted });
+                Some(granted)
+            })
+            .collect();
+        self.follow(&KeptSession::default(), actions);
+        self.store_unless_clean(actions);
+        actions.push_back(Action::Send(Outgoing::SubAck { packet_id, granted }));
+    }
+
+    fn unsubscribe(
+        &mut self,
+        packet_id: NonZeroU16,
+        filters: &[String],
+        actions: &mut VecDeque<Action>,
+    ) {
+        self.subscriptions.retain(|subscription| !filters.contains(&subscription.text));
+        self.follow(&KeptSession::default(), actions);
+        self.store_unless_clean(actions);
+        actions.push_back(Action::Send(Outgoing::UnsubAck(packet_id)));
+    }
+
+    /// Makes the vehicles that are read those that the subscriptions name. `kept` says where a resumed session stood.
+    fn follow(&mut self, kept: &KeptSession, actions: &mut VecDeque<Action>) {
+        for vin in self.vehicles.clone() {
+            let Some(qos) = self.qos(vin) else {
+                self.deliveries.detach(vin);
+                continue;
+            };
+            let cursor =
+                kept.stored.cursors.iter().find(|(of, _)| *of == vin).map(|(_, cursor)| *cursor);
+            let cursor = cursor.filter(|_| qos > Qos::AtMostOnce);
+            let mut earlier: VecDeque<_> =
+                kept.unacked.iter().filter(|delivery| delivery.vin == vin).copied().collect();
+            earlier.make_contiguous().sort_by_key(|delivery| (delivery.sequence, delivery.part));
+            self.deliveries.attach(vin, qos, cursor, earlier, actions);
+        }
+    }
+
+    /// With which QoS messages of `vin` are delivered: the highest of all matching subscriptions, so that overlapping
+    /// ones give each message once.
+    fn qos(&self, vin: Vin) -> Option<Qos> {
+        let matching =
+            self.subscriptions.iter().filter(|subscription| subscription.filter.matches(vin));
+        matching.map(|subscription| subscription.granted.min(self.qos_max)).max()
+    }
+
+    fn stored(&self) -> StoredSession {
+        let subscriptions =
+            self.subscriptions.iter().map(|one| (one.text.clone(), one.granted.level())).collect();
+        StoredSession { subscriptions, cursors: self.deliveries.cursors() }
+    }
+
+    fn store(&self, actions: &mut VecDeque<Action>) {
+        actions.push_back(Action::Store(self.stored()));
+    }
+
+    fn store_unless_clean(&self, actions: &mut VecDeque<Action>) {
+        if !self.clean {
+            self.store(actions);
+        }
+    }
+}

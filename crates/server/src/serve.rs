@@ -1,0 +1,202 @@
+//! Starts everything that listens, and stops it again without losing anything.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use axum::routing::get;
+use axum_server::Handle;
+use axum_server::tls_rustls::RustlsConfig;
+use cardata_store::journal::Retention;
+use metrics_exporter_prometheus::PrometheusHandle;
+use rustls::ServerConfig;
+use tokio::time::MissedTickBehavior;
+
+use crate::platform::Platform;
+use crate::stream::listener;
+use crate::{admin, api, gcdm, ingest, portal};
+
+/// Sockets that are bound already, so that their ports are known before anything is told about them.
+pub struct Sockets {
+    /// HTTPS; more than one where the real service's port is served, too.
+    pub http: Vec<std::net::TcpListener>,
+    /// Customers' MQTT over TLS.
+    pub mqtt: std::net::TcpListener,
+    /// The operator's door, plain HTTP; must be reachable from this machine only.
+    pub admin: std::net::TcpListener,
+}
+
+/// TLS of the two listeners.
+pub struct Tls {
+    /// HTTPS, with the protocols `h2` and `http/1.1`.
+    pub http: Arc<ServerConfig>,
+    /// MQTT.
+    pub mqtt: Arc<ServerConfig>,
+}
+
+/// A server that runs.
+pub struct Server {
+    platform: Arc<Platform>,
+    http: Vec<Handle<SocketAddr>>,
+}
+
+/// How often cursors of persistent sessions are written.
+const CURSOR_FLUSH_INTERVAL: Duration = Duration::from_millis(200);
+/// How often old events are dropped.
+const RETENTION_INTERVAL: Duration = Duration::from_secs(60);
+/// How long open requests and connections may take to finish when the server stops.
+const STOP_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Starts all listeners.
+///
+/// # Errors
+/// When a socket can't be used.
+pub fn start(
+    platform: Arc<Platform>,
+    sockets: Sockets,
+    tls: Tls,
+    retention: Retention,
+    metrics: PrometheusHandle,
+) -> std::io::Result<Server> {
+    let mut handles = Vec::new();
+    let public = public_routes(platform.clone());
+    for socket in sockets.http {
+        socket.set_nonblocking(true)?;
+        let handle = Handle::new();
+        let server =
+            axum_server::from_tcp_rustls(socket, RustlsConfig::from_config(tls.http.clone()))?;
+        let serving = server
+            .handle(handle.clone())
+            .serve(public.clone().into_make_service_with_connect_info::<SocketAddr>());
+        platform.tasks.spawn("https", async move {
+            if let Err(error) = serving.await {
+                tracing::error!(%error, "the HTTPS listener failed");
+            }
+        });
+        handles.push(handle);
+    }
+
+    sockets.admin.set_nonblocking(true)?;
+    let handle = Handle::new();
+    let serving = axum_server::from_tcp(sockets.admin)?.handle(handle.clone()).serve(
+        operator_routes(platform.clone(), metrics)
+            .into_make_service_with_connect_info::<SocketAddr>(),
+    );
+    platform.tasks.spawn("operator", async move {
+        if let Err(error) = serving.await {
+            tracing::error!(%error, "the operator's listener failed");
+        }
+    });
+    handles.push(handle);
+
+    sockets.mqtt.set_nonblocking(true)?;
+    let mqtt = tokio::net::TcpListener::from_std(sockets.mqtt)?;
+    platform.tasks.spawn("mqtt", listener::run(platform.clone(), mqtt, tls.mqtt));
+    platform.tasks.spawn("cursors", flush_cursors(platform.clone()));
+    platform.tasks.spawn("retention", retain(platform.clone(), retention));
+    Ok(Server { platform, http: handles })
+}
+
+impl Server {
+    /// Stops: takes no new connection, ends the open ones, writes every cursor, and syncs the journal.
+    pub async fn stop(self) {
+        for handle in &self.http {
+            handle.graceful_shutdown(Some(STOP_PATIENCE));
+        }
+        self.platform.tasks.drain(STOP_PATIENCE + Duration::from_secs(1)).await;
+        let journal = &self.platform.journal;
+        if let Err(error) = journal.close().await {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the journal did not close cleanly"
+            );
+        }
+        // After the journal: every event is synced now, so every acknowledgement can be written.
+        if let Err(error) =
+            self.platform.cursors.flush(&*self.platform.directory, journal.synced()).await
+        {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the sessions' cursors were not written"
+            );
+        }
+    }
+}
+
+fn public_routes(platform: Arc<Platform>) -> Router {
+    gcdm::routes()
+        .merge(portal::routes())
+        .merge(api::routes())
+        .merge(ingest::routes())
+        .with_state(platform)
+        .layer(tower_http::catch_panic::CatchPanicLayer::new())
+}
+
+fn operator_routes(platform: Arc<Platform>, metrics: PrometheusHandle) -> Router {
+    let rendered = get(move || async move {
+        metrics.run_upkeep();
+        metrics.render()
+    });
+    admin::routes()
+        .route("/readyz", get(ready))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/metrics", rendered)
+        .with_state(platform)
+}
+
+/// Whether the stores answer.
+async fn ready(State(platform): State<Arc<Platform>>) -> impl IntoResponse {
+    match platform.directory.signing_keys().await {
+        Ok(_) => (StatusCode::OK, "ok\n"),
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the directory does not answer\n"),
+    }
+}
+
+async fn flush_cursors(platform: Arc<Platform>) {
+    let mut stopping = platform.tasks.stopping();
+    let mut ticks = tokio::time::interval(CURSOR_FLUSH_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            // The last flush is `Server::stop`'s, after the journal was synced.
+            () = stopping.wait() => return,
+            _ = ticks.tick() => {}
+        }
+        if let Err(error) =
+            platform.cursors.flush(&*platform.directory, platform.journal.synced()).await
+        {
+            metrics::counter!("cardata_cursor_flush_errors_total").increment(1);
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "cursors were not written; the next flush tries again"
+            );
+        }
+    }
+}
+
+async fn retain(platform: Arc<Platform>, retention: Retention) {
+    let mut stopping = platform.tasks.stopping();
+    let mut ticks = tokio::time::interval(RETENTION_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stopping.wait() => return,
+            _ = ticks.tick() => {}
+        }
+        match platform.journal.retain(retention, platform.clock.now()).await {
+            Ok(0) => {}
+            Ok(events) => {
+                metrics::counter!("cardata_journal_retired_events_total").increment(events);
+                tracing::info!(events, "{events} events left the journal by age or size");
+            }
+            Err(error) => tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "old events could not be dropped"
+            ),
+        }
+    }
+}

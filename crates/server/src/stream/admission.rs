@@ -1,0 +1,219 @@
+//! Who is let in, and what the session then sees.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use cardata_contract::stream::encode;
+use cardata_domain::event::Payloads;
+use cardata_domain::projection::View;
+use cardata_domain::session::SessionKey;
+use cardata_domain::token::{Claims, Refusal, Scope, check};
+use cardata_domain::vehicle::MappingType;
+use cardata_domain::{Event, Recorded, Sequence, Vin};
+use cardata_mqtt::packet::Connect;
+use cardata_mqtt::session::KeptSession;
+use cardata_mqtt::{Admission, ConnectRefusal, Qos, Source};
+use cardata_store::directory::DirectoryError;
+use thiserror::Error;
+
+use crate::entitlements::EntitlementCell;
+use crate::gcdm::verify::{self, VerifyError};
+use crate::platform::Platform;
+use crate::profile::Delivery;
+use crate::secret;
+use crate::stream::router::{Arrivals, Mailbox, Registration, Router};
+
+/// Bytes that a client identifier may have; those of known clients have up to 60.
+const CLIENT_ID_MAX: usize = 256;
+
+/// Why a CONNECT is refused; each reason has its return code (contract §2.3) and stands in the log.
+#[derive(Debug, Error)]
+pub(crate) enum RefusedConnect {
+    #[error("there is no token in the password field; send an id token or an access token")]
+    NoToken,
+    #[error("the token is not genuine, or its consent was ended; log in again")]
+    Token,
+    #[error("the token expired at {0}; refresh it")]
+    Expired(jiff::Timestamp),
+    #[error(
+        "the token lacks the scope cardata:streaming:read; subscribe the client to the stream and log in again"
+    )]
+    Scope,
+    #[error("the user name is not the GCID that the token is for")]
+    UserName,
+    #[error("the client identifier is longer than {CLIENT_ID_MAX} bytes")]
+    ClientId,
+    #[error("the customer has as many connections as the profile allows")]
+    Occupied,
+    #[error("the directory failed")]
+    Directory(#[from] DirectoryError),
+}
+
+impl RefusedConnect {
+    pub(crate) fn code(&self) -> ConnectRefusal {
+        match self {
+            Self::NoToken | Self::Token | Self::Expired(_) => ConnectRefusal::BadUserNameOrPassword,
+            Self::Scope | Self::UserName | Self::Occupied => ConnectRefusal::NotAuthorized,
+            Self::ClientId => ConnectRefusal::IdentifierRejected,
+            Self::Directory(_) => ConnectRefusal::ServerUnavailable,
+        }
+    }
+}
+
+/// A client that was let in.
+pub(crate) struct Admitted {
+    pub(crate) admission: Admission,
+    pub(crate) registration: Registration,
+    pub(crate) arrivals: Arrivals,
+}
+
+/// Lets the sender of `connect` in, or says why not.
+pub(crate) async fn admit(
+    platform: &Arc<Platform>,
+    connect: &Connect,
+    now: Instant,
+) -> Result<Admitted, RefusedConnect> {
+    let claims = authenticate(platform, connect).await?;
+    let key = session_key(&claims, &connect.client_id)?;
+    let registration = platform
+        .router
+        .register(key.clone(), claims.consent_id, platform.profile.connections)
+        .await
+        .map_err(|_| RefusedConnect::Occupied)?;
+    // Looked up after the registration: a consent that ends from now on finds the connection and closes it.
+    let consent = platform.directory.consent(claims.consent_id).await?;
+    if !consent.is_some_and(|consent| consent.is_active()) {
+        return Err(RefusedConnect::Token);
+    }
+    let kept = kept_session(platform, &key, connect.clean_session).await?;
+    let mappings = platform.directory.mappings(claims.gcid).await?;
+    let primary = mappings.iter().filter(|mapping| mapping.mapping_type == MappingType::Primary);
+    let (mailbox, arrivals) = Router::mailbox();
+    let source = LiveSource {
+        entitlement: platform.entitlements.cell(claims.gcid, claims.client_id).await?,
+        platform: platform.clone(),
+        gcid: claims.gcid,
+        mailbox,
+        attached: Vec::new(),
+    };
+    let lifetime = claims.expires_at.duration_since(platform.clock.now());
+    let admission = Admission {
+        gcid: claims.gcid,
+        vehicles: primary.map(|mapping| mapping.vin).collect(),
+        expires_at: now + Duration::try_from(lifetime).unwrap_or(Duration::ZERO),
+        qos_max: match platform.profile.delivery {
+            Delivery::AsGranted => Qos::AtLeastOnce,
+            Delivery::AtMostOnce => Qos::AtMostOnce,
+        },
+        kept,
+        source: Box::new(source),
+    };
+    Ok(Admitted { admission, registration, arrivals })
+}
+
+async fn authenticate(platform: &Platform, connect: &Connect) -> Result<Claims, RefusedConnect> {
+    let password = connect
+        .password
+        .as_ref()
+        .filter(|password| !password.is_empty())
+        .ok_or(RefusedConnect::NoToken)?;
+    let token = std::str::from_utf8(password).map_err(|_| RefusedConnect::Token)?;
+    let claims = verify::stream_password(platform, token).await.map_err(|error| match error {
+        VerifyError::Invalid | VerifyError::Revoked => RefusedConnect::Token,
+        VerifyError::Directory(error) => error.into(),
+    })?;
+    check(&claims, Scope::StreamingRead, platform.clock.now()).map_err(
+        |refusal| match refusal {
+            Refusal::Expired(at) => RefusedConnect::Expired(at),
+            Refusal::MissingScope(_) => RefusedConnect::Scope,
+        },
+    )?;
+    // Identity comes from the token. Some clients append to the user name, as in `{gcid}/{e-mail}` (contract §2.2).
+    let user_name = connect.user_name.as_deref().unwrap_or_default();
+    let gcid = user_name.split('/').next().unwrap_or_default();
+    if gcid.eq_ignore_ascii_case(&claims.gcid.to_string()) {
+        Ok(claims)
+    } else {
+        Err(RefusedConnect::UserName)
+    }
+}
+
+fn session_key(claims: &Claims, mqtt_client_id: &str) -> Result<SessionKey, RefusedConnect> {
+    if mqtt_client_id.len() > CLIENT_ID_MAX {
+        return Err(RefusedConnect::ClientId);
+    }
+    let mqtt_client_id = match mqtt_client_id {
+        "" => format!("assigned-{}", secret::uuid()),
+        chosen => chosen.to_owned(),
+    };
+    Ok(SessionKey { gcid: claims.gcid, client_id: claims.client_id, mqtt_client_id })
+}
+
+/// The session to go on with; a clean one ends what there was. [MQTT-3.1.2-6]
+async fn kept_session(
+    platform: &Platform,
+    key: &SessionKey,
+    clean: bool,
+) -> Result<Option<KeptSession>, DirectoryError> {
+    if clean || platform.profile.delivery == Delivery::AtMostOnce {
+        platform.cursors.forget(key);
+        platform.directory.remove_session(key).await?;
+        return Ok(None);
+    }
+    let stored = platform.directory.session(key).await?;
+    Ok(stored.map(|stored| platform.cursors.resume(key, stored)))
+}
+
+/// A session's view of the journal, the router and its entitlement.
+struct LiveSource {
+    platform: Arc<Platform>,
+    gcid: cardata_domain::Gcid,
+    /// Looked into at each delivery, so that a change of containers takes effect at once.
+    entitlement: Arc<EntitlementCell>,
+    mailbox: Arc<Mailbox>,
+    attached: Vec<Vin>,
+}
+
+impl LiveSource {
+    fn view(&self) -> View {
+        View {
+            gcid: self.gcid,
+            entitled: self.entitlement.load().as_ref().clone(),
+            packing: self.platform.profile.packing,
+        }
+    }
+}
+
+impl Source for LiveSource {
+    fn attach(&mut self, vin: Vin) -> Sequence {
+        // First the mailbox, then the head: an event in between arrives and is known to be before the head.
+        self.platform.router.attach(vin, &self.mailbox);
+        self.attached.push(vin);
+        self.platform.journal.head(vin)
+    }
+
+    fn detach(&mut self, vin: Vin) {
+        self.platform.router.detach(vin, &self.mailbox);
+        self.attached.retain(|attached| *attached != vin);
+    }
+
+    fn payloads(&self, recorded: &Recorded) -> Payloads {
+        recorded.payloads(&self.view(), |event, entries| encode(event, entries, self.gcid))
+    }
+
+    fn payloads_of_merged(&self, event: &Event) -> Payloads {
+        self.view().payloads(event, |event, entries| encode(event, entries, self.gcid))
+    }
+
+    fn note_merged(&mut self) {
+        metrics::counter!("cardata_mqtt_merged_events_total").increment(1);
+    }
+}
+
+impl Drop for LiveSource {
+    fn drop(&mut self) {
+        for vin in &self.attached {
+            self.platform.router.detach(*vin, &self.mailbox);
+        }
+    }
+}

@@ -1,0 +1,392 @@
+//! One connection: bytes, time, events and the session between them.
+
+use std::future::pending;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use cardata_domain::{Recorded, Vin};
+use cardata_mqtt::encode::{CustomerTopic, encode};
+use cardata_mqtt::packet::{Connect, Outgoing};
+use cardata_mqtt::session::Limits;
+use cardata_mqtt::{Action, CloseReason, ConnectRefusal, Session};
+use cardata_store::journal::JournalError;
+use tokio::io::{
+    AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf,
+};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::platform::Platform;
+use crate::profile::Delivery;
+use crate::stream::admission::{self, Admitted};
+use crate::stream::codec::{Decoder, PacketError};
+use crate::stream::router::{Arrivals, Registration};
+use crate::tasks::Stopping;
+
+/// Bytes on their way to the client from which on nothing is added, and below which it goes on.
+const OUTPUT_FULL: usize = 256 * 1024;
+const OUTPUT_FREE: usize = 64 * 1024;
+/// How long a client may take to read anything at all while something is on its way.
+const WRITE_PATIENCE: Duration = Duration::from_secs(60);
+/// How long finding out who a client is may take, an earlier connection of its session included.
+const ADMISSION_PATIENCE: Duration = Duration::from_secs(10);
+/// Live events that are taken at once, so that they leave in one write.
+const EVENTS_AT_ONCE: usize = 64;
+
+type Read =
+    std::pin::Pin<Box<dyn Future<Output = (Vin, Result<Vec<Arc<Recorded>>, JournalError>)> + Send>>;
+
+struct Connection<S> {
+    platform: Arc<Platform>,
+    session: Session,
+    decoder: Decoder,
+    reader: ReadHalf<S>,
+    writer: WriteHalf<S>,
+    input: BytesMut,
+    output: BytesMut,
+    /// Whether bytes were handed to TLS since the last flush.
+    unflushed: bool,
+    congested: bool,
+    open: Option<Open>,
+    read: Option<Read>,
+    /// When the client has to have read something.
+    write_deadline: Instant,
+    closing: Option<CloseReason>,
+}
+
+/// What a connection has once its client was let in.
+struct Open {
+    registration: Registration,
+    arrivals: Arrivals,
+    topic: CustomerTopic,
+}
+
+/// Serves one client until either side ends the connection.
+pub(crate) async fn serve<S>(platform: Arc<Platform>, stream: S, mut stopping: Stopping)
+where
+    S: AsyncRead + AsyncWrite + Send + 'static,
+{
+    let (reader, writer) = tokio::io::split(stream);
+    let now = Instant::now();
+    let mut connection = Connection {
+        platform,
+        session: Session::new(Limits::default(), now.into_std()),
+        decoder: Decoder::default(),
+        reader,
+        writer,
+        input: BytesMut::new(),
+        output: BytesMut::new(),
+        unflushed: false,
+        congested: false,
+        open: None,
+        read: None,
+        write_deadline: now + WRITE_PATIENCE,
+        closing: None,
+    };
+    let gauge = metrics::gauge!("cardata_mqtt_connections");
+    gauge.increment(1);
+    let reason = connection.run(&mut stopping).await;
+    connection.finish(reason);
+    gauge.decrement(1);
+}
+
+impl<S: AsyncRead + AsyncWrite> Connection<S> {
+    async fn run(&mut self, stopping: &mut Stopping) -> CloseReason {
+        loop {
+            self.take_packets().await;
+            if let Some(reason) = self.closing
+                && self.output.is_empty()
+                && !self.unflushed
+            {
+                // The client may be gone already; there is nobody to tell.
+                let _ = timeout(Duration::from_secs(1), self.writer.shutdown()).await;
+                return reason;
+            }
+            if let Err(reason) = self.wait(stopping).await {
+                return reason;
+            }
+        }
+    }
+
+    /// Waits for the next thing to happen and notes it. An error ends the connection without another word.
+    async fn wait(&mut self, stopping: &mut Stopping) -> Result<(), CloseReason> {
+        let due = self.session.poll_timeout().map(Instant::from_std);
+        let writing = !self.output.is_empty() || self.unflushed;
+        let closing = self.closing.is_some();
+        let (wanted_closed, events, missed) = match &mut self.open {
+            Some(open) => (
+                Some(&mut open.registration.closing),
+                Some(&mut open.arrivals.events),
+                Some(&*open.arrivals.missed),
+            ),
+            None => (None, None, None),
+        };
+        tokio::select! {
+            () = stopping.wait(), if !closing => self.session.close(CloseReason::ServerStopping),
+            reason = wanted(wanted_closed), if !closing => self.session.close(reason),
+            pushed = push(&mut self.writer, &mut self.output), if writing => {
+                match pushed {
+                    Ok(Pushed::Bytes) => self.unflushed = true,
+                    Ok(Pushed::Flushed) => self.unflushed = false,
+                    Err(_) => return Err(self.closing.unwrap_or(CloseReason::ConnectionLost)),
+                }
+                self.write_deadline = Instant::now() + WRITE_PATIENCE;
+            }
+            () = sleep_until(self.write_deadline), if writing => return Err(CloseReason::WriteTimeout),
+            // Whoever does not read gets no further answers.
+            read = self.reader.read_buf(&mut self.input), if !closing && self.output.len() < OUTPUT_FULL => {
+                match read {
+                    Ok(0) | Err(_) => self.session.close(CloseReason::ConnectionLost),
+                    Ok(_) => {}
+                }
+            }
+            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() && !closing => {
+                self.session.handle_timeout(Instant::now().into_std());
+            }
+            (vin, events) = poll_read(&mut self.read), if !closing => {
+                self.read = None;
+                match events {
+                    Ok(events) => self.session.handle_read(vin, &events),
+                    Err(error) => {
+                        tracing::error!(error = &error as &dyn std::error::Error, "the journal can't be read");
+                        self.session.close(CloseReason::StoreFailed);
+                    }
+                }
+            }
+            event = next_event(events), if !closing => self.take_events(&event),
+            () = told(missed), if !closing => {
+                let journal = &self.platform.journal;
+                self.session.handle_missed(|vin| journal.head(vin));
+            }
+        }
+        if !writing {
+            self.write_deadline = Instant::now() + WRITE_PATIENCE;
+        }
+        Ok(())
+    }
+
+    fn take_events(&mut self, first: &Arc<Recorded>) {
+        self.session.handle_event(first);
+        let Some(open) = &mut self.open else { return };
+        for _ in 1..EVENTS_AT_ONCE {
+            let Ok(event) = open.arrivals.events.try_recv() else { break };
+            self.session.handle_event(&event);
+        }
+    }
+
+    /// Hands the packets that are there to the session, and carries out what it wants.
+    async fn take_packets(&mut self) {
+        self.act().await;
+        while self.closing.is_none() && self.output.len() < OUTPUT_FULL {
+            match self.decoder.decode(&mut self.input) {
+                Ok(Some(packet)) => {
+                    if let Err(error) = self.session.handle(packet, Instant::now().into_std()) {
+                        self.session.close(error.into());
+                    }
+                }
+                Ok(None) => break,
+                Err(error) => self.refuse_packet(error),
+            }
+            self.act().await;
+        }
+        let congested = if self.congested {
+            self.output.len() > OUTPUT_FREE
+        } else {
+            self.output.len() >= OUTPUT_FULL
+        };
+        if congested != self.congested {
+            self.congested = congested;
+            self.session.handle_congestion(congested);
+            self.act().await;
+        }
+    }
+
+    fn refuse_packet(&mut self, error: PacketError) {
+        match error {
+            // MQTT 5 §3.2.2.2: "Unsupported Protocol Version", in the form that such a client can read.
+            PacketError::UnsupportedLevel(5) => {
+                self.output.extend_from_slice(&[0x20, 3, 0, 0x84, 0]);
+                self.session.close(CloseReason::ConnectRefused(
+                    ConnectRefusal::UnacceptableProtocolVersion,
+                ));
+            }
+            PacketError::UnsupportedLevel(_) => {
+                self.session.refuse(ConnectRefusal::UnacceptableProtocolVersion)
+            }
+            PacketError::EmptyClientId => self.session.refuse(ConnectRefusal::IdentifierRejected),
+            PacketError::Malformed | PacketError::TooLarge => {
+                self.session.close(CloseReason::Malformed)
+            }
+        }
+    }
+
+    async fn act(&mut self) {
+        while let Some(action) = self.session.poll_action() {
+            match action {
+                Action::Authenticate(connect) => self.authenticate(&connect).await,
+                Action::Send(packet) => self.send(&packet),
+                Action::Store(stored) => {
+                    if let Some(open) = &self.open
+                        && self.platform.profile.delivery == Delivery::AsGranted
+                    {
+                        let key = open.registration.key();
+                        let storable = self.platform.cursors.storable(
+                            key,
+                            &stored,
+                            self.platform.journal.synced(),
+                        );
+                        if let Err(error) =
+                            self.platform.directory.put_session(key, &storable).await
+                        {
+                            tracing::error!(
+                                error = &error as &dyn std::error::Error,
+                                "a session can't be stored"
+                            );
+                            self.session.close(CloseReason::StoreFailed);
+                        }
+                    }
+                }
+                Action::MoveCursor { vin, cursor } => {
+                    if let Some(open) = &self.open
+                        && self.session.is_persistent()
+                        && self.platform.profile.delivery == Delivery::AsGranted
+                    {
+                        self.platform.cursors.advance(open.registration.key(), vin, cursor);
+                    }
+                }
+                Action::Read { vin, after, limit } => {
+                    let journal = self.platform.journal.clone();
+                    self.read =
+                        Some(Box::pin(async move { (vin, journal.read(vin, after, limit).await) }));
+                }
+                Action::Close(reason) => self.closing = Some(reason),
+            }
+        }
+    }
+
+    fn send(&mut self, packet: &Outgoing) {
+        match &self.open {
+            Some(open) => {
+                if let Outgoing::Publish(publish) = packet {
+                    let qos = if publish.packet_id.is_some() { "1" } else { "0" };
+                    metrics::counter!("cardata_mqtt_messages_total", "qos" => qos).increment(1);
+                }
+                encode(packet, &open.topic, &mut self.output);
+            }
+            // Only a refused CONNECT is answered before; it carries no topic.
+            None => encode(
+                packet,
+                &CustomerTopic::new(cardata_domain::Gcid::new(uuid::Uuid::nil())),
+                &mut self.output,
+            ),
+        }
+    }
+
+    async fn authenticate(&mut self, connect: &Connect) {
+        let now = Instant::now().into_std();
+        let admitted =
+            timeout(ADMISSION_PATIENCE, admission::admit(&self.platform, connect, now)).await;
+        match admitted {
+            Ok(Ok(Admitted { admission, registration, arrivals })) => {
+                metrics::counter!("cardata_mqtt_connects_total", "outcome" => "accepted")
+                    .increment(1);
+                tracing::info!(
+                    conn.id = registration.number(),
+                    client.id = %registration.key().client_id,
+                    mqtt.clean = connect.clean_session,
+                    "client {} connected",
+                    registration.key().client_id
+                );
+                let topic = CustomerTopic::new(admission.gcid);
+                self.open = Some(Open { registration, arrivals, topic });
+                self.session.admit(admission);
+            }
+            Ok(Err(refused)) => self.refuse(refused.code(), &refused),
+            Err(_) => self.refuse(
+                ConnectRefusal::ServerUnavailable,
+                &"finding out who the client is took too long",
+            ),
+        }
+    }
+
+    fn refuse(&mut self, code: ConnectRefusal, why: &dyn std::fmt::Display) {
+        metrics::counter!("cardata_mqtt_connects_total", "outcome" => "refused", "code" => code.return_code().to_string())
+            .increment(1);
+        tracing::info!(mqtt.reason = code.return_code(), "a CONNECT was refused ({code}): {why}");
+        self.session.refuse(code);
+    }
+
+    /// Leaves behind what the session's next connection needs, then gives its place free.
+    fn finish(mut self, reason: CloseReason) {
+        self.session.close(reason);
+        metrics::counter!("cardata_mqtt_closed_total", "reason" => reason.to_string()).increment(1);
+        let Some(open) = self.open.take() else {
+            tracing::debug!(mqtt.reason = %reason, "a connection ended before its client was let in");
+            return;
+        };
+        tracing::info!(conn.id = open.registration.number(), mqtt.reason = %reason, "connection closed: {reason}");
+        if let Some(kept) = self.session.into_kept()
+            && self.platform.profile.delivery == Delivery::AsGranted
+        {
+            self.platform.cursors.rest(open.registration.key(), kept);
+        }
+    }
+}
+
+enum Pushed {
+    Bytes,
+    Flushed,
+}
+
+/// Writes some of `output`, or flushes when all of it was written. Nothing is lost when this is dropped half-way.
+async fn push(
+    writer: &mut (impl AsyncWrite + Unpin),
+    output: &mut BytesMut,
+) -> std::io::Result<Pushed> {
+    if output.is_empty() {
+        writer.flush().await?;
+        return Ok(Pushed::Flushed);
+    }
+    match writer.write_buf(output).await? {
+        0 => Err(std::io::ErrorKind::WriteZero.into()),
+        _ => Ok(Pushed::Bytes),
+    }
+}
+
+async fn wanted(
+    closing: Option<&mut tokio::sync::watch::Receiver<Option<CloseReason>>>,
+) -> CloseReason {
+    let Some(closing) = closing else { return pending().await };
+    // The guard that `wait_for` gives must not live over another await.
+    let reason = closing.wait_for(Option::is_some).await.map(|reason| *reason);
+    match reason {
+        Ok(Some(reason)) => reason,
+        _ => pending().await,
+    }
+}
+
+async fn next_event(
+    events: Option<&mut tokio::sync::mpsc::Receiver<Arc<Recorded>>>,
+) -> Arc<Recorded> {
+    match events {
+        Some(events) => match events.recv().await {
+            Some(event) => event,
+            None => pending().await,
+        },
+        None => pending().await,
+    }
+}
+
+async fn told(missed: Option<&tokio::sync::Notify>) {
+    match missed {
+        Some(missed) => missed.notified().await,
+        None => pending().await,
+    }
+}
+
+async fn poll_read(read: &mut Option<Read>) -> (Vin, Result<Vec<Arc<Recorded>>, JournalError>) {
+    match read {
+        Some(read) => read.await,
+        None => pending().await,
+    }
+}

@@ -1,0 +1,197 @@
+//! How far persistent sessions got, between an acknowledgement and the directory.
+//!
+//! Writing each acknowledgement at once would cost a commit each; so they are collected and written together. A cursor
+//! that is stored never passes what the journal has synced: a crash can show a client an event twice, and hide none.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, PoisonError};
+
+use cardata_domain::session::{SessionKey, StoredSession};
+use cardata_domain::{Sequence, Vin};
+use cardata_mqtt::inflight::Unacked;
+use cardata_mqtt::session::KeptSession;
+use cardata_store::Directory;
+use cardata_store::directory::DirectoryError;
+
+/// Cursors that are ahead of the directory, and unacknowledged deliveries of sessions at rest.
+#[derive(Default)]
+pub struct Cursors {
+    ahead: Mutex<HashMap<SessionKey, Ahead>>,
+}
+
+#[derive(Default)]
+struct Ahead {
+    cursors: BTreeMap<Vin, Cursor>,
+    unacked: Vec<Unacked>,
+}
+
+#[derive(Clone, Copy)]
+struct Cursor {
+    acknowledged: Sequence,
+    written: Sequence,
+}
+
+impl Cursors {
+    /// Notes that a session has acknowledged everything of `vin` up to `cursor`.
+    pub fn advance(&self, key: &SessionKey, vin: Vin, cursor: Sequence) {
+        let mut ahead = self.lock();
+        // Looked up before it is inserted: the key is cloned once for each flush, not for each acknowledgement.
+        if let Some(known) = ahead.get_mut(key) {
+            known.advance(vin, cursor);
+        } else {
+            ahead.entry(key.clone()).or_default().advance(vin, cursor);
+        }
+    }
+
+    /// The form in which `session` may be stored now, given what the journal has `synced`; the rest follows with a
+    /// later [`Cursors::flush`].
+    pub fn storable(
+        &self,
+        key: &SessionKey,
+        session: &StoredSession,
+        synced: Sequence,
+    ) -> StoredSession {
+        let mut ahead = self.lock();
+        let known = ahead.entry(key.clone()).or_default();
+        let clamped = |(vin, cursor): &(Vin, Sequence)| (*vin, (*cursor).min(synced));
+        let cursors: Vec<_> = session.cursors.iter().map(clamped).collect();
+        let states =
+            session.cursors.iter().zip(&cursors).map(|((vin, acknowledged), (_, written))| {
+                (*vin, Cursor { acknowledged: *acknowledged, written: *written })
+            });
+        known.cursors = states.collect();
+        StoredSession { subscriptions: session.subscriptions.clone(), cursors }
+    }
+
+    /// Takes what a connection leaves behind.
+    pub fn rest(&self, key: &SessionKey, kept: KeptSession) {
+        let mut ahead = self.lock();
+        let known = ahead.entry(key.clone()).or_default();
+        for (vin, cursor) in kept.stored.cursors {
+            known.advance(vin, cursor);
+        }
+        known.unacked = kept.unacked;
+    }
+
+    /// What the session's next connection starts from, given what the directory has `stored`.
+    pub fn resume(&self, key: &SessionKey, mut stored: StoredSession) -> KeptSession {
+        let mut ahead = self.lock();
+        let Some(known) = ahead.get_mut(key) else {
+            return KeptSession { stored, unacked: Vec::new() };
+        };
+        for (vin, cursor) in &mut stored.cursors {
+            if let Some(state) = known.cursors.get(vin) {
+                *cursor = state.acknowledged.max(*cursor);
+            }
+        }
+        KeptSession { stored, unacked: std::mem::take(&mut known.unacked) }
+    }
+
+    /// Forgets a session that has ended.
+    pub fn forget(&self, key: &SessionKey) {
+        self.lock().remove(key);
+    }
+
+    /// Writes what the journal's sync has caught up with.
+    ///
+    /// # Errors
+    /// [`DirectoryError`]: nothing was written; the next call tries again.
+    pub async fn flush(
+        &self,
+        directory: &dyn Directory,
+        synced: Sequence,
+    ) -> Result<(), DirectoryError> {
+        let moves = self.due(synced);
+        if moves.is_empty() {
+            return Ok(());
+        }
+        directory.move_cursors(&moves).await?;
+        self.written(&moves);
+        Ok(())
+    }
+
+    fn due(&self, synced: Sequence) -> Vec<(SessionKey, Vec<(Vin, Sequence)>)> {
+        let ahead = self.lock();
+        let due_of = |state: &Ahead| {
+            let writable = state
+                .cursors
+                .iter()
+                .map(|(vin, cursor)| (*vin, cursor.acknowledged.min(synced), cursor.written));
+            writable
+                .filter(|(_, cursor, written)| cursor > written)
+                .map(|(vin, cursor, _)| (vin, cursor))
+                .collect()
+        };
+        ahead
+            .iter()
+            .map(|(key, state)| (key.clone(), due_of(state)))
+            .filter(|(_, due): &(_, Vec<_>)| !due.is_empty())
+            .collect()
+    }
+
+    fn written(&self, moves: &[(SessionKey, Vec<(Vin, Sequence)>)]) {
+        let mut ahead = self.lock();
+        for (key, cursors) in moves {
+            let Some(state) = ahead.get_mut(key) else { continue };
+            for (vin, written) in cursors {
+                if let Some(cursor) = state.cursors.get_mut(vin) {
+                    cursor.written = cursor.written.max(*written);
+                }
+            }
+            state.cursors.retain(|_, cursor| cursor.written < cursor.acknowledged);
+        }
+        ahead.retain(|_, state| !state.cursors.is_empty() || !state.unacked.is_empty());
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<SessionKey, Ahead>> {
+        self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Ahead {
+    fn advance(&mut self, vin: Vin, acknowledged: Sequence) {
+        let cursor =
+            self.cursors.entry(vin).or_insert(Cursor { acknowledged, written: Sequence(0) });
+        cursor.acknowledged = cursor.acknowledged.max(acknowledged);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key() -> SessionKey {
+        SessionKey {
+            gcid: "aa111192-d570-4d3d-8835-656ee00edcd7".parse().unwrap(),
+            client_id: "31c357a0-7a1d-4590-aa99-33b97244d048".parse().unwrap(),
+            mqtt_client_id: "a".into(),
+        }
+    }
+
+    fn vin() -> Vin {
+        "WBY00000000000001".parse().unwrap()
+    }
+
+    #[test]
+    fn a_cursor_is_written_only_up_to_what_is_synced() {
+        let cursors = Cursors::default();
+        cursors.advance(&key(), vin(), Sequence(10));
+        assert_eq!(cursors.due(Sequence(7)), [(key(), vec![(vin(), Sequence(7))])]);
+        cursors.written(&[(key(), vec![(vin(), Sequence(7))])]);
+        assert_eq!(cursors.due(Sequence(7)), []);
+        assert_eq!(cursors.due(Sequence(12)), [(key(), vec![(vin(), Sequence(10))])]);
+        cursors.written(&[(key(), vec![(vin(), Sequence(10))])]);
+        assert!(cursors.lock().is_empty());
+    }
+
+    #[test]
+    fn a_session_goes_on_where_it_was_acknowledged_and_not_where_it_was_written() {
+        let cursors = Cursors::default();
+        let stored = StoredSession { subscriptions: vec![], cursors: vec![(vin(), Sequence(5))] };
+        let storable = cursors.storable(&key(), &stored, Sequence(3));
+        assert_eq!(storable.cursors, [(vin(), Sequence(3))]);
+        assert_eq!(cursors.resume(&key(), storable.clone()).stored, stored);
+        cursors.forget(&key());
+        assert_eq!(cursors.resume(&key(), storable.clone()).stored, storable);
+    }
+}

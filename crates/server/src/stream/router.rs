@@ -1,0 +1,296 @@
+//! Who reads which vehicle, and which connections are open.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use cardata_domain::consent::ConsentId;
+use cardata_domain::session::SessionKey;
+use cardata_domain::{Recorded, Vin};
+use cardata_mqtt::CloseReason;
+use cardata_store::journal::LiveFeed;
+use tokio::sync::{Notify, mpsc, watch};
+
+use crate::profile::Connections;
+
+/// Live events that one connection has not looked at yet. When it is full, the connection reads the journal instead.
+const MAILBOX_MAX: usize = 256;
+
+/// Hands live events to the connections that read their vehicle, and keeps one connection for each session.
+#[derive(Default)]
+pub struct Router {
+    readers: RwLock<HashMap<Vin, Vec<Arc<Mailbox>>>>,
+    connections: Mutex<HashMap<SessionKey, Arc<Connection>>>,
+    opened_total: AtomicU64,
+}
+
+/// Where a connection's live events arrive.
+pub struct Mailbox {
+    events: mpsc::Sender<Arc<Recorded>>,
+    /// Told when an event found no room.
+    missed: Arc<Notify>,
+}
+
+/// The connection's end of a [`Mailbox`].
+pub struct Arrivals {
+    /// The events, in order for each vehicle.
+    pub events: mpsc::Receiver<Arc<Recorded>>,
+    /// Told when an event found no room.
+    pub missed: Arc<Notify>,
+}
+
+/// An open connection, as others see it.
+struct Connection {
+    key: SessionKey,
+    consent_id: ConsentId,
+    /// Grows from connection to connection.
+    number: u64,
+    close: watch::Sender<Option<CloseReason>>,
+    /// True when the connection has left nothing behind that its successor would miss.
+    gone: watch::Sender<bool>,
+}
+
+/// A place among the open connections; it is free again when this is dropped.
+pub struct Registration {
+    router: Arc<Router>,
+    connection: Arc<Connection>,
+    /// Says when and why somebody else wants the connection closed.
+    pub closing: watch::Receiver<Option<CloseReason>>,
+}
+
+/// The profile allows no further connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the customer has as many connections as the profile allows")]
+pub struct Occupied;
+
+impl LiveFeed for Router {
+    fn publish(&self, event: &Arc<Recorded>) {
+        let readers = self.readers.read().unwrap_or_else(PoisonError::into_inner);
+        for mailbox in readers.get(&event.event.vin()).into_iter().flatten() {
+            if mailbox.events.try_send(event.clone()).is_err() {
+                mailbox.missed.notify_one();
+            }
+        }
+    }
+}
+
+impl Router {
+    /// A new mailbox that reads nothing yet.
+    pub fn mailbox() -> (Arc<Mailbox>, Arrivals) {
+        let (sender, events) = mpsc::channel(MAILBOX_MAX);
+        let missed = Arc::new(Notify::new());
+        (Arc::new(Mailbox { events: sender, missed: missed.clone() }), Arrivals { events, missed })
+    }
+
+    /// From now on, events of `vin` arrive in `mailbox`.
+    pub fn attach(&self, vin: Vin, mailbox: &Arc<Mailbox>) {
+        let mut readers = self.readers.write().unwrap_or_else(PoisonError::into_inner);
+        let mailboxes = readers.entry(vin).or_default();
+        if !mailboxes.iter().any(|known| Arc::ptr_eq(known, mailbox)) {
+            mailboxes.push(mailbox.clone());
+        }
+    }
+
+    /// Events of `vin` no longer arrive in `mailbox`.
+    pub fn detach(&self, vin: Vin, mailbox: &Arc<Mailbox>) {
+        let mut readers = self.readers.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(mailboxes) = readers.get_mut(&vin) {
+            mailboxes.retain(|known| !Arc::ptr_eq(known, mailbox));
+            if mailboxes.is_empty() {
+                readers.remove(&vin);
+            }
+        }
+    }
+
+    /// Takes a place for a connection of the session `key`. An open connection of the same session is taken over
+    /// [MQTT-3.1.4-2]: this waits until it is gone. Others give way, or refuse, as `limit` says.
+    ///
+    /// # Errors
+    /// [`Occupied`] when `limit` refuses a further connection.
+    pub async fn register(
+        self: &Arc<Self>,
+        key: SessionKey,
+        consent_id: ConsentId,
+        limit: Connections,
+    ) -> Result<Registration, Occupied> {
+        loop {
+            let earlier = match self.try_register(&key, consent_id, limit)? {
+                Place::Taken(registration) => return Ok(registration),
+                Place::HeldBy(earlier) => earlier,
+            };
+            let mut gone = earlier.gone.subscribe();
+            earlier.close(CloseReason::TakenOver);
+            // An error means that the connection was dropped without a word: it is gone, too.
+            let _ = gone.wait_for(|gone| *gone).await;
+        }
+    }
+
+    fn try_register(
+        self: &Arc<Self>,
+        key: &SessionKey,
+        consent_id: ConsentId,
+        limit: Connections,
+    ) -> Result<Place, Occupied> {
+        let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(earlier) = connections.get(key) {
+            return Ok(Place::HeldBy(earlier.clone()));
+        }
+        let mut rivals: Vec<_> =
+            connections.values().filter(|other| limit.counts(&other.key, key)).collect();
+        rivals.sort_by_key(|other| other.number);
+        if limit == Connections::OnePerCustomerRefuse && !rivals.is_empty() {
+            return Err(Occupied);
+        }
+        let surplus = (rivals.len() + 1).saturating_sub(limit.max());
+        rivals.iter().take(surplus).for_each(|oldest| oldest.close(CloseReason::Evicted));
+        let connection = Arc::new(Connection {
+            key: key.clone(),
+            consent_id,
+            number: self.opened_total.fetch_add(1, Ordering::Relaxed),
+            close: watch::Sender::new(None),
+            gone: watch::Sender::new(false),
+        });
+        connections.insert(key.clone(), connection.clone());
+        let closing = connection.close.subscribe();
+        Ok(Place::Taken(Registration { router: self.clone(), connection, closing }))
+    }
+
+    /// Closes every connection that rests on a consent which was ended.
+    pub fn close_consent(&self, consent: ConsentId) {
+        let connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        let resting = connections.values().filter(|connection| connection.consent_id == consent);
+        resting.for_each(|connection| connection.close(CloseReason::ConsentEnded));
+    }
+
+    /// How many connections are open.
+    pub fn connections(&self) -> usize {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+}
+
+enum Place {
+    Taken(Registration),
+    HeldBy(Arc<Connection>),
+}
+
+impl Connections {
+    fn counts(self, other: &SessionKey, own: &SessionKey) -> bool {
+        let per_client = matches!(self, Self::PerClient(_));
+        other.gcid == own.gcid && (!per_client || other.client_id == own.client_id)
+    }
+
+    fn max(self) -> usize {
+        match self {
+            Self::PerClient(max) => max,
+            Self::OnePerCustomerEvict | Self::OnePerCustomerRefuse => 1,
+        }
+    }
+}
+
+impl Connection {
+    /// The first reason stays.
+    fn close(&self, reason: CloseReason) {
+        self.close.send_if_modified(|current| {
+            let first = current.is_none();
+            current.get_or_insert(reason);
+            first
+        });
+    }
+}
+
+impl Registration {
+    /// Which session.
+    pub fn key(&self) -> &SessionKey {
+        &self.connection.key
+    }
+
+    /// A number for logs, unique while the server runs.
+    pub fn number(&self) -> u64 {
+        self.connection.number
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        let mut connections =
+            self.router.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        connections.remove(&self.connection.key);
+        self.connection.gone.send_replace(true);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(client: u128, mqtt: &str) -> SessionKey {
+        SessionKey {
+            gcid: "aa111192-d570-4d3d-8835-656ee00edcd7".parse().unwrap(),
+            client_id: cardata_domain::ClientId::new(uuid::Uuid::from_u128(client)),
+            mqtt_client_id: mqtt.into(),
+        }
+    }
+
+    async fn register(
+        router: &Arc<Router>,
+        key: SessionKey,
+        limit: Connections,
+    ) -> Result<Registration, Occupied> {
+        router.register(key, ConsentId::new(uuid::Uuid::nil()), limit).await
+    }
+
+    fn reason(registration: &Registration) -> Option<CloseReason> {
+        *registration.closing.borrow()
+    }
+
+    #[tokio::test]
+    async fn a_second_connection_of_a_session_waits_until_the_first_is_gone() {
+        let router = Arc::new(Router::default());
+        let first = register(&router, key(1, "a"), Connections::PerClient(5)).await.unwrap();
+        let mut second = Box::pin(register(&router, key(1, "a"), Connections::PerClient(5)));
+        let waiting = std::future::poll_fn(|context| {
+            std::task::Poll::Ready(second.as_mut().poll(context).is_pending())
+        });
+        assert!(waiting.await);
+        assert_eq!(reason(&first), Some(CloseReason::TakenOver));
+        drop(first);
+        assert_eq!(reason(&second.await.unwrap()), None);
+        assert_eq!(router.connections(), 0);
+    }
+
+    #[tokio::test]
+    async fn the_oldest_connection_of_a_client_gives_way() {
+        let router = Arc::new(Router::default());
+        let limit = Connections::PerClient(2);
+        let first = register(&router, key(1, "a"), limit).await.unwrap();
+        let second = register(&router, key(1, "b"), limit).await.unwrap();
+        let other_client = register(&router, key(2, "a"), limit).await.unwrap();
+        let third = register(&router, key(1, "c"), limit).await.unwrap();
+        assert_eq!(reason(&first), Some(CloseReason::Evicted));
+        assert_eq!([&second, &other_client, &third].map(reason), [None; 3]);
+    }
+
+    #[tokio::test]
+    async fn one_connection_for_each_customer_evicts_or_refuses() {
+        let router = Arc::new(Router::default());
+        let first = register(&router, key(1, "a"), Connections::OnePerCustomerEvict).await.unwrap();
+        let second =
+            register(&router, key(2, "b"), Connections::OnePerCustomerEvict).await.unwrap();
+        assert_eq!((reason(&first), reason(&second)), (Some(CloseReason::Evicted), None));
+        drop(first);
+        assert_eq!(
+            register(&router, key(3, "c"), Connections::OnePerCustomerRefuse).await.err(),
+            Some(Occupied)
+        );
+    }
+
+    #[tokio::test]
+    async fn an_ended_consent_closes_its_connections() {
+        let router = Arc::new(Router::default());
+        let first = register(&router, key(1, "a"), Connections::PerClient(5)).await.unwrap();
+        router.close_consent(ConsentId::new(uuid::Uuid::from_u128(9)));
+        assert_eq!(reason(&first), None);
+        router.close_consent(ConsentId::new(uuid::Uuid::nil()));
+        assert_eq!(reason(&first), Some(CloseReason::ConsentEnded));
+    }
+}
