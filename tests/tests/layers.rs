@@ -61,10 +61,6 @@ const IO: [&str; 34] = [
     "openssl",
 ];
 
-/// `rmqtt-codec` implements tokio-util's `Decoder`, whose crate names tokio, and has chrono for a log helper that we
-/// don't call; the test below proves that what it gets of tokio are traits only.
-const CODEC: &str = "rmqtt-codec";
-
 #[test]
 fn no_crate_uses_its_own_row_or_one_above() {
     let output = cargo(&["metadata", "--no-deps", "--format-version=1"]);
@@ -87,59 +83,34 @@ fn no_crate_uses_its_own_row_or_one_above() {
 #[test]
 fn crates_without_io_depend_on_nothing_that_does_io() {
     for package in SANS_IO {
-        let mut selection = vec!["--package", package];
-        if package == "cardata-mqtt" {
-            selection.extend(["--prune", CODEC]);
-        }
-        let tree = normal_dependencies(&selection);
-        assert!(
-            tree.iter().any(|line| name(line) == package),
-            "`{package}` is not in its own tree"
-        );
-        for line in &tree {
+        let tree = normal_dependencies(package);
+        assert!(tree.iter().any(|name| name == package), "`{package}` is not in its own tree");
+        for name in &tree {
             assert!(
-                !IO.contains(&name(line)),
-                "`{package}` promises to do no I/O but depends on {line}; `cargo tree -p {package} -e normal -i {}` shows how",
-                name(line)
+                !IO.contains(&name.as_str()),
+                "`{package}` promises to do no I/O but depends on `{name}`; `cargo tree -p {package} -e normal -i {name}` \
+                 shows how"
             );
         }
     }
 }
 
-#[test]
-fn the_packet_codec_gets_traits_of_tokio_and_nothing_that_runs() {
-    let tree = normal_dependencies(&["--package", "cardata-mqtt"]);
-    let io: Vec<_> = tree.iter().filter(|line| IO.contains(&name(line))).collect();
-    for line in io {
-        let features: Vec<_> = line.split_whitespace().nth(1).unwrap_or("").split(',').collect();
-        match name(line) {
-            // Without `net`, `fs`, `rt`, `time` and the like tokio has no code that does I/O.
-            "tokio" => assert!(
-                features.iter().all(|feature| ["", "default", "sync", "io-util"].contains(feature)),
-                "tokio comes with {features:?}"
-            ),
-            "chrono" | "iana-time-zone" => {}
-            other => panic!("`{CODEC}` brings `{other}`, which does I/O"),
-        }
-    }
-}
-
-/// The packages that are linked into the one named by `selection`, with the features they have when that package is
-/// built alone: a line each, `name features`.
-fn normal_dependencies(selection: &[&str]) -> Vec<String> {
-    let fixed =
-        ["tree", "--locked", "--edges", "normal", "--prefix", "none", "--format", "{p}|{f}"];
-    let tree = cargo(&[&fixed[..], selection].concat());
-    let line = |line: &str| {
-        let (package, features) = line.split_once('|').unwrap_or((line, ""));
-        let name = package.split_whitespace().next().unwrap_or_default();
-        format!("{name} {}", features.trim_end_matches(" (*)"))
-    };
-    tree.lines().map(line).collect()
-}
-
-fn name(line: &str) -> &str {
-    line.split_whitespace().next().unwrap_or_default()
+/// The names of the packages that are linked into `package` when it is built alone, without the features that other
+/// packages would add.
+fn normal_dependencies(package: &str) -> Vec<String> {
+    let tree = cargo(&[
+        "tree",
+        "--locked",
+        "--edges",
+        "normal",
+        "--prefix",
+        "none",
+        "--format",
+        "{p}",
+        "--package",
+        package,
+    ]);
+    tree.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
 }
 
 fn cargo(arguments: &[&str]) -> String {
