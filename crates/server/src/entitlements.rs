@@ -30,7 +30,11 @@ impl Entitlements {
     ///
     /// # Errors
     /// [`DirectoryError`] when the containers can't be read.
-    pub async fn cell(&self, gcid: Gcid, client_id: ClientId) -> Result<Arc<EntitlementCell>, DirectoryError> {
+    pub async fn cell(
+        &self,
+        gcid: Gcid,
+        client_id: ClientId,
+    ) -> Result<Arc<EntitlementCell>, DirectoryError> {
         let mut cells = self.cells.lock().await;
         if let Some(cell) = cells.get(&(gcid, client_id)).and_then(Weak::upgrade) {
             return Ok(cell);
@@ -48,7 +52,9 @@ impl Entitlements {
     /// successful call: too little is better than too much.
     pub async fn refresh(&self, gcid: Gcid, client_id: ClientId) -> Result<(), DirectoryError> {
         let cells = self.cells.lock().await;
-        let Some(cell) = cells.get(&(gcid, client_id)).and_then(Weak::upgrade) else { return Ok(()) };
+        let Some(cell) = cells.get(&(gcid, client_id)).and_then(Weak::upgrade) else {
+            return Ok(());
+        };
         let loaded = self.load(gcid, client_id).await;
         match loaded {
             Ok(set) => cell.store(Arc::new(set)),
@@ -62,7 +68,8 @@ impl Entitlements {
 
     async fn load(&self, gcid: Gcid, client_id: ClientId) -> Result<DescriptorSet, DirectoryError> {
         let containers = self.directory.containers(gcid, client_id).await?;
-        let names = containers.iter().flat_map(|container| &container.descriptors).map(String::as_str);
+        let names =
+            containers.iter().flat_map(|container| &container.descriptors).map(String::as_str);
         Ok(self.catalogue.streamable(names))
     }
 }

@@ -83,7 +83,10 @@ impl Profile {
     pub fn bmw() -> Self {
         Self {
             connections: Connections::OnePerCustomerEvict,
-            containers: Containers::PerCustomer { max: 10, deleted_count_for: SignedDuration::from_hours(29 * 24) },
+            containers: Containers::PerCustomer {
+                max: 10,
+                deleted_count_for: SignedDuration::from_hours(29 * 24),
+            },
             packing: Packing::Entry,
             delivery: Delivery::AtMostOnce,
             refresh_grace: SignedDuration::ZERO,

@@ -66,7 +66,10 @@ mod tests {
 
     #[test]
     fn a_hash_is_sha_256_in_hexadecimal() {
-        assert_eq!(hash("abc").0, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(
+            hash("abc").0,
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
         assert_ne!(token(), token());
     }
 }

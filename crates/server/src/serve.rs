@@ -17,7 +17,8 @@ use rustls::ServerConfig;
 use tokio::time::MissedTickBehavior;
 
 use crate::platform::Platform;
-use crate::stream::listener;
+use crate::stream::connection;
+use crate::stream::listener::{self, Serving};
 use crate::{admin, api, gcdm, ingest, portal};
 
 /// Sockets that are bound already, so that their ports are known before anything is told about them.
@@ -26,16 +27,20 @@ pub struct Sockets {
     pub http: Vec<std::net::TcpListener>,
     /// Customers' MQTT over TLS.
     pub mqtt: std::net::TcpListener,
+    /// Vehicles' MQTT over TLS with client certificates.
+    pub vehicles_mqtt: std::net::TcpListener,
     /// The operator's door, plain HTTP; must be reachable from this machine only.
     pub admin: std::net::TcpListener,
 }
 
-/// TLS of the two listeners.
+/// TLS of each listener.
 pub struct Tls {
     /// HTTPS, with the protocols `h2` and `http/1.1`.
     pub http: Arc<ServerConfig>,
-    /// MQTT.
+    /// Customers' MQTT.
     pub mqtt: Arc<ServerConfig>,
+    /// Vehicles' MQTT; asks for a client certificate and checks it.
+    pub vehicles_mqtt: Arc<ServerConfig>,
 }
 
 /// A server that runs.
@@ -95,7 +100,19 @@ pub fn start(
 
     sockets.mqtt.set_nonblocking(true)?;
     let mqtt = tokio::net::TcpListener::from_std(sockets.mqtt)?;
-    platform.tasks.spawn("mqtt", listener::run(platform.clone(), mqtt, tls.mqtt));
+    let customers = |platform, stream, stopping| {
+        Box::pin(connection::serve(platform, stream, stopping)) as Serving
+    };
+    platform.tasks.spawn("mqtt", listener::run(platform.clone(), mqtt, tls.mqtt, customers));
+    sockets.vehicles_mqtt.set_nonblocking(true)?;
+    let vehicles_mqtt = tokio::net::TcpListener::from_std(sockets.vehicles_mqtt)?;
+    let vehicles = |platform, stream, stopping| {
+        Box::pin(ingest::mqtt::serve(platform, stream, stopping)) as Serving
+    };
+    platform.tasks.spawn(
+        "vehicles_mqtt",
+        listener::run(platform.clone(), vehicles_mqtt, tls.vehicles_mqtt, vehicles),
+    );
     platform.tasks.spawn("cursors", flush_cursors(platform.clone()));
     platform.tasks.spawn("retention", retain(platform.clone(), retention));
     Ok(Server { platform, http: handles })

@@ -51,7 +51,8 @@ impl Tasks {
     /// Tells all tasks to finish, waits at most `patience`, then ends the rest.
     pub async fn drain(&self, patience: Duration) {
         self.stop.send_replace(true);
-        let mut running = std::mem::take(&mut *self.running.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut running =
+            std::mem::take(&mut *self.running.lock().unwrap_or_else(PoisonError::into_inner));
         let finished = tokio::time::timeout(patience, async {
             while let Some(ended) = running.join_next().await {
                 report(ended);

@@ -1,5 +1,6 @@
 //! Accepts connections; each handshake in a task of its own, so that a silent peer delays nobody.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,9 +9,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use crate::platform::Platform;
-use crate::stream::connection;
 use crate::tasks::Stopping;
 
 /// How long a TLS handshake may take.
@@ -20,8 +21,16 @@ const HANDSHAKES_MAX: usize = 512;
 /// How long to wait after the system refused to accept, for instance because no file descriptor is left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves MQTT over TLS on `listener` until the server stops.
-pub async fn run(platform: Arc<Platform>, listener: TcpListener, tls: Arc<ServerConfig>) {
+/// What goes on in a connection after its handshake.
+pub(crate) type Serving = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Accepts TLS connections on `listener` until the server stops, and lets `serve` do the rest of each.
+pub(crate) async fn run(
+    platform: Arc<Platform>,
+    listener: TcpListener,
+    tls: Arc<ServerConfig>,
+    serve: fn(Arc<Platform>, TlsStream<TcpStream>, Stopping) -> Serving,
+) {
     let mut stopping = platform.tasks.stopping();
     let acceptor = TlsAcceptor::from(tls);
     let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
@@ -36,10 +45,13 @@ pub async fn run(platform: Arc<Platform>, listener: TcpListener, tls: Arc<Server
         };
         match accepted {
             Ok((stream, _)) => {
-                let shared = (platform.clone(), acceptor.clone(), platform.tasks.stopping());
+                let (shared, acceptor, mut stopping) =
+                    (platform.clone(), acceptor.clone(), platform.tasks.stopping());
                 platform.tasks.spawn("mqtt_connection", async move {
-                    let (platform, acceptor, stopping) = shared;
-                    handshake(platform, acceptor, stream, stopping, permit).await;
+                    if let Some(stream) = handshake(acceptor, stream, &mut stopping).await {
+                        drop(permit);
+                        serve(shared, stream, stopping).await;
+                    }
                 });
             }
             Err(error) => {
@@ -52,21 +64,18 @@ pub async fn run(platform: Arc<Platform>, listener: TcpListener, tls: Arc<Server
 }
 
 async fn handshake(
-    platform: Arc<Platform>,
     acceptor: TlsAcceptor,
     stream: TcpStream,
-    mut stopping: Stopping,
-    permit: tokio::sync::OwnedSemaphorePermit,
-) {
+    stopping: &mut Stopping,
+) -> Option<TlsStream<TcpStream>> {
     // Small packets must leave at once; without this they wait for the client's delayed acknowledgement.
     let _ = stream.set_nodelay(true);
     let accepted = tokio::select! {
-        () = stopping.wait() => return,
+        () = stopping.wait() => return None,
         accepted = timeout(HANDSHAKE_PATIENCE, acceptor.accept(stream)) => accepted,
     };
-    drop(permit);
     let outcome = match accepted {
-        Ok(Ok(stream)) => return Box::pin(connection::serve(platform, stream, stopping)).await,
+        Ok(Ok(stream)) => return Some(stream),
         Ok(Err(error)) => {
             tracing::debug!(%error, "a TLS handshake failed");
             "failed"
@@ -74,4 +83,5 @@ async fn handshake(
         Err(_) => "timeout",
     };
     metrics::counter!("cardata_mqtt_handshakes_failed_total", "outcome" => outcome).increment(1);
+    None
 }

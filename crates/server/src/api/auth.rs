@@ -1,0 +1,81 @@
+//! Who calls: the bearer token of a request, and whether it opens the REST API.
+
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use cardata_contract::error_code::ErrorCode;
+use cardata_domain::token::{self, Refusal, Scope};
+use cardata_domain::{ClientId, Gcid};
+
+use super::error::ApiError;
+use crate::Platform;
+use crate::gcdm::verify::{self, VerifyError};
+
+/// Whose data is asked for, and by which client. Holding one is the proof that the token was good.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Caller {
+    /// The customer.
+    pub(super) gcid: Gcid,
+    /// The client.
+    pub(super) client_id: ClientId,
+}
+
+impl FromRequestParts<Arc<Platform>> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        platform: &Arc<Platform>,
+    ) -> Result<Self, ApiError> {
+        let token = bearer(&parts.headers).ok_or_else(|| {
+            ApiError::new(ErrorCode::Forbidden, "send `Authorization: Bearer <access token>`")
+        })?;
+        let refused = |note: &str| ApiError::new(ErrorCode::Authentication, note);
+        let claims = verify::access_token(platform, token).await.map_err(|error| match error {
+            VerifyError::Invalid => refused("this is not an access token of this service"),
+            VerifyError::Revoked => refused("the customer revoked the consent; authorize anew"),
+            VerifyError::Directory(error) => error.into(),
+        })?;
+        token::check(&claims, Scope::ApiRead, platform.clock.now()).map_err(|refusal| {
+            let code = match refusal {
+                Refusal::Expired(_) => ErrorCode::TokenExpired,
+                Refusal::MissingScope(_) => ErrorCode::TokenScope,
+            };
+            ApiError::new(code, refusal.to_string())
+        })?;
+        // The documentation asks for the header; several clients leave it out.
+        if parts.headers.get("x-version").is_some_and(|version| version != "v1") {
+            return Err(ApiError::bad_request("the only x-version is v1"));
+        }
+        Ok(Self { gcid: claims.gcid, client_id: claims.client_id })
+    }
+}
+
+/// The bearer token of a request (RFC 6750 §2.1), unless there is none that can be read.
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_bearer_token_is_one() {
+        let read = |value: &str| {
+            let headers = HeaderMap::from_iter([(AUTHORIZATION, value.parse().unwrap())]);
+            bearer(&headers).map(str::to_owned)
+        };
+        assert_eq!(read("Bearer abc").as_deref(), Some("abc"));
+        assert_eq!(read("bearer  abc").as_deref(), Some("abc"));
+        for other in ["Basic abc", "Bearer", "Bearer ", "abc", "", "Bearer ä"] {
+            assert_eq!(read(other), None, "{other}");
+        }
+        assert_eq!(bearer(&HeaderMap::new()), None);
+    }
+}

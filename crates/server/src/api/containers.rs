@@ -1,0 +1,176 @@
+//! `/customers/containers` (contract §4.5). A container belongs to a customer and a client; nobody else can tell it from
+//! one that never was.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequestParts, Path, State};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use cardata_contract::error_code::ErrorCode;
+use cardata_contract::rest::{ContainerDetails, ContainerList, CreateContainer};
+use cardata_domain::container::{Container, ContainerId, ContainerIdError, ContainerRequest};
+use tokio::sync::oneshot;
+
+use super::BODY_LENGTH_MAX;
+use super::auth::Caller;
+use super::error::ApiError;
+use crate::{Platform, secret};
+
+/// `GET /customers/containers`: the ACTIVE ones.
+pub(super) async fn list(
+    State(platform): State<Arc<Platform>>,
+    caller: Caller,
+) -> Result<Json<ContainerList>, ApiError> {
+    let containers = platform.directory.containers(caller.gcid, caller.client_id).await?;
+    Ok(Json(ContainerList { containers: containers.iter().map(Into::into).collect() }))
+}
+
+/// `POST /customers/containers`: registers one, and open streams show it before the answer goes out.
+pub(super) async fn create(
+    State(platform): State<Arc<Platform>>,
+    caller: Caller,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<(StatusCode, Json<ContainerDetails>), ApiError> {
+    let body = body.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            ApiError::bad_request(format!("the body may have at most {BODY_LENGTH_MAX} bytes"))
+        }
+        _ => ApiError::bad_request(rejection.body_text()),
+    })?;
+    let wanted: CreateContainer = serde_json::from_slice(&body).map_err(|error| {
+        ApiError::bad_request(format!(
+            "the body is a JSON object with `name`, `purpose` and `technicalDescriptors`: {error}"
+        ))
+    })?;
+    let CreateContainer { name, purpose, technical_descriptors } = wanted;
+    let request =
+        ContainerRequest::new(&name, &purpose, &technical_descriptors, &platform.catalogue)?;
+    let now = platform.clock.now();
+    let id = ContainerId::from_random(secret::random());
+    let container = request.register(id, caller.gcid, caller.client_id, now);
+    let limit = platform.profile.containers.limit(now);
+    let details = change(&platform, caller, async move |platform| {
+        platform.directory.add_container(&container, limit).await?;
+        Ok(ContainerDetails::from(&container))
+    })
+    .await?;
+    tracing::info!(container.id = %id, client.id = %caller.client_id, "container {id} registered");
+    Ok((StatusCode::CREATED, Json(details)))
+}
+
+/// `GET /customers/containers/{id}`.
+pub(super) async fn details(
+    State(platform): State<Arc<Platform>>,
+    caller: Caller,
+    PathId(id): PathId,
+) -> Result<Json<ContainerDetails>, ApiError> {
+    let container = own_active(&platform, caller, id).await?;
+    Ok(Json(ContainerDetails::from(&container)))
+}
+
+/// `DELETE /customers/containers/{id}`: open streams stop showing it before the answer goes out.
+pub(super) async fn delete(
+    State(platform): State<Arc<Platform>>,
+    caller: Caller,
+    PathId(id): PathId,
+) -> Result<StatusCode, ApiError> {
+    own(&platform, caller, id).await?;
+    let now = platform.clock.now();
+    let deleted = change(&platform, caller, async move |platform| {
+        Ok(platform.directory.delete_container(id, now).await?)
+    })
+    .await?;
+    if !deleted {
+        let note = format!("the container {id} was deleted before");
+        return Err(ApiError::new(ErrorCode::ContainerDeleted, note));
+    }
+    tracing::info!(container.id = %id, client.id = %caller.client_id, "container {id} deleted");
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The ACTIVE container `id` of the caller.
+pub(super) async fn own_active(
+    platform: &Platform,
+    caller: Caller,
+    id: ContainerId,
+) -> Result<Container, ApiError> {
+    let container = own(platform, caller, id).await?;
+    if container.is_active() { Ok(container) } else { Err(not_yours(id)) }
+}
+
+/// Reads an id.
+pub(super) fn parse_id(text: &str) -> Result<ContainerId, ApiError> {
+    let wrong =
+        |error: ContainerIdError| ApiError::new(ErrorCode::ContainerFormat, error.to_string());
+    text.parse().map_err(wrong)
+}
+
+async fn own(platform: &Platform, caller: Caller, id: ContainerId) -> Result<Container, ApiError> {
+    let container = platform.directory.container(id).await?;
+    container
+        .filter(|found| found.gcid == caller.gcid && found.client_id == caller.client_id)
+        .ok_or_else(|| not_yours(id))
+}
+
+fn not_yours(id: ContainerId) -> ApiError {
+    let note =
+        format!("there is no container {id}, it was deleted, or another client registered it");
+    ApiError::new(ErrorCode::Container, note)
+}
+
+/// The container's id in the path.
+#[derive(Debug)]
+pub(super) struct PathId(ContainerId);
+
+impl FromRequestParts<Arc<Platform>> for PathId {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        platform: &Arc<Platform>,
+    ) -> Result<Self, ApiError> {
+        let text = Path::<String>::from_request_parts(parts, platform).await;
+        // A path that is no UTF-8 is no id, either.
+        parse_id(text.as_ref().map_or("", |Path(text)| text)).map(Self)
+    }
+}
+
+/// Carries out a change of the caller's containers, then lets open streams follow.
+///
+/// It runs to its end also when the caller hangs up in between: a stream must not go on showing what a deleted
+/// container named.
+async fn change<T, F>(
+    platform: &Arc<Platform>,
+    caller: Caller,
+    work: impl FnOnce(Arc<Platform>) -> F,
+) -> Result<T, ApiError>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T, ApiError>> + Send + 'static,
+{
+    let (done, result) = oneshot::channel();
+    let work = work(platform.clone());
+    let owned = platform.clone();
+    platform.tasks.spawn("container_change", async move {
+        let outcome = work.await;
+        // Also after a failure, which may have come behind the change.
+        if let Err(error) = owned.entitlements.refresh(caller.gcid, caller.client_id).await {
+            // The change itself stands, and that is what the caller asked about.
+            metrics::counter!("cardata_entitlement_refresh_failures_total").increment(1);
+            tracing::warn!(
+                client.id = %caller.client_id,
+                error = &error as &(dyn std::error::Error + 'static),
+                "containers could not be read anew; open streams of the client show nothing for now"
+            );
+        }
+        // Nobody listens any more when the caller hung up.
+        let _ = done.send(outcome);
+    });
+    result.await.unwrap_or_else(|_| {
+        let note = "the server stopped meanwhile; list the containers to see what became of it";
+        Err(ApiError::new(ErrorCode::Unavailable, note))
+    })
+}

@@ -1,0 +1,78 @@
+//! `/customers/vehicles`: mappings and basic data (contract §4.4, §4.7), and who may read a vehicle at all.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{FromRequestParts, Path, State};
+use axum::http::request::Parts;
+use cardata_contract::error_code::ErrorCode;
+use cardata_contract::rest::{BasicData, VehicleMapping};
+use cardata_domain::Vin;
+use cardata_domain::vehicle::MappingType;
+use cardata_domain::vin::VinError;
+
+use super::auth::Caller;
+use super::error::ApiError;
+use crate::Platform;
+
+/// `GET /customers/vehicles/mappings`: a bare array, PRIMARY and SECONDARY.
+pub(super) async fn mappings(
+    State(platform): State<Arc<Platform>>,
+    caller: Caller,
+) -> Result<Json<Vec<VehicleMapping>>, ApiError> {
+    let mappings = platform.directory.mappings(caller.gcid).await?;
+    Ok(Json(mappings.iter().map(Into::into).collect()))
+}
+
+/// `GET /customers/vehicles/{vin}/basicData`.
+pub(super) async fn basic_data(
+    State(platform): State<Arc<Platform>>,
+    caller: Caller,
+    PathVin(vin): PathVin,
+) -> Result<Json<BasicData>, ApiError> {
+    require_primary(&platform, caller, vin).await?;
+    let vehicle = platform.directory.vehicle(vin).await?.ok_or_else(not_yours)?;
+    Ok(Json(vehicle.into()))
+}
+
+/// Whether the caller's customer may read the vehicle.
+///
+/// Looks at the customer's own mappings only, so that an unknown vehicle, another customer's and a SECONDARY one get the
+/// same answer after the same time.
+///
+/// # Errors
+/// CU-104 unless the vehicle is mapped as PRIMARY.
+pub(super) async fn require_primary(
+    platform: &Platform,
+    caller: Caller,
+    vin: Vin,
+) -> Result<(), ApiError> {
+    let mappings = platform.directory.mappings(caller.gcid).await?;
+    let primary = mappings
+        .iter()
+        .any(|mapping| mapping.vin == vin && mapping.mapping_type == MappingType::Primary);
+    if primary { Ok(()) } else { Err(not_yours()) }
+}
+
+fn not_yours() -> ApiError {
+    ApiError::new(ErrorCode::Vin, "the vehicle is not mapped to the customer as PRIMARY")
+}
+
+/// The VIN in the path.
+#[derive(Debug)]
+pub(super) struct PathVin(pub(super) Vin);
+
+impl FromRequestParts<Arc<Platform>> for PathVin {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        platform: &Arc<Platform>,
+    ) -> Result<Self, ApiError> {
+        let text = Path::<String>::from_request_parts(parts, platform).await;
+        // A path that is no UTF-8 is no VIN, either.
+        let text = text.as_ref().map_or("", |Path(text)| text);
+        let wrong = |error: VinError| ApiError::new(ErrorCode::VinFormat, error.to_string());
+        Ok(Self(text.parse().map_err(wrong)?))
+    }
+}
