@@ -1,5 +1,6 @@
 //! The operator's door: `/admin/v1/*` on its own listener, opened by the bearer token in the data folder.
 
+mod clients;
 mod device_codes;
 
 use std::sync::Arc;
@@ -23,7 +24,7 @@ pub fn routes() -> Router<Arc<Platform>> {
 
 /// What the operator can do; paths are below `/admin/v1`.
 fn operations() -> Router<Arc<Platform>> {
-    Router::new().merge(device_codes::routes()).fallback(async || {
+    Router::new().merge(clients::routes()).merge(device_codes::routes()).fallback(async || {
         refusal(StatusCode::NOT_FOUND, "there is no such operation", "look at the path")
     })
 }

@@ -2,6 +2,8 @@
 //!
 //! "Not there" is `Option`, not an error. Secrets come in hashed ([`TokenHash`]); the directory never sees a token.
 
+pub mod sqlite;
+
 use async_trait::async_trait;
 use cardata_domain::client::Client;
 use cardata_domain::consent::{Consent, ConsentId};

@@ -1,0 +1,348 @@
+//! The directory in one SQLite file.
+//!
+//! One connection writes and a few others read, so that readers never wait for a writer and writers queue in order
+//! instead of failing as busy. Each noun's queries stand in its own module below; they bind `$1`, which PostgreSQL
+//! understands, too.
+//!
+//! What one row says of another must be there: a mapping needs its customer and its vehicle, a consent its customer
+//! and its client. Times are kept to the microsecond.
+
+mod clients;
+mod containers;
+mod customers;
+mod failure;
+mod grants;
+mod row;
+mod sessions;
+mod tokens;
+
+use std::path::Path;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use cardata_domain::client::Client;
+use cardata_domain::consent::{Consent, ConsentId};
+use cardata_domain::container::{Container, ContainerId};
+use cardata_domain::customer::Customer;
+use cardata_domain::device_grant::{DeviceGrant, State};
+use cardata_domain::event::Sequence;
+use cardata_domain::session::{SessionKey, StoredSession};
+use cardata_domain::vehicle::{Mapping, Vehicle};
+use cardata_domain::{ClientId, Gcid, Vin};
+use jiff::Timestamp;
+use sqlx::SqlitePool;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+
+use super::{
+    AccessToken, AddContainerError, ContainerLimit, Directory, DirectoryError, RefreshToken,
+    SigningKey, TokenHash,
+};
+use failure::{FailingTo, Failure};
+
+/// Connections that read. A read takes far less than a millisecond, so these are for not waiting, not for speed.
+const READERS: u32 = 4;
+
+/// How long to wait for another process that writes to the same file, such as a backup or an operator's shell.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A [`Directory`] in SQLite. Cheap to clone: clones share their connections.
+#[derive(Debug, Clone)]
+pub struct SqliteDirectory {
+    writer: SqlitePool,
+    readers: SqlitePool,
+}
+
+impl SqliteDirectory {
+    /// Opens the file at `path`, made with access for its owner alone if it is not there, and brings its tables up to
+    /// date.
+    ///
+    /// # Errors
+    /// [`DirectoryError::Store`] when the file can't be made or opened, is no such file, or a newer version of this
+    /// program wrote it.
+    pub async fn open(path: &Path) -> Result<Self, DirectoryError> {
+        create(path).await.failing_to("create its file")?;
+        let options = SqliteConnectOptions::new().filename(path).busy_timeout(BUSY_TIMEOUT);
+        let writing = options
+            .clone()
+            .foreign_keys(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // In WAL mode only FULL syncs at each commit; NORMAL may lose the last ones when the power goes.
+            .synchronous(SqliteSynchronous::Full);
+        let writer = lasting(1).connect_with(writing).await.failing_to("open its file")?;
+        migrate(&writer).await?;
+        let readers = lasting(READERS)
+            .connect_with(options.read_only(true))
+            .await
+            .failing_to("open its file for reading")?;
+        Ok(Self { writer, readers })
+    }
+
+    /// An empty directory that is gone with its last clone.
+    ///
+    /// # Errors
+    /// [`DirectoryError::Store`] when there is no memory for it.
+    pub async fn in_memory() -> Result<Self, DirectoryError> {
+        // A second connection would have a memory of its own.
+        let writer = lasting(1)
+            .connect_with(SqliteConnectOptions::new().in_memory(true).foreign_keys(true))
+            .await
+            .failing_to("open a store in memory")?;
+        migrate(&writer).await?;
+        Ok(Self { readers: writer.clone(), writer })
+    }
+}
+
+/// Makes the file unless it is there. The file holds private keys, and SQLite gives its companions (`-wal`, `-shm`) the
+/// same mode.
+async fn create(path: &Path) -> Result<(), std::io::Error> {
+    let mut options = tokio::fs::OpenOptions::new();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    options.mode(0o600);
+    options.open(path).await.map(drop)
+}
+
+/// A pool whose connections stay: a file can't hang up, and what is in memory dies with its connection.
+fn lasting(connections_max: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .max_connections(connections_max)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+}
+
+async fn migrate(pool: &SqlitePool) -> Result<(), DirectoryError> {
+    sqlx::migrate!("./migrations").run(pool).await.failing_to("bring its tables up to date")
+}
+
+#[async_trait]
+impl Directory for SqliteDirectory {
+    async fn put_customer(&self, customer: &Customer) -> Result<(), DirectoryError> {
+        customers::put(&self.writer, customer).await.failing_to("keep a customer")
+    }
+
+    async fn customer_by_email(&self, email: &str) -> Result<Option<Customer>, DirectoryError> {
+        customers::by_email(&self.readers, email).await.failing_to("find a customer by e-mail")
+    }
+
+    async fn customer(&self, gcid: Gcid) -> Result<Option<Customer>, DirectoryError> {
+        customers::by_gcid(&self.readers, gcid).await.failing_to("find a customer")
+    }
+
+    async fn customers(&self) -> Result<Vec<Customer>, DirectoryError> {
+        customers::all(&self.readers).await.failing_to("list the customers")
+    }
+
+    async fn put_vehicle(&self, vehicle: &Vehicle) -> Result<(), DirectoryError> {
+        customers::put_vehicle(&self.writer, vehicle).await.failing_to("keep a vehicle")
+    }
+
+    async fn vehicle(&self, vin: Vin) -> Result<Option<Vehicle>, DirectoryError> {
+        customers::vehicle(&self.readers, vin).await.failing_to("find a vehicle")
+    }
+
+    async fn put_mapping(&self, mapping: &Mapping) -> Result<(), DirectoryError> {
+        customers::put_mapping(&self.writer, mapping).await.failing_to("keep a mapping")
+    }
+
+    async fn remove_mapping(&self, gcid: Gcid, vin: Vin) -> Result<bool, DirectoryError> {
+        customers::remove_mapping(&self.writer, gcid, vin).await.failing_to("remove a mapping")
+    }
+
+    async fn mappings(&self, gcid: Gcid) -> Result<Vec<Mapping>, DirectoryError> {
+        customers::mappings(&self.readers, gcid).await.failing_to("list a customer's mappings")
+    }
+
+    async fn put_client(&self, client: &Client) -> Result<(), DirectoryError> {
+        clients::put(&self.writer, client).await.failing_to("keep a client")
+    }
+
+    async fn client(&self, id: ClientId) -> Result<Option<Client>, DirectoryError> {
+        clients::by_id(&self.readers, id).await.failing_to("find a client")
+    }
+
+    async fn clients_of(&self, owner: Gcid) -> Result<Vec<Client>, DirectoryError> {
+        clients::of(&self.readers, owner).await.failing_to("list a customer's clients")
+    }
+
+    async fn consent(&self, id: ConsentId) -> Result<Option<Consent>, DirectoryError> {
+        clients::consent(&self.readers, id).await.failing_to("find a consent")
+    }
+
+    async fn revoke_consent(&self, id: ConsentId, now: Timestamp) -> Result<bool, DirectoryError> {
+        clients::revoke_consent(&self.writer, id, now).await.failing_to("revoke a consent")
+    }
+
+    async fn add_device_grant(
+        &self,
+        grant: &DeviceGrant,
+        now: Timestamp,
+    ) -> Result<(), DirectoryError> {
+        grants::add(&self.writer, grant, now).await.failing_to("add a device grant")
+    }
+
+    async fn device_grant(
+        &self,
+        device_code_hash: &TokenHash,
+    ) -> Result<Option<DeviceGrant>, DirectoryError> {
+        grants::by_device_code(&self.readers, device_code_hash)
+            .await
+            .failing_to("find a device grant")
+    }
+
+    async fn device_grant_by_user_code(
+        &self,
+        user_code: &str,
+    ) -> Result<Option<DeviceGrant>, DirectoryError> {
+        grants::by_user_code(&self.readers, user_code)
+            .await
+            .failing_to("find a device grant by its user code")
+    }
+
+    async fn note_poll(
+        &self,
+        device_code_hash: &TokenHash,
+        now: Timestamp,
+    ) -> Result<(), DirectoryError> {
+        grants::note_poll(&self.writer, device_code_hash, now).await.failing_to("note a poll")
+    }
+
+    async fn move_device_grant(
+        &self,
+        device_code_hash: &TokenHash,
+        from: State,
+        to: State,
+    ) -> Result<bool, DirectoryError> {
+        grants::advance(&self.writer, device_code_hash, from, to)
+            .await
+            .failing_to("move a device grant")
+    }
+
+    async fn exchange_device_grant(
+        &self,
+        device_code_hash: &TokenHash,
+        approved: State,
+        consent: &Consent,
+        refresh: &RefreshToken,
+        access: &AccessToken,
+    ) -> Result<bool, DirectoryError> {
+        grants::exchange(&self.writer, device_code_hash, approved, consent, refresh, access)
+            .await
+            .failing_to("exchange a device grant")
+    }
+
+    async fn refresh_token(
+        &self,
+        hash: &TokenHash,
+    ) -> Result<Option<RefreshToken>, DirectoryError> {
+        tokens::refresh(&self.readers, hash).await.failing_to("find a refresh token")
+    }
+
+    async fn rotate_refresh_token(
+        &self,
+        used: &TokenHash,
+        refresh: &RefreshToken,
+        access: &AccessToken,
+        now: Timestamp,
+    ) -> Result<(), DirectoryError> {
+        tokens::rotate(&self.writer, used, refresh, access, now)
+            .await
+            .failing_to("rotate a refresh token")
+    }
+
+    async fn access_token(&self, hash: &TokenHash) -> Result<Option<AccessToken>, DirectoryError> {
+        tokens::access(&self.readers, hash).await.failing_to("find an access token")
+    }
+
+    async fn add_signing_key(&self, key: &SigningKey) -> Result<(), DirectoryError> {
+        tokens::add_signing_key(&self.writer, key).await.failing_to("add a signing key")
+    }
+
+    async fn signing_keys(&self) -> Result<Vec<SigningKey>, DirectoryError> {
+        tokens::signing_keys(&self.readers).await.failing_to("list the signing keys")
+    }
+
+    async fn add_container(
+        &self,
+        container: &Container,
+        limit: ContainerLimit,
+    ) -> Result<(), AddContainerError> {
+        if containers::add(&self.writer, container, limit).await.failing_to("add a container")? {
+            Ok(())
+        } else {
+            let (ContainerLimit::ActivePerClient(max) | ContainerLimit::PerCustomer { max, .. }) =
+                limit;
+            Err(AddContainerError::LimitReached(max))
+        }
+    }
+
+    async fn container(&self, id: ContainerId) -> Result<Option<Container>, DirectoryError> {
+        containers::by_id(&self.readers, id).await.failing_to("find a container")
+    }
+
+    async fn containers(
+        &self,
+        gcid: Gcid,
+        client_id: ClientId,
+    ) -> Result<Vec<Container>, DirectoryError> {
+        containers::active(&self.readers, gcid, client_id).await.failing_to("list the containers")
+    }
+
+    async fn delete_container(
+        &self,
+        id: ContainerId,
+        now: Timestamp,
+    ) -> Result<bool, DirectoryError> {
+        containers::delete(&self.writer, id, now).await.failing_to("delete a container")
+    }
+
+    async fn session(&self, key: &SessionKey) -> Result<Option<StoredSession>, DirectoryError> {
+        sessions::by_key(&self.readers, key).await.failing_to("find a session")
+    }
+
+    async fn put_session(
+        &self,
+        key: &SessionKey,
+        session: &StoredSession,
+    ) -> Result<(), DirectoryError> {
+        sessions::put(&self.writer, key, session).await.failing_to("keep a session")
+    }
+
+    async fn move_cursors(
+        &self,
+        moves: &[(SessionKey, Vec<(Vin, Sequence)>)],
+    ) -> Result<(), DirectoryError> {
+        sessions::move_cursors(&self.writer, moves).await.failing_to("move the cursors")
+    }
+
+    async fn remove_session(&self, key: &SessionKey) -> Result<bool, DirectoryError> {
+        sessions::remove(&self.writer, key).await.failing_to("remove a session")
+    }
+}
+
+/// Begins a transaction that may write from its first statement on, so that it can't fail half-way because another
+/// process began to write in between.
+async fn begin(writer: &SqlitePool) -> Result<sqlx::SqliteTransaction<'static>, Failure> {
+    Ok(writer.begin_with("BEGIN IMMEDIATE").await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_writer_syncs_each_commit_and_checks_references() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = SqliteDirectory::open(&folder.path().join("directory.db")).await.unwrap();
+        let setting = async |pragma| {
+            sqlx::query_scalar::<_, String>(pragma).fetch_one(&directory.writer).await.unwrap()
+        };
+        assert_eq!(setting("SELECT journal_mode FROM pragma_journal_mode").await, "wal");
+        // 2 is FULL.
+        assert_eq!(setting("SELECT CAST(synchronous AS TEXT) FROM pragma_synchronous").await, "2");
+        assert_eq!(
+            setting("SELECT CAST(foreign_keys AS TEXT) FROM pragma_foreign_keys").await,
+            "1"
+        );
+    }
+}

@@ -1,0 +1,124 @@
+//! Persistent MQTT sessions and their cursors.
+
+use cardata_domain::Vin;
+use cardata_domain::event::Sequence;
+use cardata_domain::session::{SessionKey, StoredSession};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row as _, SqliteConnection, SqlitePool};
+
+use super::row::{from_json, to_json, vin};
+use super::{Failure, begin};
+
+pub(super) async fn by_key(
+    readers: &SqlitePool,
+    key: &SessionKey,
+) -> Result<Option<StoredSession>, Failure> {
+    // One query, so that subscriptions and cursors are of the same moment.
+    let rows = sqlx::query(
+        "SELECT subscriptions, vin, sequence FROM sessions LEFT JOIN cursors ON session = number
+         WHERE gcid = $1 AND client_id = $2 AND mqtt_client_id = $3 ORDER BY vin",
+    )
+    .bind(key.gcid.to_string())
+    .bind(key.client_id.to_string())
+    .bind(&key.mqtt_client_id)
+    .fetch_all(readers)
+    .await?;
+    let Some(first) = rows.first() else { return Ok(None) };
+    let without_cursors = first.try_get::<Option<&str>, _>("vin")?.is_none();
+    Ok(Some(StoredSession {
+        subscriptions: from_json(first, "subscriptions", "list of subscriptions")?,
+        cursors: if without_cursors {
+            Vec::new()
+        } else {
+            rows.iter().map(cursor).collect::<Result<_, _>>()?
+        },
+    }))
+}
+
+pub(super) async fn put(
+    writer: &SqlitePool,
+    key: &SessionKey,
+    session: &StoredSession,
+) -> Result<(), Failure> {
+    let mut transaction = begin(writer).await?;
+    let number: i64 = sqlx::query_scalar(
+        "INSERT INTO sessions (gcid, client_id, mqtt_client_id, subscriptions) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (gcid, client_id, mqtt_client_id) DO UPDATE SET subscriptions = excluded.subscriptions
+         RETURNING number",
+    )
+    .bind(key.gcid.to_string())
+    .bind(key.client_id.to_string())
+    .bind(&key.mqtt_client_id)
+    .bind(to_json(&session.subscriptions)?)
+    .fetch_one(&mut *transaction)
+    .await?;
+    sqlx::query("DELETE FROM cursors WHERE session = $1")
+        .bind(number)
+        .execute(&mut *transaction)
+        .await?;
+    put_cursors(&mut transaction, number, &session.cursors).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+pub(super) async fn move_cursors(
+    writer: &SqlitePool,
+    moves: &[(SessionKey, Vec<(Vin, Sequence)>)],
+) -> Result<(), Failure> {
+    let mut transaction = begin(writer).await?;
+    for (key, cursors) in moves {
+        let number: Option<i64> = sqlx::query_scalar(
+            "SELECT number FROM sessions WHERE gcid = $1 AND client_id = $2 AND mqtt_client_id = $3",
+        )
+        .bind(key.gcid.to_string())
+        .bind(key.client_id.to_string())
+        .bind(&key.mqtt_client_id)
+        .fetch_optional(&mut *transaction)
+        .await?;
+        if let Some(number) = number {
+            put_cursors(&mut transaction, number, cursors).await?;
+        }
+    }
+    transaction.commit().await?;
+    Ok(())
+}
+
+pub(super) async fn remove(writer: &SqlitePool, key: &SessionKey) -> Result<bool, Failure> {
+    // Its cursors go with it.
+    let done = sqlx::query(
+        "DELETE FROM sessions WHERE gcid = $1 AND client_id = $2 AND mqtt_client_id = $3",
+    )
+    .bind(key.gcid.to_string())
+    .bind(key.client_id.to_string())
+    .bind(&key.mqtt_client_id)
+    .execute(writer)
+    .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+async fn put_cursors(
+    transaction: &mut SqliteConnection,
+    session: i64,
+    cursors: &[(Vin, Sequence)],
+) -> Result<(), Failure> {
+    for (vin, sequence) in cursors {
+        sqlx::query(
+            "INSERT INTO cursors (session, vin, sequence) VALUES ($1, $2, $3)
+             ON CONFLICT (session, vin) DO UPDATE SET sequence = excluded.sequence",
+        )
+        .bind(session)
+        .bind(vin.as_str())
+        // A billion events a second reach the end of this after 292 years.
+        .bind(i64::try_from(sequence.0).unwrap_or(i64::MAX))
+        .execute(&mut *transaction)
+        .await?;
+    }
+    Ok(())
+}
+
+fn cursor(row: &SqliteRow) -> Result<(Vin, Sequence), Failure> {
+    let sequence: i64 = row.try_get("sequence")?;
+    let sequence = u64::try_from(sequence)
+        .map_err(|_| Failure::damaged("sequence number", &sequence.to_string()))?;
+    Ok((vin(row)?, Sequence(sequence)))
+}

@@ -1,0 +1,124 @@
+//! Refresh and access tokens, and the keys that sign id tokens.
+
+use jiff::Timestamp;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row as _, SqliteConnection, SqlitePool};
+
+use super::row::{instant, instant_if_any, micros, parsed};
+use super::{Failure, begin};
+use crate::directory::{AccessToken, RefreshToken, SigningKey, TokenHash};
+
+pub(super) async fn refresh(
+    readers: &SqlitePool,
+    hash: &TokenHash,
+) -> Result<Option<RefreshToken>, Failure> {
+    let row = sqlx::query("SELECT * FROM refresh_tokens WHERE hash = $1")
+        .bind(&hash.0)
+        .fetch_optional(readers)
+        .await?;
+    let token = |row: &SqliteRow| {
+        Ok(RefreshToken {
+            hash: TokenHash(row.try_get("hash")?),
+            consent_id: parsed(row, "consent_id", "consent id")?,
+            expires_at: instant(row, "expires_at")?,
+            rotated_at: instant_if_any(row, "rotated_at")?,
+        })
+    };
+    row.as_ref().map(token).transpose()
+}
+
+pub(super) async fn access(
+    readers: &SqlitePool,
+    hash: &TokenHash,
+) -> Result<Option<AccessToken>, Failure> {
+    let row = sqlx::query("SELECT * FROM access_tokens WHERE hash = $1")
+        .bind(&hash.0)
+        .fetch_optional(readers)
+        .await?;
+    let token = |row: &SqliteRow| {
+        Ok(AccessToken {
+            hash: TokenHash(row.try_get("hash")?),
+            consent_id: parsed(row, "consent_id", "consent id")?,
+            expires_at: instant(row, "expires_at")?,
+        })
+    };
+    row.as_ref().map(token).transpose()
+}
+
+/// Adds a pair of tokens inside of a transaction.
+pub(super) async fn add(
+    transaction: &mut SqliteConnection,
+    refresh: &RefreshToken,
+    access: &AccessToken,
+) -> Result<(), Failure> {
+    sqlx::query(
+        "INSERT INTO refresh_tokens (hash, consent_id, expires_at, rotated_at) VALUES ($1, $2, $3, $4)",
+    )
+    .bind(&refresh.hash.0)
+    .bind(refresh.consent_id.to_string())
+    .bind(micros(refresh.expires_at))
+    .bind(refresh.rotated_at.map(micros))
+    .execute(&mut *transaction)
+    .await?;
+    sqlx::query("INSERT INTO access_tokens (hash, consent_id, expires_at) VALUES ($1, $2, $3)")
+        .bind(&access.hash.0)
+        .bind(access.consent_id.to_string())
+        .bind(micros(access.expires_at))
+        .execute(transaction)
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn rotate(
+    writer: &SqlitePool,
+    used: &TokenHash,
+    refresh: &RefreshToken,
+    access: &AccessToken,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    let mut transaction = begin(writer).await?;
+    let marked = sqlx::query(
+        "UPDATE refresh_tokens SET rotated_at = COALESCE(rotated_at, $1) WHERE hash = $2",
+    )
+    .bind(micros(now))
+    .bind(&used.0)
+    .execute(&mut *transaction)
+    .await?;
+    // A consent that was revoked since the caller looked took `used` with it; it must not get new tokens.
+    if marked.rows_affected() == 0 {
+        return Ok(());
+    }
+    add(&mut transaction, refresh, access).await?;
+    for query in [
+        "DELETE FROM refresh_tokens WHERE expires_at < $1",
+        "DELETE FROM access_tokens WHERE expires_at < $1",
+    ] {
+        sqlx::query(query).bind(micros(now)).execute(&mut *transaction).await?;
+    }
+    transaction.commit().await?;
+    Ok(())
+}
+
+pub(super) async fn add_signing_key(writer: &SqlitePool, key: &SigningKey) -> Result<(), Failure> {
+    sqlx::query("INSERT INTO signing_keys (kid, private_pem, created_at) VALUES ($1, $2, $3)")
+        .bind(&key.kid)
+        .bind(&key.private_pem)
+        .bind(micros(key.created_at))
+        .execute(writer)
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn signing_keys(readers: &SqlitePool) -> Result<Vec<SigningKey>, Failure> {
+    let rows = sqlx::query("SELECT * FROM signing_keys ORDER BY created_at DESC, kid")
+        .fetch_all(readers)
+        .await?;
+    let key = |row: &SqliteRow| {
+        Ok(SigningKey {
+            kid: row.try_get("kid")?,
+            private_pem: row.try_get("private_pem")?,
+            created_at: instant(row, "created_at")?,
+        })
+    };
+    rows.iter().map(key).collect()
+}

@@ -1,0 +1,161 @@
+//! What the rules put in, numbered so that a rule can have several of a kind.
+
+use std::error::Error;
+
+use cardata_domain::client::{Client, Services};
+use cardata_domain::consent::{Consent, ConsentId};
+use cardata_domain::customer::Customer;
+use cardata_domain::device_grant::{DeviceGrant, State};
+use cardata_domain::vehicle::{Build, Drivetrain, Mapping, MappingType, Vehicle};
+use cardata_domain::{ClientId, Gcid, Vin};
+use cardata_store::Directory;
+use cardata_store::directory::{AccessToken, DirectoryError, RefreshToken, TokenHash};
+use jiff::Timestamp;
+use uuid::Uuid;
+
+/// An instant, with a part below the second that a directory must keep, too.
+pub(crate) fn at(second: i64) -> Timestamp {
+    Timestamp::from_microsecond(1_767_225_600_123_456 + second * 1_000_000).unwrap()
+}
+
+pub(crate) fn gcid(number: u128) -> Gcid {
+    Gcid::new(Uuid::from_u128(0xaaaa << 64 | number))
+}
+
+pub(crate) fn client_id(number: u128) -> ClientId {
+    ClientId::new(Uuid::from_u128(0xbbbb << 64 | number))
+}
+
+pub(crate) fn consent_id(number: u128) -> ConsentId {
+    ConsentId::new(Uuid::from_u128(0xcccc << 64 | number))
+}
+
+pub(crate) fn vin(number: u32) -> Vin {
+    format!("WBY{number:014}").parse().unwrap()
+}
+
+pub(crate) fn hash(text: &str) -> TokenHash {
+    TokenHash(format!("{text:0>64}"))
+}
+
+/// Customer `number`, made `number` seconds late.
+pub(crate) fn customer(number: u32) -> Customer {
+    Customer {
+        gcid: gcid(number.into()),
+        email: format!("Customer.{number}@Example.com"),
+        password_hash: format!("$argon2id$v=19$m=19456,t=2,p=1$salt${number}"),
+        created_at: at(number.into()),
+    }
+}
+
+pub(crate) fn vehicle(number: u32) -> Vehicle {
+    Vehicle {
+        vin: vin(number),
+        drivetrain: Drivetrain::Bev,
+        build: Build {
+            brand: "BMW".into(),
+            model_name: "i5 xDrive40".into(),
+            model_key: "21FJ".into(),
+            series: "5".into(),
+            series_devt: "G60".into(),
+            body_type: "Limousine".into(),
+            number_of_doors: 4,
+            colour_code: "475".into(),
+            colour_description: "BLACK \"SAPPHIRE\" MÉTALLIC".into(),
+            country_code: "DE".into(),
+            constructed_at: at(0),
+            battery_ah: Some("188.3".into()),
+        },
+    }
+}
+
+pub(crate) fn mapping(customer: u32, vehicle: u32) -> Mapping {
+    Mapping {
+        gcid: gcid(customer.into()),
+        vin: vin(vehicle),
+        mapping_type: MappingType::Primary,
+        since: at(vehicle.into()),
+    }
+}
+
+/// Client `number`, made `number` seconds late.
+pub(crate) fn client(number: u32, owner: Option<Gcid>) -> Client {
+    Client {
+        id: client_id(number.into()),
+        owner,
+        name: format!("Client {number}"),
+        services: Services { api: true, stream: false },
+        created_at: at(number.into()),
+    }
+}
+
+/// A grant for client 1 whose device code hashes to `hash(name)`.
+pub(crate) fn grant(name: &str, state: State) -> DeviceGrant {
+    DeviceGrant {
+        device_code_hash: hash(name).0,
+        user_code: "qYjQrQip".into(),
+        client_id: client_id(1),
+        scopes: "openid cardata:streaming:read".parse().unwrap(),
+        code_challenge: "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM".into(),
+        expires_at: at(300),
+        polled_at: None,
+        state,
+    }
+}
+
+/// A consent of customer 1 to client 1.
+pub(crate) fn consent(number: u128) -> Consent {
+    Consent {
+        id: consent_id(number),
+        gcid: gcid(1),
+        client_id: client_id(1),
+        scopes: "openid cardata:api:read".parse().unwrap(),
+        granted_at: at(0),
+        revoked_at: None,
+    }
+}
+
+/// A pair of tokens called `name` for consent `number`: for two weeks, and for an hour.
+pub(crate) fn tokens(name: &str, number: u128) -> (RefreshToken, AccessToken) {
+    let hash = hash(name);
+    let consent_id = consent_id(number);
+    let refresh = RefreshToken {
+        hash: hash.clone(),
+        consent_id,
+        expires_at: at(14 * 86_400),
+        rotated_at: None,
+    };
+    (refresh, AccessToken { hash, consent_id, expires_at: at(3600) })
+}
+
+/// Customers, vehicles and clients 1 and 2, for the rules that are about something else.
+pub(crate) async fn populate(directory: &impl Directory) {
+    for number in [1, 2] {
+        directory.put_customer(&customer(number)).await.unwrap();
+        directory.put_vehicle(&vehicle(number)).await.unwrap();
+        directory.put_client(&client(number, None)).await.unwrap();
+    }
+}
+
+/// Consent `number` with its first tokens, called `name`, by way of a grant.
+pub(crate) async fn consented(directory: &impl Directory, name: &str, number: u128) {
+    let approved = State::Approved(gcid(1));
+    let (refresh, access) = tokens(name, number);
+    directory.add_device_grant(&grant(name, approved), at(0)).await.unwrap();
+    let exchanged = directory
+        .exchange_device_grant(&hash(name), approved, &consent(number), &refresh, &access)
+        .await
+        .unwrap();
+    assert!(exchanged);
+}
+
+/// All that a log could show of `error` and its causes, in lower case.
+pub(crate) fn full_text(error: &DirectoryError) -> String {
+    let mut text = format!("{error:?}");
+    let mut next: Option<&dyn Error> = Some(error);
+    while let Some(error) = next {
+        text = format!("{text}: {error}");
+        next = error.source();
+    }
+    text.to_lowercase()
+}

@@ -1,0 +1,107 @@
+//! Rules for MQTT sessions and cursors.
+
+use std::sync::Arc;
+
+use cardata_domain::event::Sequence;
+use cardata_domain::session::{SessionKey, StoredSession};
+use cardata_store::Directory;
+
+use super::samples::*;
+
+fn key(mqtt_client_id: &str) -> SessionKey {
+    SessionKey { gcid: gcid(1), client_id: client_id(1), mqtt_client_id: mqtt_client_id.into() }
+}
+
+fn session(cursors: &[(u32, u64)]) -> StoredSession {
+    StoredSession {
+        subscriptions: vec![
+            (format!("{}/+", gcid(1)), 1),
+            ("$share/a \"group\"/#".into(), 2),
+            ("ü".into(), 0),
+        ],
+        cursors: cursors
+            .iter()
+            .map(|(number, sequence)| (vin(*number), Sequence(*sequence)))
+            .collect(),
+    }
+}
+
+/// The session, its cursors in the order of their VINs.
+async fn found(directory: &impl Directory, key: &SessionKey) -> Option<StoredSession> {
+    let mut session = directory.session(key).await.unwrap()?;
+    session.cursors.sort();
+    Some(session)
+}
+
+pub(crate) async fn a_session_comes_back_as_it_was_put(directory: Arc<impl Directory>) {
+    populate(&*directory).await;
+    assert_eq!(found(&*directory, &key("a")).await, None);
+    for stored in [session(&[(1, 0), (2, 1 << 40), (3, 7)]), session(&[]), StoredSession::default()]
+    {
+        directory.put_session(&key("a"), &stored).await.unwrap();
+        assert_eq!(found(&*directory, &key("a")).await, Some(stored));
+    }
+}
+
+pub(crate) async fn a_session_put_again_keeps_nothing_of_the_old(directory: Arc<impl Directory>) {
+    populate(&*directory).await;
+    directory.put_session(&key("a"), &session(&[(1, 5), (2, 5)])).await.unwrap();
+    let mut second = session(&[(2, 4), (3, 6)]);
+    second.subscriptions.truncate(1);
+    directory.put_session(&key("a"), &second).await.unwrap();
+    assert_eq!(found(&*directory, &key("a")).await, Some(second));
+}
+
+pub(crate) async fn sessions_differ_in_each_part_of_their_key(directory: Arc<impl Directory>) {
+    populate(&*directory).await;
+    let keys = [
+        key("a"),
+        key("A"),
+        key(""),
+        SessionKey { gcid: gcid(2), ..key("a") },
+        SessionKey { client_id: client_id(2), ..key("a") },
+    ];
+    for (sequence, key) in (1..).zip(&keys) {
+        directory.put_session(key, &session(&[(1, sequence)])).await.unwrap();
+    }
+    for (sequence, key) in (1..).zip(&keys) {
+        assert_eq!(found(&*directory, key).await, Some(session(&[(1, sequence)])), "{key:?}");
+    }
+}
+
+pub(crate) async fn cursors_move_in_many_sessions_at_once(directory: Arc<impl Directory>) {
+    populate(&*directory).await;
+    directory.put_session(&key("a"), &session(&[(1, 1), (2, 1)])).await.unwrap();
+    directory.put_session(&key("b"), &session(&[(1, 1)])).await.unwrap();
+    directory.put_session(&key("c"), &session(&[(1, 1)])).await.unwrap();
+    let moves =
+        [(key("a"), session(&[(2, 9), (3, 4)]).cursors), (key("b"), session(&[(1, 8)]).cursors)];
+    directory.move_cursors(&moves).await.unwrap();
+    assert_eq!(found(&*directory, &key("a")).await, Some(session(&[(1, 1), (2, 9), (3, 4)])));
+    assert_eq!(found(&*directory, &key("b")).await, Some(session(&[(1, 8)])));
+    assert_eq!(found(&*directory, &key("c")).await, Some(session(&[(1, 1)])));
+}
+
+pub(crate) async fn cursors_of_unknown_sessions_are_left_out(directory: Arc<impl Directory>) {
+    populate(&*directory).await;
+    directory.put_session(&key("a"), &session(&[(1, 1)])).await.unwrap();
+    let stranger = SessionKey { gcid: gcid(9), client_id: client_id(9), ..key("a") };
+    let cursors = session(&[(1, 2)]).cursors;
+    let moves = [key("gone"), stranger, key("a")].map(|key| (key, cursors.clone()));
+    directory.move_cursors(&moves).await.unwrap();
+    directory.move_cursors(&[]).await.unwrap();
+    assert_eq!(found(&*directory, &key("a")).await, Some(session(&[(1, 2)])));
+    assert_eq!(found(&*directory, &key("gone")).await, None);
+}
+
+pub(crate) async fn a_removed_session_takes_its_cursors_along(directory: Arc<impl Directory>) {
+    populate(&*directory).await;
+    directory.put_session(&key("a"), &session(&[(1, 1)])).await.unwrap();
+    directory.put_session(&key("b"), &session(&[(1, 1)])).await.unwrap();
+    assert!(directory.remove_session(&key("a")).await.unwrap());
+    assert!(!directory.remove_session(&key("a")).await.unwrap());
+    assert_eq!(found(&*directory, &key("a")).await, None);
+    directory.put_session(&key("a"), &session(&[])).await.unwrap();
+    assert_eq!(found(&*directory, &key("a")).await, Some(session(&[])));
+    assert_eq!(found(&*directory, &key("b")).await, Some(session(&[(1, 1)])));
+}

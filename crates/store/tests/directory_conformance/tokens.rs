@@ -1,0 +1,104 @@
+//! Rules for tokens, for what ends them, and for signing keys.
+
+use std::sync::Arc;
+
+use cardata_store::Directory;
+use cardata_store::directory::SigningKey;
+
+use super::samples::*;
+
+pub(crate) async fn a_rotation_marks_the_used_token_once_and_adds_its_successors(
+    directory: Arc<impl Directory>,
+) {
+    populate(&*directory).await;
+    consented(&*directory, "first", 1).await;
+    for (name, second) in [("second", 10), ("third", 20)] {
+        let (refresh, access) = tokens(name, 1);
+        directory
+            .rotate_refresh_token(&hash("first"), &refresh, &access, at(second))
+            .await
+            .unwrap();
+        let used = directory.refresh_token(&hash("first")).await.unwrap().unwrap();
+        assert_eq!(used.rotated_at, Some(at(10)), "{name}");
+        assert_eq!(directory.refresh_token(&hash(name)).await.unwrap(), Some(refresh));
+        assert_eq!(directory.access_token(&hash(name)).await.unwrap(), Some(access));
+    }
+}
+
+pub(crate) async fn a_rotation_that_fails_half_way_leaves_nothing(directory: Arc<impl Directory>) {
+    populate(&*directory).await;
+    consented(&*directory, "first", 1).await;
+    let (refresh, mut access) = tokens("second", 1);
+    access.hash = hash("first");
+    directory.rotate_refresh_token(&hash("first"), &refresh, &access, at(10)).await.unwrap_err();
+    let used = directory.refresh_token(&hash("first")).await.unwrap();
+    assert_eq!(used, Some(tokens("first", 1).0));
+    assert_eq!(directory.refresh_token(&hash("second")).await.unwrap(), None);
+}
+
+pub(crate) async fn a_rotation_keeps_what_has_not_expired(directory: Arc<impl Directory>) {
+    populate(&*directory).await;
+    consented(&*directory, "first", 1).await;
+    consented(&*directory, "other", 2).await;
+    let (refresh, access) = tokens("second", 1);
+    // In the last hour of the other tokens, then after the access token's.
+    directory.rotate_refresh_token(&hash("first"), &refresh, &access, at(3599)).await.unwrap();
+    assert!(directory.access_token(&hash("other")).await.unwrap().is_some());
+    let (refresh, mut access) = tokens("third", 1);
+    access.expires_at = at(7200);
+    directory.rotate_refresh_token(&hash("second"), &refresh, &access, at(3601)).await.unwrap();
+    for name in ["first", "second", "third", "other"] {
+        assert!(directory.refresh_token(&hash(name)).await.unwrap().is_some(), "{name}");
+    }
+    assert_eq!(directory.access_token(&hash("third")).await.unwrap(), Some(access));
+}
+
+pub(crate) async fn a_revoked_consent_is_not_active_and_is_revoked_once(
+    directory: Arc<impl Directory>,
+) {
+    populate(&*directory).await;
+    consented(&*directory, "first", 1).await;
+    assert!(directory.revoke_consent(consent_id(1), at(10)).await.unwrap());
+    assert!(!directory.revoke_consent(consent_id(1), at(20)).await.unwrap());
+    let consent = directory.consent(consent_id(1)).await.unwrap().unwrap();
+    assert!(!consent.is_active());
+    assert_eq!(consent.revoked_at, Some(at(10)));
+}
+
+pub(crate) async fn a_revoked_consent_takes_its_tokens_and_no_others(
+    directory: Arc<impl Directory>,
+) {
+    populate(&*directory).await;
+    consented(&*directory, "first", 1).await;
+    consented(&*directory, "other", 2).await;
+    let (refresh, access) = tokens("second", 1);
+    directory.rotate_refresh_token(&hash("first"), &refresh, &access, at(5)).await.unwrap();
+    directory.revoke_consent(consent_id(1), at(10)).await.unwrap();
+    for (name, there) in [("first", false), ("second", false), ("other", true)] {
+        assert_eq!(directory.refresh_token(&hash(name)).await.unwrap().is_some(), there, "{name}");
+        assert_eq!(directory.access_token(&hash(name)).await.unwrap().is_some(), there, "{name}");
+    }
+    assert!(directory.consent(consent_id(2)).await.unwrap().unwrap().is_active());
+}
+
+pub(crate) async fn a_rotation_after_the_revocation_adds_nothing(directory: Arc<impl Directory>) {
+    populate(&*directory).await;
+    consented(&*directory, "first", 1).await;
+    directory.revoke_consent(consent_id(1), at(10)).await.unwrap();
+    let (refresh, access) = tokens("second", 1);
+    directory.rotate_refresh_token(&hash("first"), &refresh, &access, at(10)).await.unwrap();
+    assert_eq!(directory.refresh_token(&hash("second")).await.unwrap(), None);
+    assert_eq!(directory.access_token(&hash("second")).await.unwrap(), None);
+}
+
+pub(crate) async fn signing_keys_are_listed_newest_first(directory: Arc<impl Directory>) {
+    let key = |number: i64| SigningKey {
+        kid: format!("key-{number}"),
+        private_pem: format!("-----BEGIN PRIVATE KEY-----\n{number}\n-----END PRIVATE KEY-----\n"),
+        created_at: at(number),
+    };
+    for number in [2, 3, 1] {
+        directory.add_signing_key(&key(number)).await.unwrap();
+    }
+    assert_eq!(directory.signing_keys().await.unwrap(), [key(3), key(2), key(1)]);
+}
