@@ -1,5 +1,10 @@
 //! The log of all events. Nothing else stores events.
 
+pub mod embedded;
+mod latest;
+pub mod memory;
+mod text;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -7,10 +12,13 @@ use cardata_domain::{Entry, Event, Recorded, Sequence, Vin};
 use jiff::{SignedDuration, Timestamp};
 use thiserror::Error;
 
+pub use self::embedded::EmbeddedJournal;
+pub use self::memory::MemoryJournal;
+
 /// Gets every appended event at once, before it is on disk.
 ///
 /// Calls come one after another, in sequence order. They are made while the journal hands out numbers, so an
-/// implementation must return quickly and must never wait.
+/// implementation must return quickly, must never wait, and must not call the journal's methods.
 pub trait LiveFeed: Send + Sync + 'static {
     /// `event` was given its number.
     fn publish(&self, event: &Arc<Recorded>);

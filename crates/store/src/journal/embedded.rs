@@ -1,0 +1,351 @@
+//! The journal in one folder, with nothing to install.
+//!
+//! Numbers are handed out under one lock, which also keeps the newest events in memory and calls the live feed. A
+//! thread of its own writes what is waiting, so one sync serves all. Heads and latest values follow at checkpoints: the
+//! log alone is written for each event, and what came after the checkpoint is worked in again when the folder is opened.
+//! See `docs/adr/0002-the-embedded-journal-is-fjall.md` for the engine.
+
+mod disk;
+mod mark;
+mod record;
+mod tail;
+mod writer;
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use async_trait::async_trait;
+use cardata_domain::{Catalogue, Entry, Event, Recorded, Sequence, Vin};
+use jiff::Timestamp;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::task::spawn_blocking;
+
+use self::disk::{Disk, damaged, store};
+use self::mark::Mark;
+use self::tail::Tail;
+use self::writer::{Batch, Cut, Writer};
+use super::{Journal, JournalError, LiveFeed, Retention, text};
+
+/// A [`Journal`] in a folder of its own. Dropping it syncs what is waiting, like [`Journal::close`].
+///
+/// Its methods are called within a tokio runtime; reads that go to the disk run on its blocking threads.
+pub struct EmbeddedJournal {
+    shared: Arc<Shared>,
+    disk: Arc<Disk>,
+    feed: Arc<dyn LiveFeed>,
+    limits: Limits,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// How much of everything the journal holds in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of text of events that wait for a sync, at most; beyond that, `append` waits. A larger batch waits until
+    /// nothing else does.
+    pub waiting_bytes_max: u32,
+    /// Newest events that stay in memory for readers, besides those since the last checkpoint.
+    pub recent_events: usize,
+    /// Events from one checkpoint to the next: they stay in memory and are read again when the folder is opened.
+    pub checkpoint_events: usize,
+    /// Bytes of table files that stay in memory.
+    pub cache_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            waiting_bytes_max: 16 << 20,
+            recent_events: 4096,
+            checkpoint_events: 8192,
+            cache_bytes: 16 << 20,
+        }
+    }
+}
+
+/// What callers and the writing thread share.
+struct Shared {
+    state: Mutex<State>,
+    /// Woken when there is something to write or to stop for.
+    work: Condvar,
+    room: Arc<Semaphore>,
+    synced: AtomicU64,
+    /// Everything up to this number was dropped.
+    floor: AtomicU64,
+}
+
+struct State {
+    newest: Sequence,
+    heads: HashMap<Vin, Sequence>,
+    /// At least all events after the checkpoint.
+    tail: Tail,
+    checkpoint: Sequence,
+    waiting: Vec<Batch>,
+    cuts: Vec<Cut>,
+    accepting: bool,
+    stop: bool,
+    failure: Option<JournalError>,
+}
+
+impl EmbeddedJournal {
+    /// Opens the journal in `folder`, or makes one; blocks while it reads what a crash left behind.
+    ///
+    /// A torn write at the end of the log, of which nobody was told, is cut off.
+    ///
+    /// # Errors
+    /// [`JournalError::Damaged`] when an acknowledged event is missing: restore the folder from a backup, or move it
+    /// away to begin anew. [`JournalError::Store`] when the folder can't be read or another process has it open.
+    pub fn open(
+        folder: &Path,
+        catalogue: Arc<Catalogue>,
+        feed: Arc<dyn LiveFeed>,
+        limits: Limits,
+    ) -> Result<Self, JournalError> {
+        std::fs::create_dir_all(folder).map_err(store)?;
+        let (mark, marked) = Mark::open(&folder.join("synced")).map_err(store)?;
+        let log = folder.join("log");
+        let log_bytes = log_bytes(&log).map_err(store)?;
+        let disk = Arc::new(Disk::open(&log, catalogue, limits.cache_bytes)?);
+
+        let checkpoint = disk.checkpoint()?;
+        let newest = disk.newest(checkpoint.floor, log_bytes)?.max(checkpoint.sequence);
+        if let Some(marked) = marked.filter(|marked| *marked > newest) {
+            let reason = format!("it and all up to event {} were synced and are gone", marked.0);
+            return Err(damaged(Sequence(newest.0 + 1), &reason));
+        }
+
+        let mut heads = disk.heads()?;
+        let mut tail = Tail::default();
+        let mut bytes_after = 0;
+        let replayed = disk.events_after(checkpoint.sequence)?;
+        let events_after = replayed.len();
+        for (recorded, size_bytes) in replayed {
+            bytes_after += size_bytes;
+            heads.insert(recorded.event.vin(), recorded.sequence);
+            tail.push(recorded);
+        }
+
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State {
+                newest,
+                heads,
+                tail,
+                checkpoint: checkpoint.sequence,
+                waiting: Vec::new(),
+                cuts: Vec::new(),
+                accepting: true,
+                stop: false,
+                failure: None,
+            }),
+            work: Condvar::new(),
+            room: Arc::new(Semaphore::new(limits.waiting_bytes_max as usize)),
+            synced: AtomicU64::new(newest.0),
+            floor: AtomicU64::new(checkpoint.floor.0),
+        });
+        let writer = Writer {
+            shared: shared.clone(),
+            disk: disk.clone(),
+            mark,
+            limits,
+            checkpoint,
+            events_after,
+            bytes_after,
+        };
+        let writer = std::thread::Builder::new()
+            .name("journal".to_owned())
+            .spawn(move || writer.run())
+            .map_err(store)?;
+        Ok(Self { shared, disk, feed, limits, writer: Mutex::new(Some(writer)) })
+    }
+
+    /// Runs `read` where it may block.
+    async fn on_disk<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Disk) -> Result<T, JournalError> + Send + 'static,
+    ) -> Result<T, JournalError> {
+        let disk = self.disk.clone();
+        match spawn_blocking(move || read(&disk)).await {
+            Ok(outcome) => outcome,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The runtime is shutting down.
+                Err(_) => Err(JournalError::Closed),
+            },
+        }
+    }
+}
+
+#[async_trait]
+impl Journal for EmbeddedJournal {
+    async fn append(&self, events: Vec<Event>, now: Timestamp) -> Result<Sequence, JournalError> {
+        let size_bytes: u64 = events.iter().map(text::size_bytes).sum();
+        let share =
+            u32::try_from(size_bytes).unwrap_or(u32::MAX).min(self.limits.waiting_bytes_max);
+        let room = self.shared.room.clone().acquire_many_owned(share).await;
+        let room = room.map_err(|_| JournalError::Closed)?;
+        let (done, synced) = oneshot::channel();
+        let last = {
+            let mut state = self.shared.state();
+            if !state.accepting {
+                return Err(JournalError::Closed);
+            }
+            if events.is_empty() {
+                return Ok(state.newest);
+            }
+            let events: Vec<_> = events.into_iter().map(|event| state.record(event)).collect();
+            let batch = Batch { events: events.clone(), appended_at: now, done, _room: room };
+            state.waiting.push(batch);
+            self.shared.work.notify_one();
+            // Last, so that a feed that panics leaves no number unused.
+            for recorded in &events {
+                self.feed.publish(recorded);
+            }
+            state.newest
+        };
+        synced.await.unwrap_or(Err(JournalError::Closed))?;
+        Ok(last)
+    }
+
+    async fn read(
+        &self,
+        vin: Vin,
+        after: Sequence,
+        limit: usize,
+    ) -> Result<Vec<Arc<Recorded>>, JournalError> {
+        let after = after.max(Sequence(self.shared.floor.load(Ordering::Acquire)));
+        let recent = {
+            let state = self.shared.state();
+            state.tail.of_vehicle(state.head(vin), after)
+        };
+        let mut events = match recent.older {
+            Some(last) => self.on_disk(move |disk| disk.read(vin, after, last, limit)).await?,
+            None => Vec::new(),
+        };
+        events.extend(recent.events.into_iter().take(limit - events.len()));
+        Ok(events)
+    }
+
+    fn head(&self, vin: Vin) -> Sequence {
+        self.shared.state().head(vin)
+    }
+
+    fn synced(&self) -> Sequence {
+        Sequence(self.shared.synced.load(Ordering::Acquire))
+    }
+
+    async fn latest(&self, vin: Vin) -> Result<Vec<Entry>, JournalError> {
+        // Memory first: what a checkpoint moves to the disk meanwhile is seen twice instead of never.
+        let recent = {
+            let state = self.shared.state();
+            state.tail.of_vehicle(state.head(vin), state.checkpoint)
+        };
+        let mut values = self.on_disk(move |disk| disk.latest(vin)).await?;
+        for recorded in recent.events {
+            values.offer_all(recorded.sequence, &recorded.event);
+        }
+        Ok(values.entries())
+    }
+
+    async fn retain(&self, retention: Retention, now: Timestamp) -> Result<u64, JournalError> {
+        let (done, dropped) = oneshot::channel();
+        {
+            let mut state = self.shared.state();
+            if !state.accepting {
+                return Err(JournalError::Closed);
+            }
+            state.cuts.push(Cut { retention, now, done });
+            self.shared.work.notify_one();
+        }
+        dropped.await.unwrap_or(Err(JournalError::Closed))
+    }
+
+    async fn close(&self) -> Result<(), JournalError> {
+        self.shared.stop();
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(writer) = writer {
+            // A writer that panicked has said so, and the journal is closed either way.
+            drop(self.on_disk(move |_| Ok(writer.join().is_ok())).await);
+        }
+        self.shared.state().failure.clone().map_or(Ok(()), Err)
+    }
+}
+
+impl Drop for EmbeddedJournal {
+    fn drop(&mut self) {
+        self.shared.stop();
+        let writer = self.writer.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        // Waiting here lets the folder be opened again as soon as this returns.
+        drop(writer.map(JoinHandle::join));
+    }
+}
+
+impl State {
+    /// Gives `event` its number and remembers it.
+    fn record(&mut self, event: Event) -> Arc<Recorded> {
+        self.newest.0 += 1;
+        let previous = self.heads.insert(event.vin(), self.newest).unwrap_or_default();
+        let recorded = Arc::new(Recorded::new(self.newest, previous, event));
+        self.tail.push(recorded.clone());
+        recorded
+    }
+
+    fn head(&self, vin: Vin) -> Sequence {
+        self.heads.get(&vin).copied().unwrap_or_default()
+    }
+}
+
+impl Shared {
+    /// The state; every change to it is complete before anything in its guard's life can panic.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes what is waiting: batches, the next cut unless one is `cutting`, and whether to stop. Waits for the first of
+    /// them, but not when `cutting`.
+    fn wait_for_work(&self, cutting: bool) -> (Vec<Batch>, Option<Cut>, bool) {
+        let idle = |state: &mut State| {
+            !cutting && state.waiting.is_empty() && state.cuts.is_empty() && !state.stop
+        };
+        let mut state =
+            self.work.wait_while(self.state(), idle).unwrap_or_else(PoisonError::into_inner);
+        let cut = if cutting || state.cuts.is_empty() { None } else { Some(state.cuts.remove(0)) };
+        (std::mem::take(&mut state.waiting), cut, state.stop)
+    }
+
+    /// Lets go of recent events that are on disk and worked in up to `checkpoint`.
+    fn trim(&self, checkpoint: Sequence, keep: usize) {
+        self.state().tail.trim(checkpoint, keep);
+    }
+
+    /// Takes no more events, since a write failed.
+    fn refuse(&self, error: JournalError) {
+        let mut state = self.state();
+        state.accepting = false;
+        state.failure.get_or_insert(error);
+    }
+
+    /// Takes no more events and lets the writer end after those that wait.
+    fn stop(&self) {
+        let mut state = self.state();
+        state.accepting = false;
+        state.stop = true;
+        self.work.notify_one();
+    }
+}
+
+/// Bytes of the engine's write-ahead log, whose events may be missing after damage.
+fn log_bytes(folder: &Path) -> std::io::Result<u64> {
+    if !folder.exists() {
+        return Ok(0);
+    }
+    let mut bytes = 0;
+    for file in std::fs::read_dir(folder)? {
+        let file = file?;
+        if file.path().extension().is_some_and(|extension| extension == "jnl") {
+            bytes += file.metadata()?.len();
+        }
+    }
+    Ok(bytes)
+}
