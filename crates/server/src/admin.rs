@@ -52,3 +52,6 @@ fn is_operator(platform: &Platform, headers: &HeaderMap) -> bool {
 fn refusal(status: StatusCode, error: &str, remedy: &str) -> Response {
     (status, Json(json!({"error": error, "remedy": remedy}))).into_response()
 }
+
+#[cfg(test)]
+mod tests;

@@ -41,7 +41,7 @@ pub fn routes() -> Router<Arc<Platform>> {
         .route("/.well-known/jwks.json", get(jwks))
 }
 
-/// What the service offers (OpenID Connect Discovery 1.0 §3, RFC 8414 §2, RFC 8628 §4).
+/// What the service offers (OIDC Discovery 1.0 §3, RFC 8414 §2, RFC 8628 §4).
 async fn discovery(State(platform): State<Arc<Platform>>) -> Json<Value> {
     let url = &platform.public_url;
     Json(json!({
@@ -71,20 +71,20 @@ struct Failure {
 }
 
 impl Failure {
-    fn new(error: TokenError, description: impl ToString) -> Self {
+    fn new(error: TokenError, description: &(impl ToString + ?Sized)) -> Self {
         Self { error, description: description.to_string() }
     }
 }
 
 impl From<RequestError> for Failure {
     fn from(error: RequestError) -> Self {
-        Self::new(TokenError::from(&error), error)
+        Self::new(TokenError::from(&error), &error)
     }
 }
 
 impl From<PollRefusal> for Failure {
     fn from(refusal: PollRefusal) -> Self {
-        Self::new(refusal.into(), refusal)
+        Self::new(refusal.into(), &refusal)
     }
 }
 
@@ -102,7 +102,7 @@ fn form(headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Byte
     if !essence.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded") {
         return Err(RequestError::Malformed.into());
     }
-    body.map_err(|error| Failure::new(TokenError::InvalidRequest, error.body_text()))
+    body.map_err(|error| Failure::new(TokenError::InvalidRequest, &error.body_text()))
 }
 
 /// The answer on the wire, counted. Neither tokens nor refusals may be cached (RFC 6749 §5.1).
@@ -122,3 +122,6 @@ fn answer<T: Serialize>(endpoint: &'static str, outcome: Result<T, Failure>) -> 
     response.headers_mut().insert(PRAGMA, HeaderValue::from_static("no-cache"));
     response
 }
+
+#[cfg(test)]
+mod tests;

@@ -68,3 +68,6 @@ fn page(status: StatusCode, template: &impl Template) -> Response {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

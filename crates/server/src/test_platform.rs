@@ -10,6 +10,7 @@ use axum::http::{Request, StatusCode};
 use cardata_contract::oauth::{GRANT_DEVICE_CODE, TokenResponse};
 use cardata_domain::client::{Client, Services};
 use cardata_domain::customer::Customer;
+use cardata_domain::vehicle::{Build, Drivetrain, Vehicle};
 use cardata_domain::{Catalogue, ClientId, Gcid};
 use cardata_store::Directory;
 use cardata_store::directory::SigningKey;
@@ -26,6 +27,8 @@ use crate::entitlements::Entitlements;
 use crate::gcdm::keys::{self, Keys};
 use crate::platform::Platform;
 use crate::profile::Profile;
+use crate::stream::cursors::Cursors;
+use crate::tasks::Tasks;
 use crate::{admin, api, gcdm, ingest, portal};
 
 /// Where the clock stands at first.
@@ -140,14 +143,14 @@ impl World {
             profile,
             public_url: "https://localhost:8443".to_owned(),
             router,
-            cursors: Default::default(),
+            cursors: Cursors::default(),
             auto_approve,
             access_lifetime: cardata_domain::token::ACCESS_LIFETIME,
             admin_token: ADMIN_TOKEN.to_owned(),
-            tasks: Default::default(),
+            tasks: Tasks::default(),
         });
-        let routes = [gcdm::routes(), portal::routes(), api::routes(), ingest::routes()];
-        let app = routes.into_iter().fold(admin::routes(), Router::merge);
+        let all = [gcdm::routes(), portal::routes(), api::routes(), ingest::routes()];
+        let app = all.into_iter().fold(admin::routes(), Router::merge);
         Self { app: app.with_state(platform.clone()), platform, clock, _folder: folder }
     }
 
@@ -168,6 +171,19 @@ impl World {
     pub(crate) async fn get(&self, path: &str, token: &str) -> Answer {
         let request = Request::get(path).header(AUTHORIZATION, format!("Bearer {token}"));
         self.send(request.body(Body::empty()).unwrap()).await
+    }
+
+    /// Sends any request with a bearer token.
+    pub(crate) async fn call(
+        &self,
+        method: &str,
+        path: &str,
+        token: &str,
+        body: impl Into<Body>,
+    ) -> Answer {
+        let request = Request::builder().method(method).uri(path);
+        let request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+        self.send(request.body(body.into()).unwrap()).await
     }
 
     /// Sends a form as log-in clients do.
@@ -221,6 +237,25 @@ impl World {
         self.approve(&user_code, person).await;
         self.poll(client_id, &device_code).await.tokens()
     }
+}
+
+/// An electric car.
+pub(crate) fn vehicle(vin: &str) -> Vehicle {
+    let build = Build {
+        brand: "BMW".into(),
+        model_name: "i5 xDrive40".into(),
+        model_key: "21FJ".into(),
+        series: "5".into(),
+        series_devt: "G60".into(),
+        body_type: "Limousine".into(),
+        number_of_doors: 4,
+        colour_code: "475".into(),
+        colour_description: "BLACK SAPPHIRE METALLIC".into(),
+        country_code: "AT".into(),
+        constructed_at: "2025-10-01T00:00:00Z".parse().unwrap(),
+        battery_ah: Some("210.6".into()),
+    };
+    Vehicle { vin: vin.parse().unwrap(), drivetrain: Drivetrain::Bev, build }
 }
 
 /// `form` as `application/x-www-form-urlencoded`.

@@ -168,7 +168,7 @@ pub(crate) async fn generate(now: Timestamp) -> SigningKey {
 /// DER as PEM, in lines of 64 characters (RFC 7468).
 fn pem(der: &[u8]) -> String {
     let base64 = STANDARD.encode(der);
-    let lines = base64.as_bytes().chunks(64).map(String::from_utf8_lossy);
-    let body: String = lines.map(|line| format!("{line}\n")).collect();
-    format!("-----BEGIN PRIVATE KEY-----\n{body}-----END PRIVATE KEY-----\n")
+    let lines: Vec<_> = base64.as_bytes().chunks(64).map(String::from_utf8_lossy).collect();
+    let body = lines.join("\n");
+    format!("-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n")
 }

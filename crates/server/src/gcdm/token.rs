@@ -192,7 +192,7 @@ impl Fresh {
     }
 }
 
-/// Ties the id token to the access token beside it (OpenID Connect Core 1.0 §3.1.3.6).
+/// Ties the id token to the access token beside it (OIDC Core 1.0 §3.1.3.6).
 fn at_hash(access_token: &str) -> String {
     URL_SAFE_NO_PAD.encode(&secret::sha256(access_token.as_bytes())[..16])
 }
