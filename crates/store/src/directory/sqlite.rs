@@ -46,6 +46,9 @@ const READERS: u32 = 4;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A [`Directory`] in SQLite. Cheap to clone: clones share their connections.
+///
+/// Not for tests under tokio's paused clock: SQLite works in threads of its own, which tokio takes for idleness, so
+/// its clock jumps and calls fail as timed out.
 #[derive(Debug, Clone)]
 pub struct SqliteDirectory {
     writer: SqlitePool,
