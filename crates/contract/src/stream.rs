@@ -90,7 +90,8 @@ pub enum EventError {
 }
 
 fn listed(refused: &[(String, EntryError)]) -> String {
-    refused.iter().map(|(name, why)| format!("; `{name}`: {why}")).collect()
+    let texts: Vec<_> = refused.iter().map(|(name, why)| format!("; `{name}`: {why}")).collect();
+    texts.concat()
 }
 
 /// Bytes that one event may have.

@@ -215,3 +215,6 @@ fn unavailable(error: &(dyn std::error::Error + 'static)) -> Response {
         "nothing of the request is acknowledged; send all of it again",
     )
 }
+
+#[cfg(test)]
+mod tests;
