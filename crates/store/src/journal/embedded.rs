@@ -3,7 +3,9 @@
 //! Numbers are handed out under one lock, which also keeps the newest events in memory and calls the live feed. A
 //! thread of its own writes what is waiting, so one sync serves all. Heads and latest values follow at checkpoints: the
 //! log alone is written for each event, and what came after the checkpoint is worked in again when the folder is opened.
-//! See `docs/adr/0002-the-embedded-journal-is-fjall.md` for the engine.
+//!
+//! Dropped events leave the disk when the engine next rewrites the files that hold them, so the folder takes up to three
+//! times what retention keeps. See `docs/adr/0002-the-embedded-journal-is-fjall.md` for the engine.
 
 mod disk;
 mod mark;
