@@ -1,0 +1,9 @@
+//! One file for each command, and what several of them share.
+
+pub(crate) mod container;
+pub(crate) mod dev;
+pub(crate) mod replay;
+pub(crate) mod token;
+
+mod sandbox;
+mod sign_in;

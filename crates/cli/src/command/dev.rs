@@ -1,0 +1,209 @@
+//! `cardata dev`: the whole service on one machine, with demo customers and vehicles that move.
+
+mod authority;
+mod demo;
+mod ready;
+mod simulation;
+mod sockets;
+mod welcome;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use cardata_domain::Catalogue;
+use cardata_server::entitlements::Entitlements;
+use cardata_server::gcdm::keys::Keys;
+use cardata_server::serve::{self, Server};
+use cardata_server::stream::cursors::Cursors;
+use cardata_server::stream::router::Router;
+use cardata_server::tasks::Tasks;
+use cardata_server::{Clock as _, Platform, Profile};
+use cardata_store::Directory;
+use cardata_store::directory::sqlite::SqliteDirectory;
+use cardata_store::journal::Retention;
+use cardata_store::journal::embedded::{EmbeddedJournal, Limits};
+use jiff::SignedDuration;
+use tokio::signal::unix::{SignalKind, signal};
+
+use self::authority::Authority;
+use self::demo::Demo;
+use self::sockets::Bound;
+use crate::clock::SystemClock;
+use crate::output;
+
+/// Start a sandbox: the whole service on this machine, with demo customers and vehicles that move
+///
+/// Needs no account, no configuration and no other service. Everything is kept in the data folder between runs; delete
+/// the folder to begin anew.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  cardata dev\n  cardata dev --speed 10 --auto-approve\n  cardata dev --http 127.0.0.1:0 \
+                        --mqtt 127.0.0.1:0 --admin 127.0.0.1:0 --ready-file /tmp/ready.json"
+)]
+pub(crate) struct Args {
+    /// Folder for certificates, accounts and events; made when it is missing
+    #[arg(long, value_name = "DIR", default_value = "./cardata-data", env = "CARDATA_DATA_DIR")]
+    data_dir: PathBuf,
+    /// Where HTTPS listens: log-in, REST API, pages; port 0 takes any free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8443", env = "CARDATA_HTTP")]
+    http: String,
+    /// Where the customers' MQTT over TLS listens
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9000", env = "CARDATA_MQTT")]
+    mqtt: String,
+    /// Where the vehicles' MQTT over TLS with client certificates listens
+    #[arg(
+        long,
+        value_name = "ADDR",
+        default_value = "127.0.0.1:8883",
+        env = "CARDATA_VEHICLES_MQTT"
+    )]
+    vehicles_mqtt: String,
+    /// Where the operator's door listens: metrics, health, approving codes; keep it on this machine
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9001", env = "CARDATA_ADMIN")]
+    admin: String,
+    /// How many vehicles are simulated; those above three go to the first demo customer
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(0..=10_000), env = "CARDATA_VEHICLES")]
+    vehicles: u32,
+    /// How much faster than real time the vehicles live
+    #[arg(long, value_name = "FACTOR", default_value = "1", value_parser = simulation::parse_speed, env = "CARDATA_SPEED")]
+    speed: f64,
+    /// Seed of the simulation: the same seed drives the same drives
+    #[arg(long, value_name = "N", default_value_t = 1, env = "CARDATA_SEED")]
+    seed: u64,
+    /// How strict to be: `open` is what users wish for, `bmw` is the real service as documented and observed
+    #[arg(long, value_enum, default_value_t = ProfileName::Open, env = "CARDATA_PROFILE")]
+    profile: ProfileName,
+    /// Stand in for the real service: the certificate carries its three host names, and HTTPS also listens on port 443
+    #[arg(long)]
+    intercept: bool,
+    /// Further names or addresses for the server's certificate
+    #[arg(long, value_name = "NAME", num_args = 1..)]
+    tls_name: Vec<String>,
+    /// Grant every device code at once, to the first demo customer
+    #[arg(long)]
+    auto_approve: bool,
+    /// Write where everything is into this file, as JSON, once everything accepts connections
+    #[arg(long, value_name = "FILE")]
+    ready_file: Option<PathBuf>,
+    /// Seconds that access and id tokens live, to see in a test what happens when they expire
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(i64).range(1..=3600), hide = true)]
+    token_lifetime: i64,
+}
+
+/// The names of the profiles of design §9.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum ProfileName {
+    Open,
+    Bmw,
+}
+
+/// The three host names that clients of the real service know.
+const REAL_HOSTS: [&str; 3] = [
+    "customer.bmwgroup.com",
+    "api-cardata.bmwgroup.com",
+    "customer.streaming-cardata.bmwgroup.com",
+];
+
+/// What a sandbox keeps of its events.
+const RETENTION: Retention =
+    Retention { age_max: SignedDuration::from_hours(7 * 24), size_bytes_max: 2 << 30 };
+
+/// Runs until SIGINT or SIGTERM.
+pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let metrics = metrics_exporter_prometheus::PrometheusBuilder::new()
+        .install_recorder()
+        .context("the metrics recorder was installed before")?;
+
+    std::fs::create_dir_all(&args.data_dir)
+        .with_context(|| format!("the data folder {} can't be made", args.data_dir.display()))?;
+    let sockets = Bound::bind(&args)?;
+    let authority = Authority::open(&args.data_dir, SystemClock.now())?;
+    let tls = authority.server(&certificate_names(&args), SystemClock.now())?;
+    let (platform, demo) = platform(&args, sockets.http_url()).await?;
+
+    let ready = ready::describe(&args, &sockets, &platform, &demo, &authority)?;
+    let welcome = welcome::text(&args, &ready);
+    let server = start(&args, platform, sockets, tls, metrics, &demo)?;
+    ready::write(&args, &ready)?;
+    output::data(&welcome);
+
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    output::note("stopping …");
+    ready::remove(&args);
+    server.stop().await;
+    Ok(())
+}
+
+async fn platform(args: &Args, public_url: String) -> anyhow::Result<(Arc<Platform>, Demo)> {
+    let catalogue = Arc::new(Catalogue::shipped());
+    let router = Arc::new(Router::default());
+    let directory = SqliteDirectory::open(&args.data_dir.join("directory.sqlite"))
+        .await
+        .with_context(|| format!("the accounts in {} can't be opened", args.data_dir.display()))?;
+    let directory: Arc<dyn Directory> = Arc::new(directory);
+    let folder = args.data_dir.join("journal");
+    let (known, feed) = (catalogue.clone(), router.clone());
+    let journal = tokio::task::spawn_blocking(move || {
+        EmbeddedJournal::open(&folder, known, feed, Limits::default())
+    })
+    .await?
+    .with_context(|| {
+        format!(
+            "the events in {} can't be opened; does another `cardata dev` use the folder?",
+            args.data_dir.display()
+        )
+    })?;
+
+    let now = SystemClock.now();
+    let demo = demo::seed(&*directory, args.vehicles, now).await?;
+    let keys = Keys::open(&*directory, now).await.context("the signing keys can't be opened")?;
+    let profile = match args.profile {
+        ProfileName::Open => Profile::open(),
+        ProfileName::Bmw => Profile::bmw(),
+    };
+    let platform = Platform {
+        entitlements: Entitlements::new(directory.clone(), catalogue.clone()),
+        directory,
+        journal: Arc::new(journal),
+        catalogue,
+        clock: Arc::new(SystemClock),
+        profile,
+        public_url,
+        keys,
+        router,
+        cursors: Cursors::default(),
+        auto_approve: args.auto_approve.then(|| demo.first().gcid),
+        access_lifetime: SignedDuration::from_secs(args.token_lifetime),
+        admin_token: authority::admin_token(&args.data_dir)?,
+        tasks: Tasks::default(),
+    };
+    Ok((Arc::new(platform), demo))
+}
+
+fn start(
+    args: &Args,
+    platform: Arc<Platform>,
+    sockets: Bound,
+    tls: serve::Tls,
+    metrics: metrics_exporter_prometheus::PrometheusHandle,
+    demo: &Demo,
+) -> anyhow::Result<Server> {
+    simulation::start(&platform, demo, args.vehicles, args.speed, args.seed);
+    serve::start(platform, sockets.into_sockets(), tls, RETENTION, metrics)
+        .context("the listeners can't be started")
+}
+
+fn certificate_names(args: &Args) -> Vec<String> {
+    let mut names: Vec<String> = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
+    if args.intercept {
+        names.extend(REAL_HOSTS.map(str::to_owned));
+    }
+    names.extend(args.tls_name.iter().cloned());
+    names
+}

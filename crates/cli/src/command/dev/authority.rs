@@ -1,0 +1,187 @@
+//! The sandbox's own certificate authority, and other secrets in its data folder.
+
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use cardata_domain::Vin;
+use cardata_server::serve::Tls;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
+};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
+
+/// Signs the server's and the vehicles' certificates. Kept between runs, so that it has to be trusted once.
+pub(super) struct Authority {
+    /// The certificate to trust.
+    pub(super) ca_file: PathBuf,
+    data_dir: PathBuf,
+    ca_der: CertificateDer<'static>,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+/// How long a server certificate is good: what public authorities allow at the most.
+const SERVER_VALIDITY: SignedDuration = SignedDuration::from_hours(397 * 24);
+const CA_VALIDITY: SignedDuration = SignedDuration::from_hours(3650 * 24);
+
+impl Authority {
+    /// Opens the authority in `data_dir`, or makes one.
+    pub(super) fn open(data_dir: &Path, now: Timestamp) -> anyhow::Result<Self> {
+        let (ca_file, key_file) = (data_dir.join("ca.pem"), data_dir.join("ca.key"));
+        if !key_file.exists() {
+            let key = KeyPair::generate()?;
+            let certificate = ca_params(now)?.self_signed(&key)?;
+            write_secret(&key_file, &key.serialize_pem())?;
+            std::fs::write(&ca_file, certificate.pem())
+                .with_context(|| format!("{} can't be written", ca_file.display()))?;
+        }
+        let damaged = || {
+            format!(
+                "{} or {} is damaged; delete both for a new authority",
+                ca_file.display(),
+                key_file.display()
+            )
+        };
+        let pem = std::fs::read_to_string(&ca_file).with_context(damaged)?;
+        let key = KeyPair::from_pem(&std::fs::read_to_string(&key_file).with_context(damaged)?)
+            .with_context(damaged)?;
+        let ca_der = CertificateDer::from_pem_slice(pem.as_bytes()).with_context(damaged)?;
+        let issuer = Issuer::from_ca_cert_pem(&pem, key).with_context(damaged)?;
+        Ok(Self {
+            ca_file: std::path::absolute(&ca_file)?,
+            data_dir: data_dir.to_owned(),
+            ca_der,
+            issuer,
+        })
+    }
+
+    /// TLS 1.3 with a fresh certificate for `names`.
+    pub(super) fn server(&self, names: &[String], now: Timestamp) -> anyhow::Result<Tls> {
+        let key = KeyPair::generate()?;
+        let mut params = CertificateParams::new(names)
+            .context("--tls-name takes host names and IP addresses")?;
+        params.distinguished_name.push(DnType::CommonName, "OpenCarData sandbox");
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        let certificate = self.sign(params, &key, now)?;
+        let chain = vec![certificate, self.ca_der.clone()];
+        let key = PrivateKeyDer::try_from(key.serialize_der()).map_err(anyhow::Error::msg)?;
+
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = || {
+            ServerConfig::builder_with_provider(provider.clone())
+                .with_protocol_versions(&[&rustls::version::TLS13])
+        };
+        let mqtt =
+            builder()?.with_no_client_auth().with_single_cert(chain.clone(), key.clone_key())?;
+        let mut http = mqtt.clone();
+        http.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let mut vehicles = RootCertStore::empty();
+        vehicles.add(self.ca_der.clone())?;
+        let verifier =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(vehicles), provider.clone())
+                .build()?;
+        let vehicles_mqtt =
+            builder()?.with_client_cert_verifier(verifier).with_single_cert(chain, key)?;
+        Ok(Tls {
+            http: Arc::new(http),
+            mqtt: Arc::new(mqtt),
+            vehicles_mqtt: Arc::new(vehicles_mqtt),
+        })
+    }
+
+    /// Writes `vehicles/{vin}.pem` and `.key` into the data folder: what a vehicle shows at the vehicles' listener.
+    pub(super) fn enroll(&self, vin: Vin, now: Timestamp) -> anyhow::Result<()> {
+        let folder = self.data_dir.join("vehicles");
+        std::fs::create_dir_all(&folder)?;
+        let (certificate_file, key_file) = (
+            folder.join(format!("{}.pem", vin.as_str())),
+            folder.join(format!("{}.key", vin.as_str())),
+        );
+        if certificate_file.exists() && key_file.exists() {
+            return Ok(());
+        }
+        let key = KeyPair::generate()?;
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, vin.as_str());
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let certificate = self.sign(params, &key, now)?;
+        write_secret(&key_file, &key.serialize_pem())?;
+        std::fs::write(&certificate_file, pem(&certificate))?;
+        Ok(())
+    }
+
+    fn sign(
+        &self,
+        mut params: CertificateParams,
+        key: &KeyPair,
+        now: Timestamp,
+    ) -> anyhow::Result<CertificateDer<'static>> {
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.use_authority_key_identifier_extension = true;
+        set_validity(&mut params, now, SERVER_VALIDITY)?;
+        Ok(params.signed_by(key, &self.issuer)?.der().clone())
+    }
+}
+
+fn pem(certificate: &CertificateDer<'_>) -> String {
+    use base64::Engine as _;
+    let text = base64::engine::general_purpose::STANDARD.encode(certificate);
+    let lines: Vec<_> = text.as_bytes().chunks(64).map(String::from_utf8_lossy).collect();
+    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
+}
+
+fn ca_params(now: Timestamp) -> anyhow::Result<CertificateParams> {
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, "OpenCarData sandbox CA");
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    set_validity(&mut params, now, CA_VALIDITY)?;
+    Ok(params)
+}
+
+/// From a day before `now`, for clocks that are behind.
+fn set_validity(
+    params: &mut CertificateParams,
+    now: Timestamp,
+    validity: SignedDuration,
+) -> anyhow::Result<()> {
+    let date = |at: Timestamp| {
+        let date = TimeZone::UTC.to_datetime(at).date();
+        Ok::<_, anyhow::Error>(rcgen::date_time_ymd(
+            date.year().into(),
+            u8::try_from(date.month())?,
+            u8::try_from(date.day())?,
+        ))
+    };
+    params.not_before = date(now.checked_sub(SignedDuration::from_hours(24))?)?;
+    params.not_after = date(now.checked_add(validity)?)?;
+    Ok(())
+}
+
+/// The operator's bearer token of this data folder; made when it is missing.
+pub(super) fn admin_token(data_dir: &Path) -> anyhow::Result<String> {
+    let file = data_dir.join("admin-token");
+    if !file.exists() {
+        write_secret(&file, &cardata_server::secret::token())?;
+    }
+    let token = std::fs::read_to_string(&file)
+        .with_context(|| format!("{} can't be read", file.display()))?;
+    Ok(token.trim().to_owned())
+}
+
+/// Writes a file that only its owner can read.
+fn write_secret(file: &Path, content: &str) -> anyhow::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let written = options.open(file).and_then(|mut open| open.write_all(content.as_bytes()));
+    written.with_context(|| format!("{} can't be written", file.display()))
+}

@@ -1,0 +1,245 @@
+//! What became of every row, by reason.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use cardata_client::operator::Ingested;
+
+use crate::output::harmless;
+
+/// Kinds of reasons that are listed; what comes after them is counted together.
+const REASONS_MAX: usize = 30;
+/// Characters of a reason that are shown; a whole file may stand in one.
+const REASON_LENGTH_MAX: usize = 200;
+
+/// Where a row stands.
+#[derive(Debug, Clone)]
+pub(super) struct Origin {
+    pub(super) file: String,
+    pub(super) line: u64,
+}
+
+impl Origin {
+    pub(super) fn new(file: &Path, line: u64) -> Self {
+        let name = file.file_name().unwrap_or(file.as_os_str());
+        Self { file: harmless(&name.to_string_lossy()), line }
+    }
+}
+
+/// How often something happened, by reason, with the first case of each.
+#[derive(Debug, Default)]
+struct Reasons {
+    total: u64,
+    kinds: Vec<(String, u64, Origin)>,
+    others: u64,
+}
+
+impl Reasons {
+    fn count(&mut self, reason: &str, origin: &Origin) {
+        self.total += 1;
+        let mut reason = harmless(reason);
+        if let Some((end, _)) = reason.char_indices().nth(REASON_LENGTH_MAX) {
+            reason.truncate(end);
+            reason.push('…');
+        }
+        if let Some((_, count, _)) = self.kinds.iter_mut().find(|(known, ..)| *known == reason) {
+            *count += 1;
+        } else if self.kinds.len() < REASONS_MAX {
+            self.kinds.push((reason, 1, origin.clone()));
+        } else {
+            self.others += 1;
+        }
+    }
+
+    fn describe(&self, heading: &str, text: &mut String) {
+        if self.total == 0 {
+            return;
+        }
+        let mut line = |line: std::fmt::Arguments<'_>| {
+            writeln!(text, "{line}").expect("writing to a string cannot fail");
+        };
+        line(format_args!("{} {heading}:", self.total));
+        for (reason, count, Origin { file, line: number }) in &self.kinds {
+            line(format_args!("{count:>9}  {reason}; the first is line {number} of {file}"));
+        }
+        if self.others > 0 {
+            line(format_args!("{:>9}  other reasons", self.others));
+        }
+    }
+}
+
+/// The account of a replay: each row is an event or refused, each event acknowledged, refused by the server or pending.
+#[derive(Debug, Default)]
+pub(super) struct Summary {
+    files: u64,
+    rows: u64,
+    events: u64,
+    acknowledged: u64,
+    /// Requests that were sent again.
+    pub(super) repeated: u64,
+    unusable: Reasons,
+    omitted: Reasons,
+    refused: Reasons,
+    entries_refused: Reasons,
+}
+
+impl Summary {
+    /// A file was played to its end.
+    pub(super) fn file_ended(&mut self) {
+        self.files += 1;
+    }
+
+    /// A row became an event, perhaps without some of its values.
+    pub(super) fn event(&mut self, omitted: impl IntoIterator<Item = String>, origin: &Origin) {
+        self.rows += 1;
+        self.events += 1;
+        for omission in omitted {
+            self.omitted.count(&omission, origin);
+        }
+    }
+
+    /// A row became none.
+    pub(super) fn unusable(&mut self, reason: &(dyn Error + 'static), origin: &Origin) {
+        self.rows += 1;
+        self.unusable.count(&reason.to_string(), origin);
+    }
+
+    /// The server answered to the events that came from `origins`.
+    pub(super) fn answered(&mut self, ingested: &Ingested, origins: &[Origin]) {
+        let of = |line: usize| line.checked_sub(1).and_then(|index| origins.get(index));
+        self.acknowledged += ingested.accepted;
+        let mut accounted = ingested.accepted;
+        for refused in &ingested.refused {
+            if let Some(origin) = of(refused.line) {
+                self.refused.count(&refused.reason, origin);
+                accounted += 1;
+            }
+        }
+        for entry in &ingested.entries_refused {
+            if let Some(origin) = of(entry.line) {
+                let reason = format!("{}: {}", entry.descriptor, entry.reason);
+                self.entries_refused.count(&reason, origin);
+            }
+        }
+        let unexplained = (origins.len() as u64).saturating_sub(accounted);
+        for origin in origins.iter().take(usize::try_from(unexplained).unwrap_or(0)) {
+            self.refused.count("the server did not say why", origin);
+        }
+    }
+
+    /// How many rows became events.
+    pub(super) fn events(&self) -> u64 {
+        self.events
+    }
+
+    /// How many rows there were.
+    pub(super) fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// How many events the server has, durably.
+    pub(super) fn acknowledged(&self) -> u64 {
+        self.acknowledged
+    }
+
+    /// The server's first reason to refuse an event, if it gave one.
+    pub(super) fn first_refusal(&self) -> Option<&str> {
+        self.refused.kinds.first().map(|(reason, ..)| reason.as_str())
+    }
+
+    /// Rows and events in a few words.
+    pub(super) fn short(&self) -> String {
+        let lost = self.unusable.total + self.refused.total;
+        match lost {
+            0 => format!("{} events acknowledged", self.acknowledged),
+            _ => format!("{} events acknowledged, {lost} rows not used", self.acknowledged),
+        }
+    }
+
+    /// The whole account.
+    pub(super) fn describe(&self) -> String {
+        let Self { files, rows, events, acknowledged, .. } = self;
+        let plural = |count: u64| if count == 1 { "" } else { "s" };
+        let mut text = format!(
+            "played {files} file{}: {rows} row{}, {events} event{} sent, {acknowledged} acknowledged\n",
+            plural(*files),
+            plural(*rows),
+            plural(*events)
+        );
+        if self.repeated > 0 {
+            writeln!(
+                text,
+                "{} request{} had to be repeated; events may have been taken twice",
+                self.repeated,
+                plural(self.repeated)
+            )
+            .expect("writing to a string cannot fail");
+        }
+        self.unusable.describe("rows could not be used", &mut text);
+        self.omitted.describe("values were left out of rows that could be used", &mut text);
+        self.refused.describe("events were refused by the server", &mut text);
+        self.entries_refused.describe("values were refused by the server", &mut text);
+        text.truncate(text.trim_end().len());
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cardata_client::operator::RefusedLine;
+    use cardata_simulator::recording::RowError;
+
+    use super::*;
+
+    fn line(line: u64) -> Origin {
+        Origin::new(Path::new("/data/drive.csv"), line)
+    }
+
+    #[test]
+    fn every_row_is_accounted_for_by_reason_with_the_first_case() {
+        let mut summary = Summary::default();
+        summary.event([], &line(2));
+        summary.event(["column `lat` is blank".to_owned()], &line(3));
+        summary.unusable(&RowError::NotANumber("speed_kmh"), &line(4));
+        summary.unusable(&RowError::Empty, &line(5));
+        summary.unusable(&RowError::NotANumber("speed_kmh"), &line(6));
+        let refused = vec![RefusedLine { line: 2, reason: "unknown vehicle".to_owned() }];
+        let ingested = Ingested { accepted: 1, refused, entries_refused: vec![] };
+        summary.answered(&ingested, &[line(2), line(3)]);
+        summary.file_ended();
+        summary.repeated = 1;
+        assert_eq!(
+            summary.describe(),
+            "played 1 file: 5 rows, 2 events sent, 1 acknowledged\n\
+             1 request had to be repeated; events may have been taken twice\n\
+             3 rows could not be used:\n        \
+             2  not a number in column `speed_kmh`; the first is line 4 of drive.csv\n        \
+             1  empty line; the first is line 5 of drive.csv\n\
+             1 values were left out of rows that could be used:\n        \
+             1  column `lat` is blank; the first is line 3 of drive.csv\n\
+             1 events were refused by the server:\n        \
+             1  unknown vehicle; the first is line 3 of drive.csv"
+        );
+        assert_eq!(summary.first_refusal(), Some("unknown vehicle"));
+    }
+
+    #[test]
+    fn an_event_that_an_answer_does_not_mention_is_not_taken_for_acknowledged() {
+        let mut summary = Summary::default();
+        summary.answered(&Ingested::default(), &[line(2), line(3)]);
+        assert_eq!(summary.refused.total, 2);
+    }
+
+    #[test]
+    fn the_account_stays_short_whatever_the_reasons_are() {
+        let mut reasons = Reasons::default();
+        for number in 0..1000_u64 {
+            reasons.count(&format!("{number}{}", "x".repeat(5000)), &line(number));
+        }
+        let mut text = String::new();
+        reasons.describe("rows could not be used", &mut text);
+        assert!(text.len() < 10_000, "{}", text.len());
+        assert!(text.ends_with("970  other reasons\n"), "{text}");
+    }
+}

@@ -1,0 +1,45 @@
+//! Finds the running `cardata dev`.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use cardata_client::http::Http;
+use cardata_client::ready_file::{ReadyFile, ReadyFileError};
+
+use crate::output::Advice;
+
+/// Where the running `cardata dev` left word.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct SandboxArgs {
+    /// Data folder of the running `cardata dev`
+    #[arg(long, value_name = "DIR", default_value = "./cardata-data", env = "CARDATA_DATA_DIR")]
+    data_dir: PathBuf,
+    /// Ready file of the running `cardata dev`, instead of the one in its data folder
+    #[arg(long, value_name = "FILE", env = "CARDATA_READY_FILE")]
+    ready_file: Option<PathBuf>,
+}
+
+impl SandboxArgs {
+    /// What the running server told last.
+    pub(crate) fn read(&self) -> Result<ReadyFile, ReadyFileError> {
+        match &self.ready_file {
+            Some(file) => ReadyFile::read(file),
+            None => ReadyFile::read(&self.data_dir.join(ReadyFile::NAME)),
+        }
+    }
+
+    /// The same with advice for the person, and what sends requests there.
+    pub(crate) fn find(&self) -> anyhow::Result<(ReadyFile, Http)> {
+        let ready = self.read().with_context(|| {
+            Advice::new("found no running server").remedy(
+                "start `cardata dev` in another terminal first; where it has another data folder, name that with \
+                 --data-dir",
+            )
+        })?;
+        let http = Http::trusting_only(&ready.ca_file).with_context(|| {
+            Advice::new("the server's certificate can't be checked")
+                .remedy("restart `cardata dev`, which writes its CA file anew when it is missing")
+        })?;
+        Ok((ready, http))
+    }
+}
