@@ -64,7 +64,9 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         Command::List { sign_in } => {
             let listed = rest(&sign_in).await?.containers().await;
             let containers = listed.map_err(|error| advise(error, "cannot list the containers"))?;
-            table(&containers).iter().for_each(|line| output::data(line));
+            for line in table(&containers) {
+                output::data(&line);
+            }
         }
         Command::Delete { id, sign_in } => {
             let deleted = rest(&sign_in).await?.delete_container(&id).await;

@@ -204,19 +204,19 @@ impl Replay {
         let mut lines = recording.lines(LINE_LENGTH_MAX)?;
         let mut header_is_due = recording.layout.has_header();
         self.player.open(&recording.layout);
-        while let Some(line) = lines.next().with_context(|| recording.unreadable())? {
+        while let Some((number, line)) = lines.next().with_context(|| recording.unreadable())? {
             let outcome = match line {
                 Line::TooLong => Err(RowError::TooLong(LINE_LENGTH_MAX)),
                 Line::Whole(text) if header_is_due && !text.trim_ascii().is_empty() => {
                     header_is_due = false;
                     continue;
                 }
-                Line::Whole(text) => self.player.line(lines.number, text),
+                Line::Whole(text) => self.player.line(number, text),
             };
             match outcome {
                 Ok(row) => self.offer(recording, row).await?,
                 Err(reason) => {
-                    self.summary.unusable(&reason, &recording.origin(lines.number));
+                    self.summary.unusable(&reason, &recording.origin(number));
                 }
             }
             self.progress.set(position + lines.position);

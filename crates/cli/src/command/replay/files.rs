@@ -40,7 +40,7 @@ pub(super) fn recognise(
 
 fn layout(path: &Path, file: File, line_length_max: usize) -> anyhow::Result<Layout> {
     let mut lines = Lines::new(BufReader::new(file), line_length_max);
-    while let Some(line) = lines.next().with_context(|| unreadable(path))? {
+    while let Some((_, line)) = lines.next().with_context(|| unreadable(path))? {
         match line {
             Line::Whole(text) if text.trim_ascii().is_empty() => {}
             Line::Whole(text) => return Ok(Layout::recognise(text)?),

@@ -11,8 +11,7 @@ pub(super) struct Lines<R> {
     input: R,
     length_max: usize,
     line: Vec<u8>,
-    /// The number of the line that was read last, from 1.
-    pub(super) number: u64,
+    number: u64,
     /// Bytes that were read.
     pub(super) position: u64,
 }
@@ -29,8 +28,8 @@ impl<R: BufRead> Lines<R> {
         Self { input, length_max, line: Vec::new(), number: 0, position: 0 }
     }
 
-    /// The next line, `None` after the last one.
-    pub(super) fn next(&mut self) -> io::Result<Option<Line<'_>>> {
+    /// The next line and its number, from 1; `None` after the last one.
+    pub(super) fn next(&mut self) -> io::Result<Option<(u64, Line<'_>)>> {
         self.line.clear();
         let (mut read, mut too_long) = (0, false);
         loop {
@@ -61,13 +60,13 @@ impl<R: BufRead> Lines<R> {
         self.number += 1;
         self.position += read as u64;
         if too_long {
-            return Ok(Some(Line::TooLong));
+            return Ok(Some((self.number, Line::TooLong)));
         }
         let mut line = self.line.as_slice();
         if self.number == 1 {
             line = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line);
         }
-        Ok(Some(Line::Whole(line.strip_suffix(b"\r").unwrap_or(line))))
+        Ok(Some((self.number, Line::Whole(line.strip_suffix(b"\r").unwrap_or(line)))))
     }
 }
 
@@ -81,14 +80,14 @@ mod tests {
         // A buffer smaller than a line, so that lines come in pieces.
         let mut lines = Lines::new(BufReader::with_capacity(3, text), 10);
         let mut all = Vec::new();
-        while let Some(line) = lines.next().unwrap() {
+        while let Some((number, line)) = lines.next().unwrap() {
+            assert_eq!(number, all.len() as u64 + 1);
             all.push(match line {
                 Line::Whole(line) => Some(String::from_utf8_lossy(line).into_owned()),
                 Line::TooLong => None,
             });
         }
         assert_eq!(lines.position, text.len() as u64);
-        assert_eq!(lines.number, all.len() as u64);
         all
     }
 

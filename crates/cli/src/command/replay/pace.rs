@@ -76,7 +76,7 @@ mod tests {
         let late = now + Duration::from_secs(30);
         assert_eq!(pace.due(minute, late), None);
         let hour = begin + SignedDuration::from_hours(1);
-        assert_eq!(pace.due(hour, late), Some(now + Duration::from_secs(60)));
+        assert_eq!(pace.due(hour, late), Some(now + Duration::from_mins(1)));
         // A row that is earlier than the one before is sent right after it.
         assert_eq!(pace.due(begin, late), None);
     }
