@@ -26,7 +26,8 @@ def start_dev(tmp_path: Path) -> Iterator[StartDev]:
     started: list[Dev] = []
 
     def start(*flags: str) -> Dev:
-        folder = tmp_path / f"dev{len(started)}"
+        # Paths with a space and an apostrophe are as good as any.
+        folder = tmp_path / f"anna's dev {len(started)}"
         folder.mkdir()
         dev = Dev(folder, *flags)
         started.append(dev)

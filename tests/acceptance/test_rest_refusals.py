@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import Any
 
@@ -62,10 +63,9 @@ def test_an_unknown_path_is_forbidden_with_or_without_a_token(dev: Dev, tokens: 
 
 
 def test_a_token_that_was_never_issued_fails_to_authenticate(dev: Dev, tokens: Tokens) -> None:
-    for token in ("garbage", tokens.refresh, tokens.access[:-1], f"{tokens.access}x", "ä"):
-        headers = {"Authorization": f"Bearer {token}".encode().decode("latin-1")}
-        assert refusal(dev.http("GET", MAPPINGS, headers=headers)) == AUTHENTICATION
-    for header in ("Basic dXNlcjpwYXNzd29yZA==", "Bearer", ""):
+    for token in ("garbage", tokens.refresh, tokens.access[:-1], f"{tokens.access}x"):
+        assert refusal(dev.http("GET", MAPPINGS, token=token)) == AUTHENTICATION
+    for header in ("Basic dXNlcjpwYXNzd29yZA==", "Bearer", "", "Bearer \xe4"):
         status, error_id, _ = refusal(dev.http("GET", MAPPINGS, headers={"Authorization": header}))
         assert (status, error_id) in ((401, "CU-101"), (401, "CU-100"), (403, "TP-403"))
 
@@ -73,8 +73,10 @@ def test_a_token_that_was_never_issued_fails_to_authenticate(dev: Dev, tokens: T
 def test_an_expired_token_is_told_from_a_wrong_one(start_dev: StartDev) -> None:
     dev = start_dev(*STILL, "--token-lifetime", "2")
     tokens = log_in(dev, dev.first)
-    expires_at = claims(tokens.id)["exp"]
-    wait_for(lambda: time.time() > expires_at + 0.1, "the token to expire")
+    # The id token's time has whole seconds, the access token's has not.
+    expires_at = claims(tokens.id)["exp"] + 1
+    assert dev.http("GET", MAPPINGS, token=tokens.access).status == 200
+    wait_for(lambda: time.time() > expires_at, "the token to expire")
     assert refusal(dev.http("GET", MAPPINGS, token=tokens.access)) == EXPIRED
 
 
@@ -180,11 +182,10 @@ def test_a_container_request_that_cannot_be_read_is_a_bad_request(dev: Dev, toke
         status, error_id, _ = refusal(answer)
         assert (status, error_id) == (400, "CU-400"), body[:80]
     huge = b'{"name":"' + b"x" * 20_000_000 + b'"}'
-    try:
+    # The server may stop listening to it.
+    with contextlib.suppress(OSError):
         answer = dev.http("POST", CONTAINERS, token=tokens.access, body=huge)
         assert 400 <= answer.status < 500
-    except (BrokenPipeError, ConnectionResetError):
-        pass  # The server may stop listening to it.
     assert dev.http("GET", CONTAINERS, token=tokens.access).json == {"containers": []}
 
 

@@ -210,7 +210,7 @@ def test_the_rest_api_gives_what_the_client_models(dev: Dev) -> None:
                 assert since is not None and since.utcoffset() == timedelta(0)
                 basic = await cardata.get_basic_data(vehicle.vin)
                 assert isinstance(basic.brand, Brand)
-                assert basic.model_name == vehicle.model
+                assert basic.model_name is not None and vehicle.model.endswith(basic.model_name)
                 assert basic.drive_train
 
             assert (await cardata.list_containers()).containers == []
@@ -229,7 +229,7 @@ def test_the_rest_api_gives_what_the_client_models(dev: Dev) -> None:
             await asyncio.to_thread(inject, dev, newer, older)
             answer = await cardata.get_telematic_data(customer.vin, made.container_id)
             told = answer.telematic_data
-            assert list(told) == wanted
+            assert told.keys() == set(wanted)
             # Text whatever the type on the stream, and the newest value, not the one that came last.
             assert told[ODOMETER].value == "10489"
             assert told[ODOMETER].timestamp == "2026-03-01T08:01:00.000Z"

@@ -146,15 +146,13 @@ class Dev:
         for listener, address in self._addresses.items():
             command += [f"--{listener}", address]
         command += ["--ready-file", str(self.ready_file), *self.flags]
-        # A log level in the environment of whoever runs the tests is none of ours.
-        environment = {name: value for name, value in os.environ.items() if name != "RUST_LOG"}
         with self._log("stdout").open("ab") as out, self._log("stderr").open("ab") as err:
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
-                env=environment,
+                env=environment(),
                 cwd=self.folder,
             )
 
@@ -249,7 +247,14 @@ def run(*arguments: str, cwd: Path | None = None, seconds: float = 120.0) -> sub
         timeout=seconds,
         cwd=cwd,
         check=False,
+        env=environment(),
     )
+
+
+def environment() -> dict[str, str]:
+    """The environment without the settings of whoever runs the tests."""
+    ours = ("CARDATA_", "RUST_LOG")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
 
 
 def _loopback(port: int | None) -> str:
