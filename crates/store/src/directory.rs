@@ -192,14 +192,17 @@ pub trait Directory: Send + Sync + 'static {
     /// The refresh token with this hash.
     async fn refresh_token(&self, hash: &TokenHash)
     -> Result<Option<RefreshToken>, DirectoryError>;
-    /// Marks `used` as rotated at `now`, if it was not yet, and adds its successors. Tokens that expired before `now` may go.
+    /// Marks `used` as rotated at `now`, if it was not yet, and adds its successors. False when `used` is no longer as
+    /// the caller read it, since another rotation or a revocation came first; nothing happened then.
+    ///
+    /// Refresh tokens that expired before `now` may go; access tokens a day later, so that their users are told why.
     async fn rotate_refresh_token(
         &self,
-        used: &TokenHash,
+        used: &RefreshToken,
         refresh: &RefreshToken,
         access: &AccessToken,
         now: Timestamp,
-    ) -> Result<(), DirectoryError>;
+    ) -> Result<bool, DirectoryError>;
     /// The access token with this hash.
     async fn access_token(&self, hash: &TokenHash) -> Result<Option<AccessToken>, DirectoryError>;
     /// Adds a key that signs from now on.

@@ -47,6 +47,7 @@ macro_rules! every_rule {
             grants::an_exchange_that_fails_half_way_leaves_nothing
             grants::an_exchange_whose_caller_goes_away_is_done_whole_or_not_at_all
             tokens::a_rotation_marks_the_used_token_once_and_adds_its_successors
+            tokens::of_two_rotations_of_what_was_read_the_same_one_wins
             tokens::a_rotation_that_fails_half_way_leaves_nothing
             tokens::a_rotation_keeps_what_has_not_expired
             tokens::a_revoked_consent_is_not_active_and_is_revoked_once

@@ -162,7 +162,9 @@ async fn what_expired_does_not_pile_up() {
     populate(&directory).await;
     consented(&directory, "first", 1).await;
     let (mut refresh, access) = tokens("second", 1);
-    directory.rotate_refresh_token(&hash("first"), &refresh, &access, at(3601)).await.unwrap();
+    let used = directory.refresh_token(&hash("first")).await.unwrap().unwrap();
+    let a_day_after = at(3600 + 86_400 + 1);
+    directory.rotate_refresh_token(&used, &refresh, &access, a_day_after).await.unwrap();
     assert_eq!(directory.access_token(&hash("first")).await.unwrap(), None);
     assert!(directory.refresh_token(&hash("first")).await.unwrap().is_some());
 
@@ -171,7 +173,8 @@ async fn what_expired_does_not_pile_up() {
     let (_, mut access) = tokens("third", 1);
     access.expires_at = refresh.expires_at;
     let end_of_first = at(14 * 86_400 + 1);
-    directory.rotate_refresh_token(&hash("second"), &refresh, &access, end_of_first).await.unwrap();
+    let used = directory.refresh_token(&hash("second")).await.unwrap().unwrap();
+    directory.rotate_refresh_token(&used, &refresh, &access, end_of_first).await.unwrap();
     assert_eq!(directory.refresh_token(&hash("first")).await.unwrap(), None);
 
     let grant = samples::grant("late", State::Pending);

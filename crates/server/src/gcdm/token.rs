@@ -86,14 +86,31 @@ async fn by_device_code(
     Ok(fresh.response)
 }
 
+/// How often a refresh looks again when another request with the same token was faster.
+const REFRESH_ATTEMPTS: usize = 3;
+
 async fn by_refresh(
     platform: &Platform,
     client: &Client,
     refresh_token: &str,
 ) -> Result<TokenResponse, Failure> {
-    let now = platform.clock.now();
     let hash = secret::hash(refresh_token);
-    let token = platform.directory.refresh_token(&hash).await?.ok_or_else(dead)?;
+    for _ in 0..REFRESH_ATTEMPTS {
+        let token = platform.directory.refresh_token(&hash).await?.ok_or_else(dead)?;
+        if let Some(response) = rotate(platform, client, &token).await? {
+            return Ok(response);
+        }
+    }
+    Err(dead())
+}
+
+/// Exchanges `token` for new ones; `None` when it is no longer as it was read.
+async fn rotate(
+    platform: &Platform,
+    client: &Client,
+    token: &RefreshToken,
+) -> Result<Option<TokenResponse>, Failure> {
+    let now = platform.clock.now();
     let consent = platform.directory.consent(token.consent_id).await?.ok_or_else(dead)?;
     if !consent.is_active() || consent.client_id != client.id || token.expires_at <= now {
         return Err(dead());
@@ -107,8 +124,9 @@ async fn by_refresh(
         return Err(unsubscribed());
     }
     let fresh = Fresh::draw(platform, &consent, now);
-    platform.directory.rotate_refresh_token(&hash, &fresh.refresh, &fresh.access, now).await?;
-    Ok(fresh.response)
+    let rotated =
+        platform.directory.rotate_refresh_token(token, &fresh.refresh, &fresh.access, now).await?;
+    Ok(rotated.then_some(fresh.response))
 }
 
 /// Ends everything that one authorization began: of two who hold the same refresh token, one is a thief, and there is

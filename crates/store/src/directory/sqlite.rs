@@ -243,11 +243,11 @@ impl Directory for SqliteDirectory {
 
     async fn rotate_refresh_token(
         &self,
-        used: &TokenHash,
+        used: &RefreshToken,
         refresh: &RefreshToken,
         access: &AccessToken,
         now: Timestamp,
-    ) -> Result<(), DirectoryError> {
+    ) -> Result<bool, DirectoryError> {
         tokens::rotate(&self.writer, used, refresh, access, now)
             .await
             .failing_to("rotate a refresh token")

@@ -3,9 +3,14 @@
 use std::sync::Arc;
 
 use cardata_store::Directory;
-use cardata_store::directory::SigningKey;
+use cardata_store::directory::{RefreshToken, SigningKey};
 
 use super::samples::*;
+
+/// The refresh token called `name`, as it is now.
+async fn read(directory: &impl Directory, name: &str) -> RefreshToken {
+    directory.refresh_token(&hash(name)).await.unwrap().unwrap()
+}
 
 pub(crate) async fn a_rotation_marks_the_used_token_once_and_adds_its_successors(
     directory: Arc<impl Directory>,
@@ -14,15 +19,31 @@ pub(crate) async fn a_rotation_marks_the_used_token_once_and_adds_its_successors
     consented(&*directory, "first", 1).await;
     for (name, second) in [("second", 10), ("third", 20)] {
         let (refresh, access) = tokens(name, 1);
-        directory
-            .rotate_refresh_token(&hash("first"), &refresh, &access, at(second))
-            .await
-            .unwrap();
-        let used = directory.refresh_token(&hash("first")).await.unwrap().unwrap();
-        assert_eq!(used.rotated_at, Some(at(10)), "{name}");
+        let used = read(&*directory, "first").await;
+        assert!(
+            directory.rotate_refresh_token(&used, &refresh, &access, at(second)).await.unwrap()
+        );
+        assert_eq!(read(&*directory, "first").await.rotated_at, Some(at(10)), "{name}");
         assert_eq!(directory.refresh_token(&hash(name)).await.unwrap(), Some(refresh));
         assert_eq!(directory.access_token(&hash(name)).await.unwrap(), Some(access));
     }
+}
+
+pub(crate) async fn of_two_rotations_of_what_was_read_the_same_one_wins(
+    directory: Arc<impl Directory>,
+) {
+    populate(&*directory).await;
+    consented(&*directory, "first", 1).await;
+    let used = read(&*directory, "first").await;
+    let rotate = |name| {
+        let ((refresh, access), used, directory) =
+            (tokens(name, 1), used.clone(), directory.clone());
+        async move { directory.rotate_refresh_token(&used, &refresh, &access, at(10)).await.unwrap() }
+    };
+    let (one, other) = tokio::join!(rotate("second"), rotate("third"));
+    assert!(one != other);
+    let added = directory.refresh_token(&hash("second")).await.unwrap().is_some();
+    assert_eq!((added, !added), (one, other));
 }
 
 pub(crate) async fn a_rotation_that_fails_half_way_leaves_nothing(directory: Arc<impl Directory>) {
@@ -30,9 +51,9 @@ pub(crate) async fn a_rotation_that_fails_half_way_leaves_nothing(directory: Arc
     consented(&*directory, "first", 1).await;
     let (refresh, mut access) = tokens("second", 1);
     access.hash = hash("first");
-    directory.rotate_refresh_token(&hash("first"), &refresh, &access, at(10)).await.unwrap_err();
-    let used = directory.refresh_token(&hash("first")).await.unwrap();
-    assert_eq!(used, Some(tokens("first", 1).0));
+    let used = read(&*directory, "first").await;
+    directory.rotate_refresh_token(&used, &refresh, &access, at(10)).await.unwrap_err();
+    assert_eq!(read(&*directory, "first").await, tokens("first", 1).0);
     assert_eq!(directory.refresh_token(&hash("second")).await.unwrap(), None);
 }
 
@@ -42,15 +63,17 @@ pub(crate) async fn a_rotation_keeps_what_has_not_expired(directory: Arc<impl Di
     consented(&*directory, "other", 2).await;
     let (refresh, access) = tokens("second", 1);
     // In the last hour of the other tokens, then after the access token's.
-    directory.rotate_refresh_token(&hash("first"), &refresh, &access, at(3599)).await.unwrap();
-    assert!(directory.access_token(&hash("other")).await.unwrap().is_some());
+    let used = read(&*directory, "first").await;
+    directory.rotate_refresh_token(&used, &refresh, &access, at(3599)).await.unwrap();
     let (refresh, mut access) = tokens("third", 1);
     access.expires_at = at(7200);
-    directory.rotate_refresh_token(&hash("second"), &refresh, &access, at(3601)).await.unwrap();
+    let used = read(&*directory, "second").await;
+    directory.rotate_refresh_token(&used, &refresh, &access, at(3601)).await.unwrap();
     for name in ["first", "second", "third", "other"] {
         assert!(directory.refresh_token(&hash(name)).await.unwrap().is_some(), "{name}");
+        // Expired or not: whoever shows it is told that it expired.
+        assert!(directory.access_token(&hash(name)).await.unwrap().is_some(), "{name}");
     }
-    assert_eq!(directory.access_token(&hash("third")).await.unwrap(), Some(access));
 }
 
 pub(crate) async fn a_revoked_consent_is_not_active_and_is_revoked_once(
@@ -72,7 +95,8 @@ pub(crate) async fn a_revoked_consent_takes_its_tokens_and_no_others(
     consented(&*directory, "first", 1).await;
     consented(&*directory, "other", 2).await;
     let (refresh, access) = tokens("second", 1);
-    directory.rotate_refresh_token(&hash("first"), &refresh, &access, at(5)).await.unwrap();
+    let used = read(&*directory, "first").await;
+    directory.rotate_refresh_token(&used, &refresh, &access, at(5)).await.unwrap();
     directory.revoke_consent(consent_id(1), at(10)).await.unwrap();
     for (name, there) in [("first", false), ("second", false), ("other", true)] {
         assert_eq!(directory.refresh_token(&hash(name)).await.unwrap().is_some(), there, "{name}");
@@ -84,9 +108,10 @@ pub(crate) async fn a_revoked_consent_takes_its_tokens_and_no_others(
 pub(crate) async fn a_rotation_after_the_revocation_adds_nothing(directory: Arc<impl Directory>) {
     populate(&*directory).await;
     consented(&*directory, "first", 1).await;
+    let used = read(&*directory, "first").await;
     directory.revoke_consent(consent_id(1), at(10)).await.unwrap();
     let (refresh, access) = tokens("second", 1);
-    directory.rotate_refresh_token(&hash("first"), &refresh, &access, at(10)).await.unwrap();
+    assert!(!directory.rotate_refresh_token(&used, &refresh, &access, at(10)).await.unwrap());
     assert_eq!(directory.refresh_token(&hash("second")).await.unwrap(), None);
     assert_eq!(directory.access_token(&hash("second")).await.unwrap(), None);
 }

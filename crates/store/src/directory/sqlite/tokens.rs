@@ -1,6 +1,6 @@
 //! Refresh and access tokens, and the keys that sign id tokens.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection, SqlitePool};
 
@@ -69,34 +69,40 @@ pub(super) async fn add(
     Ok(())
 }
 
+/// How long an access token is kept after it expired.
+const EXPIRED_KEPT: SignedDuration = SignedDuration::from_hours(24);
+
 pub(super) async fn rotate(
     writer: &SqlitePool,
-    used: &TokenHash,
+    used: &RefreshToken,
     refresh: &RefreshToken,
     access: &AccessToken,
     now: Timestamp,
-) -> Result<(), Failure> {
+) -> Result<bool, Failure> {
     let mut transaction = begin(writer).await?;
     let marked = sqlx::query(
-        "UPDATE refresh_tokens SET rotated_at = COALESCE(rotated_at, $1) WHERE hash = $2",
+        "UPDATE refresh_tokens SET rotated_at = COALESCE(rotated_at, $1)
+         WHERE hash = $2 AND rotated_at IS NOT DISTINCT FROM $3",
     )
     .bind(micros(now))
-    .bind(&used.0)
+    .bind(&used.hash.0)
+    .bind(used.rotated_at.map(micros))
     .execute(&mut *transaction)
     .await?;
     // A consent that was revoked since the caller looked took `used` with it; it must not get new tokens.
     if marked.rows_affected() == 0 {
-        return Ok(());
+        return Ok(false);
     }
     add(&mut transaction, refresh, access).await?;
-    for query in [
-        "DELETE FROM refresh_tokens WHERE expires_at < $1",
-        "DELETE FROM access_tokens WHERE expires_at < $1",
+    let long_expired = now.checked_sub(EXPIRED_KEPT).unwrap_or(Timestamp::MIN);
+    for (query, before) in [
+        ("DELETE FROM refresh_tokens WHERE expires_at < $1", now),
+        ("DELETE FROM access_tokens WHERE expires_at < $1", long_expired),
     ] {
-        sqlx::query(query).bind(micros(now)).execute(&mut *transaction).await?;
+        sqlx::query(query).bind(micros(before)).execute(&mut *transaction).await?;
     }
     transaction.commit().await?;
-    Ok(())
+    Ok(true)
 }
 
 pub(super) async fn add_signing_key(writer: &SqlitePool, key: &SigningKey) -> Result<(), Failure> {
