@@ -52,7 +52,7 @@ pub struct Server {
 /// How often cursors of persistent sessions are written.
 const CURSOR_FLUSH_INTERVAL: Duration = Duration::from_millis(200);
 /// How often old events are dropped.
-const RETENTION_INTERVAL: Duration = Duration::from_secs(60);
+const RETENTION_INTERVAL: Duration = Duration::from_mins(1);
 /// How long open requests and connections may take to finish when the server stops.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 

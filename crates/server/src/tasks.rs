@@ -18,6 +18,11 @@ pub struct Tasks {
 pub struct Stopping(watch::Receiver<bool>);
 
 impl Stopping {
+    /// Whether it is time to finish.
+    pub fn is_due(&self) -> bool {
+        *self.0.borrow()
+    }
+
     /// Waits until it is time to finish.
     pub async fn wait(&mut self) {
         // An error means that `Tasks` itself is gone: finish, too.

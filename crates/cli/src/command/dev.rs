@@ -14,7 +14,7 @@ use anyhow::Context as _;
 use cardata_domain::Catalogue;
 use cardata_server::entitlements::Entitlements;
 use cardata_server::gcdm::keys::Keys;
-use cardata_server::serve::{self, Server};
+use cardata_server::serve;
 use cardata_server::stream::cursors::Cursors;
 use cardata_server::stream::router::Router;
 use cardata_server::tasks::Tasks;
@@ -126,7 +126,9 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
 
     let ready = ready::describe(&args, &sockets, &platform, &demo, &authority)?;
     let welcome = welcome::text(&args, &ready);
-    let server = start(&args, platform, sockets, tls, metrics, &demo)?;
+    simulation::start(&platform, &demo, args.vehicles, args.speed, args.seed).await?;
+    let server = serve::start(platform, sockets.into_sockets(), tls, RETENTION, metrics)
+        .context("the listeners can't be started")?;
     ready::write(&args, &ready)?;
     output::data(&welcome);
 
@@ -184,19 +186,6 @@ async fn platform(args: &Args, public_url: String) -> anyhow::Result<(Arc<Platfo
         tasks: Tasks::default(),
     };
     Ok((Arc::new(platform), demo))
-}
-
-fn start(
-    args: &Args,
-    platform: Arc<Platform>,
-    sockets: Bound,
-    tls: serve::Tls,
-    metrics: metrics_exporter_prometheus::PrometheusHandle,
-    demo: &Demo,
-) -> anyhow::Result<Server> {
-    simulation::start(&platform, demo, args.vehicles, args.speed, args.seed);
-    serve::start(platform, sockets.into_sockets(), tls, RETENTION, metrics)
-        .context("the listeners can't be started")
 }
 
 fn certificate_names(args: &Args) -> Vec<String> {

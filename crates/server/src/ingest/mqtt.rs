@@ -22,7 +22,7 @@ use crate::tasks::Stopping;
 
 /// How long a vehicle may take until its CONNECT is there, and how long it may be silent without a keep-alive.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
-const SILENCE_MAX: Duration = Duration::from_secs(20 * 60);
+const SILENCE_MAX: Duration = Duration::from_mins(20);
 /// Topic, packet id and length beside the payload.
 const PACKET_OVERHEAD_MAX: usize = 1024;
 

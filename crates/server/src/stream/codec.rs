@@ -13,7 +13,7 @@ pub const OPENING_PACKET_MAX: u32 = 16 * 1024;
 pub const PACKET_MAX: u32 = 64 * 1024;
 
 /// Reads packets of one connection.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Decoder {
     codec: Option<v3::Codec>,
 }
@@ -33,12 +33,6 @@ pub enum PacketError {
     /// An empty client identifier with a session that should be kept. [MQTT-3.1.3-8]
     #[error("an empty client identifier needs a clean session")]
     EmptyClientId,
-}
-
-impl Default for Decoder {
-    fn default() -> Self {
-        Self { codec: None }
-    }
 }
 
 impl Decoder {

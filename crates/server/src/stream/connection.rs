@@ -27,7 +27,7 @@ use crate::tasks::Stopping;
 const OUTPUT_FULL: usize = 256 * 1024;
 const OUTPUT_FREE: usize = 64 * 1024;
 /// How long a client may take to read anything at all while something is on its way.
-const WRITE_PATIENCE: Duration = Duration::from_secs(60);
+const WRITE_PATIENCE: Duration = Duration::from_mins(1);
 /// How long finding out who a client is may take, an earlier connection of its session included.
 const ADMISSION_PATIENCE: Duration = Duration::from_secs(10);
 /// Live events that are taken at once, so that they leave in one write.
@@ -211,11 +211,11 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
                 ));
             }
             PacketError::UnsupportedLevel(_) => {
-                self.session.refuse(ConnectRefusal::UnacceptableProtocolVersion)
+                self.session.refuse(ConnectRefusal::UnacceptableProtocolVersion);
             }
             PacketError::EmptyClientId => self.session.refuse(ConnectRefusal::IdentifierRejected),
             PacketError::Malformed | PacketError::TooLarge => {
-                self.session.close(CloseReason::Malformed)
+                self.session.close(CloseReason::Malformed);
             }
         }
     }

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
+use cardata_domain::{Entry, Event};
 use cardata_server::Platform;
 use cardata_simulator::Vehicle;
 use jiff::{SignedDuration, Timestamp};
@@ -21,52 +23,123 @@ pub(super) fn parse_speed(text: &str) -> Result<f64, String> {
     }
 }
 
-/// Starts the first `count` vehicles of `demo`.
-pub(super) fn start(platform: &Arc<Platform>, demo: &Demo, count: u32, speed: f64, seed: u64) {
+/// Simulated time that one call of `advance` covers at the most; what is beyond would be left out.
+const STEP_MAX: SignedDuration = SignedDuration::from_mins(30);
+
+/// Starts the first `count` vehicles of `demo` where the last run left them: with their odometers, and not before what
+/// they reported last.
+pub(super) async fn start(
+    platform: &Arc<Platform>,
+    demo: &Demo,
+    count: u32,
+    speed: f64,
+    first_seed: u64,
+) -> anyhow::Result<()> {
     let began = platform.clock.now();
-    let vehicles =
-        demo.vehicles().into_iter().take(count as usize).zip(seed..).map(|(vehicle, seed)| {
-            Vehicle::new(vehicle.vin, vehicle.drivetrain, seed, began, platform.catalogue.clone())
-        });
-    let vehicles: Vec<_> = vehicles.collect();
-    if !vehicles.is_empty() {
-        platform.tasks.spawn("simulation", run(platform.clone(), vehicles, began, speed));
+    let mut simulation =
+        Simulation { began, started: began, simulated: began, speed, vehicles: Vec::new() };
+    let odometer = platform.catalogue.find(ODOMETER);
+    let mut odometers = Vec::new();
+    for vehicle in demo.vehicles().into_iter().take(count as usize) {
+        let latest =
+            platform.journal.latest(vehicle.vin).await.context("the events can't be read")?;
+        let newest = latest.iter().map(Entry::at).max().unwrap_or(began);
+        simulation.started = simulation.started.max(newest);
+        let driven = latest.iter().find(|entry| Some(entry.descriptor()) == odometer);
+        odometers
+            .push((vehicle, driven.and_then(|entry| entry.value().as_plain().parse::<f64>().ok())));
+    }
+    simulation.simulated = simulation.started;
+    for ((vehicle, odometer_km), seed) in odometers.into_iter().zip(first_seed..) {
+        let started = simulation.started;
+        let new = Vehicle::new(
+            vehicle.vin,
+            vehicle.drivetrain,
+            seed,
+            started,
+            platform.catalogue.clone(),
+        );
+        simulation.vehicles.push(odometer_km.into_iter().fold(new, Vehicle::with_odometer_km));
+    }
+    if !simulation.vehicles.is_empty() {
+        platform.tasks.spawn("simulation", simulation.run(platform.clone()));
+    }
+    Ok(())
+}
+
+/// Simulated time that is made up for after a pause, at the most.
+const LATE_MAX: SignedDuration = SignedDuration::from_hours(24);
+
+const ODOMETER: &str = "vehicle.vehicle.travelledDistance";
+
+struct Simulation {
+    /// When it began by the clock, and in simulated time.
+    began: Timestamp,
+    started: Timestamp,
+    /// How far it got in simulated time.
+    simulated: Timestamp,
+    speed: f64,
+    vehicles: Vec<Vehicle>,
+}
+
+impl Simulation {
+    async fn run(mut self, platform: Arc<Platform>) {
+        let mut stopping = platform.tasks.stopping();
+        let mut events: Vec<_> = self.vehicles.iter_mut().map(Vehicle::hello).collect();
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        loop {
+            tokio::select! {
+                () = stopping.wait() => return,
+                _ = ticks.tick() => {}
+            }
+            let now = platform.clock.now();
+            let mut until = simulated_time(self.began, now, self.started, self.speed);
+            let late = until.duration_since(self.simulated) - LATE_MAX;
+            if late > SignedDuration::ZERO {
+                // The machine slept, or can't keep up: that time did not happen.
+                self.started -= late;
+                until -= late;
+            }
+            while !stopping.is_due() {
+                self.simulated = until.min(self.simulated.checked_add(STEP_MAX).unwrap_or(until));
+                events.extend(
+                    self.vehicles.iter_mut().flat_map(|vehicle| vehicle.advance(self.simulated)),
+                );
+                if !events.is_empty() && !keep(&platform, std::mem::take(&mut events), now).await {
+                    return;
+                }
+                if self.simulated >= until {
+                    break;
+                }
+            }
+        }
     }
 }
 
-async fn run(platform: Arc<Platform>, mut vehicles: Vec<Vehicle>, began: Timestamp, speed: f64) {
-    let mut stopping = platform.tasks.stopping();
-    let mut events: Vec<_> = vehicles.iter_mut().map(Vehicle::hello).collect();
-    let mut ticks = tokio::time::interval(TICK);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    loop {
-        tokio::select! {
-            () = stopping.wait() => return,
-            _ = ticks.tick() => {}
+/// Whether the journal took the events.
+async fn keep(platform: &Platform, events: Vec<Event>, now: Timestamp) -> bool {
+    let count = events.len() as u64;
+    match platform.journal.append(events, now).await {
+        Ok(_) => {
+            metrics::counter!("cardata_ingest_events_total", "source" => "simulator", "outcome" => "accepted")
+                .increment(count);
+            true
         }
-        let now = platform.clock.now();
-        let simulated = simulated_time(began, now, speed);
-        events.extend(vehicles.iter_mut().flat_map(|vehicle| vehicle.advance(simulated)));
-        if events.is_empty() {
-            continue;
-        }
-        metrics::counter!("cardata_ingest_events_total", "source" => "simulator", "outcome" => "accepted")
-            .increment(events.len() as u64);
-        if let Err(error) = platform.journal.append(std::mem::take(&mut events), now).await {
+        Err(error) => {
             tracing::error!(
                 error = &error as &dyn std::error::Error,
                 "simulated events could not be kept; the simulation ends"
             );
-            return;
+            false
         }
     }
 }
 
-fn simulated_time(began: Timestamp, now: Timestamp, speed: f64) -> Timestamp {
+fn simulated_time(began: Timestamp, now: Timestamp, started: Timestamp, speed: f64) -> Timestamp {
     let elapsed = now.duration_since(began).max(SignedDuration::ZERO);
-    began
-        .checked_add(SignedDuration::from_secs_f64(elapsed.as_secs_f64() * speed))
-        .unwrap_or(Timestamp::MAX)
+    let simulated = SignedDuration::from_secs_f64(elapsed.as_secs_f64() * speed);
+    started.checked_add(simulated).unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]
@@ -76,8 +149,8 @@ mod tests {
     #[test]
     fn time_runs_faster_by_the_factor_and_never_backwards() {
         let at = |second| Timestamp::from_second(second).unwrap();
-        assert_eq!(simulated_time(at(1000), at(1010), 60.0), at(1600));
-        assert_eq!(simulated_time(at(1000), at(990), 60.0), at(1000));
+        assert_eq!(simulated_time(at(1000), at(1010), at(5000), 60.0), at(5600));
+        assert_eq!(simulated_time(at(1000), at(990), at(5000), 60.0), at(5000));
     }
 
     #[test]
