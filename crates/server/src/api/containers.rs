@@ -174,3 +174,43 @@ where
         Err(ApiError::new(ErrorCode::Unavailable, note))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::test_platform::{Person, START, World};
+
+    const SOC: &str = "vehicle.drivetrain.batteryManagement.header";
+
+    #[tokio::test]
+    async fn a_change_reaches_open_streams_also_when_the_caller_hangs_up() {
+        let world = World::new().await;
+        let platform = &world.platform;
+        let caller = Caller { gcid: Person::Anna.gcid(), client_id: Person::Anna.client_id() };
+        let cell = platform.entitlements.cell(caller.gcid, caller.client_id).await.unwrap();
+        let request =
+            ContainerRequest::new("name", "purpose", &[SOC.to_owned()], &platform.catalogue);
+        let id = ContainerId::from_random(secret::random());
+        let container = request.unwrap().register(id, caller.gcid, caller.client_id, START);
+        let limit = platform.profile.containers.limit(START);
+        let (go_on, halt) = oneshot::channel::<()>();
+        let change = change(platform, caller, async move |platform| {
+            halt.await.unwrap();
+            Ok(platform.directory.add_container(&container, limit).await?)
+        });
+        tokio::select! {
+            biased;
+            _ = change => unreachable!("the change is halted"),
+            () = std::future::ready(()) => {}
+        }
+        go_on.send(()).unwrap();
+        let followed = async {
+            while cell.load().is_empty() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), followed).await.unwrap();
+    }
+}

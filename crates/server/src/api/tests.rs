@@ -1,8 +1,6 @@
 //! Every status and id of the REST API, asked for as clients do.
 
 use std::collections::BTreeSet;
-use std::task::Poll;
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::header::{ALLOW, AUTHORIZATION, WWW_AUTHENTICATE};
@@ -526,46 +524,6 @@ async fn open_streams_see_a_container_come_and_go_before_the_answer() {
     world.delete(&token, &second).await;
     assert!(cell.load().is_empty());
     assert!(other_client.load().is_empty());
-}
-
-/// Lets `request` run until it has come to wait `times` times; whether it ended before.
-async fn run_a_while(request: impl Future<Output = Answer>, times: u32) -> bool {
-    let mut request = Box::pin(request);
-    let mut waits = 0;
-    std::future::poll_fn(|context| {
-        waits += 1;
-        match request.as_mut().poll(context) {
-            Poll::Ready(_) => Poll::Ready(true),
-            Poll::Pending if waits < times => Poll::Pending,
-            Poll::Pending => Poll::Ready(false),
-        }
-    })
-    .await
-}
-
-#[tokio::test]
-async fn a_deletion_reaches_open_streams_wherever_the_caller_hangs_up() {
-    let world = World::with_vehicles().await;
-    let anna = Person::Anna;
-    let token = world.own_token(anna).await;
-    let cell = world.platform.entitlements.cell(anna.gcid(), anna.client_id()).await.unwrap();
-    for times in 1.. {
-        let id = world.register(&token, &[SOC]).await;
-        let ended = run_a_while(world.delete(&token, &id), times).await;
-        let id = id.parse().unwrap();
-        if world.platform.directory.container(id).await.unwrap().unwrap().is_active() {
-            world.delete(&token, id.as_str()).await;
-        }
-        let emptied = async {
-            while !cell.load().is_empty() {
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(10), emptied).await.unwrap();
-        if ended {
-            break;
-        }
-    }
 }
 
 #[tokio::test]
