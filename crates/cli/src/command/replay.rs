@@ -185,11 +185,11 @@ impl Replay {
             let acknowledged = self.summary.acknowledged();
             let mut position = 0;
             for recording in recordings {
+                self.summary.file_begins();
                 let read = self.play_file(recording, position).await;
                 // What was read before a fault still counts.
                 self.flush().await?;
                 read?;
-                self.summary.file_ended();
                 position += recording.length;
             }
             // A round that brought nothing would bring nothing again, and as fast as the machine can.

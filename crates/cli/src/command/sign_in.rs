@@ -49,7 +49,10 @@ impl SignInArgs {
         let operator = Operator::new(http.clone(), &ready);
         let tokens = tokens(&login, &operator, customer).await.with_context(|| {
             Advice::new(format!("cannot sign in as {}", customer.email)).remedy(
-                "see whether `cardata dev` still runs, and start it again with the same data folder",
+                match self.client_id {
+                    Some(_) => "the customer's own client, by leaving --client-id out",
+                    None => "see whether `cardata dev` still runs, and start it again with the same data folder",
+                },
             )
         })?;
         if tokens.gcid != customer.gcid {

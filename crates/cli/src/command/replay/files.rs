@@ -30,7 +30,7 @@ pub(super) fn recognise(
         let length = file.metadata().map_or(0, |metadata| metadata.len());
         let layout = layout(path, file, line_length_max).with_context(|| {
             Advice::new(format!("{} is no recording", path.display())).remedy(
-                "a CSV recording of the project, or stream messages as JSON lines, such as `mosquitto_sub` prints them",
+                "a CSV recording of the project, or stream messages as JSON lines, as `mosquitto_sub` prints them without -v",
             )
         });
         Ok(Recording { path: path.clone(), layout: layout?, length })

@@ -31,42 +31,75 @@ impl Origin {
 #[derive(Debug, Default)]
 struct Reasons {
     total: u64,
-    kinds: Vec<(String, u64, Origin)>,
+    kinds: Vec<Kind>,
     others: u64,
 }
 
+/// What happened for one reason.
+#[derive(Debug)]
+struct Kind {
+    /// What all cases share.
+    key: String,
+    count: u64,
+    reason: String,
+    origin: Origin,
+    /// More about the first case.
+    detail: String,
+}
+
 impl Reasons {
-    fn count(&mut self, reason: &str, origin: &Origin) {
+    /// Counts a case of `reason`, which is the same text for all of its kind.
+    fn count(&mut self, reason: &str, detail: &str, origin: &Origin) {
+        self.count_by(reason.to_owned(), reason, detail, origin);
+    }
+
+    /// Counts a case of a reason in the server's words, which may have times in them: digits make no other kind.
+    fn count_similar(&mut self, reason: &str, origin: &Origin) {
+        let key = reason.chars().filter(|character| !character.is_ascii_digit()).collect();
+        self.count_by(key, reason, "", origin);
+    }
+
+    fn count_by(&mut self, key: String, reason: &str, detail: &str, origin: &Origin) {
         self.total += 1;
-        let mut reason = harmless(reason);
-        if let Some((end, _)) = reason.char_indices().nth(REASON_LENGTH_MAX) {
-            reason.truncate(end);
-            reason.push('…');
-        }
-        if let Some((_, count, _)) = self.kinds.iter_mut().find(|(known, ..)| *known == reason) {
-            *count += 1;
+        if let Some(kind) = self.kinds.iter_mut().find(|kind| kind.key == key) {
+            kind.count += 1;
         } else if self.kinds.len() < REASONS_MAX {
-            self.kinds.push((reason, 1, origin.clone()));
+            let (reason, detail, origin) = (shown(reason), shown(detail), origin.clone());
+            self.kinds.push(Kind { key, count: 1, reason, origin, detail });
         } else {
             self.others += 1;
         }
     }
 
-    fn describe(&self, heading: &str, text: &mut String) {
+    fn describe(&self, [one, many]: [&str; 2], text: &mut String) {
         if self.total == 0 {
             return;
         }
         let mut line = |line: std::fmt::Arguments<'_>| {
             writeln!(text, "{line}").expect("writing to a string cannot fail");
         };
-        line(format_args!("{} {heading}:", self.total));
-        for (reason, count, Origin { file, line: number }) in &self.kinds {
-            line(format_args!("{count:>9}  {reason}; the first is line {number} of {file}"));
+        line(format_args!("{} {}:", self.total, if self.total == 1 { one } else { many }));
+        for Kind { count, reason, origin, detail, .. } in &self.kinds {
+            let Origin { file, line: number } = origin;
+            let colon = if detail.is_empty() { "" } else { ": " };
+            line(format_args!(
+                "{count:>9}  {reason}; the first is line {number} of {file}{colon}{detail}"
+            ));
         }
         if self.others > 0 {
             line(format_args!("{:>9}  other reasons", self.others));
         }
     }
+}
+
+/// `text` from elsewhere, short and without what a terminal would take for a command.
+fn shown(text: &str) -> String {
+    let mut text = harmless(text);
+    if let Some((end, _)) = text.char_indices().nth(REASON_LENGTH_MAX) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }
 
 /// The account of a replay: each row is an event or refused, each event acknowledged, refused by the server or pending.
@@ -85,8 +118,8 @@ pub(super) struct Summary {
 }
 
 impl Summary {
-    /// A file was played to its end.
-    pub(super) fn file_ended(&mut self) {
+    /// The next file is played.
+    pub(super) fn file_begins(&mut self) {
         self.files += 1;
     }
 
@@ -95,14 +128,15 @@ impl Summary {
         self.rows += 1;
         self.events += 1;
         for omission in omitted {
-            self.omitted.count(&omission, origin);
+            self.omitted.count(&omission, "", origin);
         }
     }
 
     /// A row became none.
     pub(super) fn unusable(&mut self, reason: &(dyn Error + 'static), origin: &Origin) {
         self.rows += 1;
-        self.unusable.count(&reason.to_string(), origin);
+        let detail = reason.source().map(ToString::to_string).unwrap_or_default();
+        self.unusable.count(&reason.to_string(), &detail, origin);
     }
 
     /// The server answered to the events that came from `origins`.
@@ -112,19 +146,19 @@ impl Summary {
         let mut accounted = ingested.accepted;
         for refused in &ingested.refused {
             if let Some(origin) = of(refused.line) {
-                self.refused.count(&refused.reason, origin);
+                self.refused.count_similar(&refused.reason, origin);
                 accounted += 1;
             }
         }
         for entry in &ingested.entries_refused {
             if let Some(origin) = of(entry.line) {
                 let reason = format!("{}: {}", entry.descriptor, entry.reason);
-                self.entries_refused.count(&reason, origin);
+                self.entries_refused.count_similar(&reason, origin);
             }
         }
         let unexplained = (origins.len() as u64).saturating_sub(accounted);
         for origin in origins.iter().take(usize::try_from(unexplained).unwrap_or(0)) {
-            self.refused.count("the server did not say why", origin);
+            self.refused.count_similar("the server did not say why", origin);
         }
     }
 
@@ -145,7 +179,7 @@ impl Summary {
 
     /// The server's first reason to refuse an event, if it gave one.
     pub(super) fn first_refusal(&self) -> Option<&str> {
-        self.refused.kinds.first().map(|(reason, ..)| reason.as_str())
+        self.refused.kinds.first().map(|kind| kind.reason.as_str())
     }
 
     /// Rows and events in a few words.
@@ -176,10 +210,17 @@ impl Summary {
             )
             .expect("writing to a string cannot fail");
         }
-        self.unusable.describe("rows could not be used", &mut text);
-        self.omitted.describe("values were left out of rows that could be used", &mut text);
-        self.refused.describe("events were refused by the server", &mut text);
-        self.entries_refused.describe("values were refused by the server", &mut text);
+        let rows = ["row could not be used", "rows could not be used"];
+        self.unusable.describe(rows, &mut text);
+        let omitted = [
+            "value was left out of a row that could be used",
+            "values were left out of rows that could be used",
+        ];
+        self.omitted.describe(omitted, &mut text);
+        let events = ["event was refused by the server", "events were refused by the server"];
+        self.refused.describe(events, &mut text);
+        let values = ["value was refused by the server", "values were refused by the server"];
+        self.entries_refused.describe(values, &mut text);
         text.truncate(text.trim_end().len());
         text
     }
@@ -188,6 +229,7 @@ impl Summary {
 #[cfg(test)]
 mod tests {
     use cardata_client::operator::RefusedLine;
+    use cardata_contract::stream::EventError;
     use cardata_simulator::recording::RowError;
 
     use super::*;
@@ -204,24 +246,29 @@ mod tests {
         summary.unusable(&RowError::NotANumber("speed_kmh"), &line(4));
         summary.unusable(&RowError::Empty, &line(5));
         summary.unusable(&RowError::NotANumber("speed_kmh"), &line(6));
-        let refused = vec![RefusedLine { line: 2, reason: "unknown vehicle".to_owned() }];
-        let ingested = Ingested { accepted: 1, refused, entries_refused: vec![] };
-        summary.answered(&ingested, &[line(2), line(3)]);
-        summary.file_ended();
+        summary.event([], &line(7));
+        summary.unusable(&RowError::NotAnEvent(EventError::Timestamp), &line(8));
+        let refused = [(2, "2030 is too far ahead"), (3, "2031 is too far ahead")];
+        let refused = refused.map(|(line, reason)| RefusedLine { line, reason: reason.to_owned() });
+        let ingested = Ingested { accepted: 1, refused: refused.into(), entries_refused: vec![] };
+        summary.answered(&ingested, &[line(2), line(3), line(7)]);
+        summary.file_begins();
         summary.repeated = 1;
         assert_eq!(
             summary.describe(),
-            "played 1 file: 5 rows, 2 events sent, 1 acknowledged\n\
+            "played 1 file: 7 rows, 3 events sent, 1 acknowledged\n\
              1 request had to be repeated; events may have been taken twice\n\
-             3 rows could not be used:\n        \
+             4 rows could not be used:\n        \
              2  not a number in column `speed_kmh`; the first is line 4 of drive.csv\n        \
-             1  empty line; the first is line 5 of drive.csv\n\
-             1 values were left out of rows that could be used:\n        \
+             1  empty line; the first is line 5 of drive.csv\n        \
+             1  not an event in the stream's own form; the first is line 8 of drive.csv: \
+             `timestamp` is not an RFC 3339 time\n\
+             1 value was left out of a row that could be used:\n        \
              1  column `lat` is blank; the first is line 3 of drive.csv\n\
-             1 events were refused by the server:\n        \
-             1  unknown vehicle; the first is line 3 of drive.csv"
+             2 events were refused by the server:\n        \
+             2  2030 is too far ahead; the first is line 3 of drive.csv"
         );
-        assert_eq!(summary.first_refusal(), Some("unknown vehicle"));
+        assert_eq!(summary.first_refusal(), Some("2030 is too far ahead"));
     }
 
     #[test]
@@ -235,10 +282,10 @@ mod tests {
     fn the_account_stays_short_whatever_the_reasons_are() {
         let mut reasons = Reasons::default();
         for number in 0..1000_u64 {
-            reasons.count(&format!("{number}{}", "x".repeat(5000)), &line(number));
+            reasons.count(&format!("{number}{}", "x".repeat(5000)), "", &line(number));
         }
         let mut text = String::new();
-        reasons.describe("rows could not be used", &mut text);
+        reasons.describe(["row", "rows"], &mut text);
         assert!(text.len() < 10_000, "{}", text.len());
         assert!(text.ends_with("970  other reasons\n"), "{text}");
     }
