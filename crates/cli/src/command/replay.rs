@@ -36,7 +36,7 @@ use crate::output::{self, Advice, Progress};
 ///
 /// Reads the CSV forms of the project's recordings (BMW i3 drives, Renault Twizy drives, BMW i3 charging), told by their
 /// header, and stream messages as JSON lines. Each row is sent as one event of the vehicle with the row's time, in the
-/// recording's pace. While the server is away it waits and tries again, so that nothing is lost.
+/// recording's pace. While the server is away the replay stands still and tries again, so that nothing is lost.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     cardata replay drive.csv --vin WBYSANDB0X0000001\n  \
@@ -250,6 +250,7 @@ impl Replay {
     async fn flush(&mut self) -> anyhow::Result<()> {
         let Some(first) = self.batch.origins.first() else { return Ok(()) };
         let (summary, progress) = (&mut self.summary, &self.progress);
+        let (began, repeated) = (Instant::now(), summary.repeated);
         let sent = self.sender.send(&self.batch.lines, || {
             summary.repeated += 1;
             progress.say(format!("{}; waiting for the server", summary.short()));
@@ -258,6 +259,10 @@ impl Replay {
             Ok(ingested) => {
                 self.summary.answered(&ingested, &self.batch.origins);
                 self.progress.say(self.summary.short());
+                // After the server was away the recording goes on in its pace; a burst would be another recording.
+                if self.summary.repeated > repeated {
+                    self.pace.delay(began.elapsed());
+                }
             }
             Err(error) => return Err(gave_up(error, &self.summary, first)),
         }

@@ -43,8 +43,8 @@ impl Pace {
 
     /// When the row that happens `at` is due, unless that is `now` or past.
     ///
-    /// The first row is due at once, and each other one by its distance from it, so that what was late for a while is
-    /// caught up.
+    /// The first row is due at once, and each other one by its distance from it, so that a slow answer delays no later
+    /// row.
     pub(super) fn due(&mut self, at: Timestamp, now: Instant) -> Option<Instant> {
         let Speed::Factor(factor) = self.speed else { return None };
         let (first_at, first_due) = *self.first.get_or_insert((at, now));
@@ -54,6 +54,13 @@ impl Pace {
             Duration::try_from_secs_f64(seconds.clamp(0.0, YEAR_SECONDS)).unwrap_or_default();
         let due = first_due + pause;
         (due > now).then_some(due)
+    }
+
+    /// The replay stood still for so long: all later rows are due later.
+    pub(super) fn delay(&mut self, by: Duration) {
+        if let Some((_, due)) = &mut self.first {
+            *due += by;
+        }
     }
 }
 
@@ -79,6 +86,16 @@ mod tests {
         assert_eq!(pace.due(hour, late), Some(now + Duration::from_mins(1)));
         // A row that is earlier than the one before is sent right after it.
         assert_eq!(pace.due(begin, late), None);
+    }
+
+    #[test]
+    fn a_standstill_is_not_caught_up() {
+        let (begin, now) = (Timestamp::UNIX_EPOCH, Instant::now());
+        let mut pace = Pace::new(Speed::Factor(1.0));
+        pace.due(begin, now);
+        pace.delay(Duration::from_secs(7));
+        let next = begin + SignedDuration::from_secs(1);
+        assert_eq!(pace.due(next, now), Some(now + Duration::from_secs(8)));
     }
 
     #[test]
