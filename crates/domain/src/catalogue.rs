@@ -192,11 +192,12 @@ impl Catalogue {
         (0..).map(DescriptorId).zip(self.listed.iter().map(AsRef::as_ref))
     }
 
-    /// The streamable ones among `names`; names that are unknown here are left out.
+    /// The streamable ones among `names`. Unlisted ones are learnt, so that what a container names counts also after a
+    /// restart, before a vehicle has sent it again; what can't be learnt is left out.
     pub fn streamable<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> DescriptorSet {
         names
             .into_iter()
-            .filter_map(|name| self.find(name))
+            .filter_map(|name| self.intern(name).ok())
             .filter(|id| self.descriptor(*id).streamable)
             .collect()
     }
@@ -297,6 +298,14 @@ mod tests {
         }
         assert!(matches!(catalogue.intern("vehicle.x.more"), Err(DescriptorError::TooMany(_))));
         assert!(catalogue.intern("vehicle.x.y0").is_ok());
+    }
+
+    #[test]
+    fn an_unlisted_descriptor_counts_before_a_vehicle_has_sent_it_again() {
+        let catalogue = Catalogue::shipped();
+        let set = catalogue.streamable(["vehicle.brand.new", "no descriptor"]);
+        assert_eq!(set.len(), 1);
+        assert!(set.contains(catalogue.find("vehicle.brand.new").unwrap()));
     }
 
     #[test]

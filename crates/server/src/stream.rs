@@ -6,3 +6,6 @@ pub mod connection;
 pub mod cursors;
 pub mod listener;
 pub mod router;
+
+#[cfg(test)]
+mod tests;

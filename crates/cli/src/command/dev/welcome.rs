@@ -47,7 +47,9 @@ pub(super) fn text(args: &Args, ready: &ReadyFile) -> String {
         line(format_args!(
             "\nFor clients with fixed host names, trust the CA file and add these lines to the hosts file:\n"
         ));
-        REAL_HOSTS.iter().for_each(|host| line(format_args!("127.0.0.1 {host}")));
+        for host in REAL_HOSTS {
+            line(format_args!("127.0.0.1 {host}"));
+        }
     }
     let program = std::env::current_exe()
         .map_or_else(|_| "cardata".to_owned(), |path| quoted(&path.display().to_string()));

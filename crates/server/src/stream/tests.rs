@@ -1,0 +1,535 @@
+//! The listener's connections over a pipe: real bytes, real stores, no socket.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cardata_contract::stream::parse;
+use cardata_domain::consent::ConsentId;
+use cardata_domain::container::{ContainerId, ContainerRequest};
+use cardata_domain::vehicle::{Mapping, MappingType};
+use cardata_domain::{ClientId, Vin};
+use cardata_store::directory::ContainerLimit;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+use tokio::time::timeout;
+
+use super::connection;
+use crate::profile::{Connections, Profile};
+use crate::test_platform::{Person, SCOPES, START, World, third_party, vehicle};
+
+const SOC: &str = "vehicle.drivetrain.batteryManagement.header";
+const ODOMETER: &str = "vehicle.vehicle.travelledDistance";
+const ANNAS: &str = "WBY00000000000001";
+const BENS: &str = "WBY00000000000002";
+/// Anna drives it, too, but may read nothing of it.
+const SHARED: &str = "WBY00000000000003";
+
+/// Anna and Ben with a car each, and one of Ben's that Anna drives as well.
+async fn world(profile: Profile) -> World {
+    let world = World::with(profile, None).await;
+    let mappings = [
+        (Person::Anna, ANNAS, MappingType::Primary),
+        (Person::Ben, BENS, MappingType::Primary),
+        (Person::Ben, SHARED, MappingType::Primary),
+        (Person::Anna, SHARED, MappingType::Secondary),
+    ];
+    for (person, vin, mapping_type) in mappings {
+        world.platform.directory.put_vehicle(&vehicle(vin)).await.unwrap();
+        let mapping =
+            Mapping { gcid: person.gcid(), vin: vin.parse().unwrap(), mapping_type, since: START };
+        world.platform.directory.put_mapping(&mapping).await.unwrap();
+    }
+    world
+}
+
+async fn id_token(world: &World, person: Person) -> String {
+    world.log_in(person.client_id(), person, SCOPES).await.id_token
+}
+
+/// Registers a container and lets open connections know, as the REST API does.
+async fn add_container(
+    world: &World,
+    person: Person,
+    client_id: ClientId,
+    descriptor: &str,
+) -> ContainerId {
+    let platform = &world.platform;
+    let request =
+        ContainerRequest::new("test", "test", &[descriptor.to_owned()], &platform.catalogue)
+            .unwrap();
+    let id = ContainerId::from_random(crate::secret::random());
+    let container = request.register(id, person.gcid(), client_id, START);
+    platform
+        .directory
+        .add_container(&container, ContainerLimit::ActivePerClient(10))
+        .await
+        .unwrap();
+    platform.entitlements.refresh(person.gcid(), client_id).await.unwrap();
+    id
+}
+
+async fn delete_container(world: &World, person: Person, id: ContainerId) {
+    assert!(world.platform.directory.delete_container(id, START).await.unwrap());
+    world.platform.entitlements.refresh(person.gcid(), person.client_id()).await.unwrap();
+}
+
+/// A vehicle reports `number` as its state of charge and as its odometer.
+async fn report(world: &World, vin: &str, number: u32) {
+    let at = "2026-07-27T12:37:58Z";
+    let json = format!(
+        r#"{{"vin":"{vin}","timestamp":"{at}","data":{{
+            "{SOC}":{{"timestamp":"{at}","value":{number}}},
+            "{ODOMETER}":{{"timestamp":"{at}","value":{number}}}}}}}"#
+    );
+    let event = parse(json.as_bytes(), &world.platform.catalogue).unwrap().event;
+    world.platform.journal.append(vec![event], START).await.unwrap();
+}
+
+/// A client's end of a connection.
+struct Peer(DuplexStream);
+
+/// A packet: its first byte, and what follows the remaining length.
+type Packet = (u8, Vec<u8>);
+
+/// A delivery, taken apart.
+#[derive(Debug, PartialEq)]
+struct Delivery {
+    topic: String,
+    /// Signal and value, in the message's order.
+    values: Vec<(String, i64)>,
+    packet_id: Option<u16>,
+    duplicate: bool,
+}
+
+impl Peer {
+    fn open(world: &World) -> Self {
+        let (client, server) = tokio::io::duplex(1 << 16);
+        let platform = world.platform.clone();
+        let serving = connection::serve(platform.clone(), server, platform.tasks.stopping());
+        platform.tasks.spawn("test", serving);
+        Self(client)
+    }
+
+    /// Connects and gives the return code and whether the session was present.
+    async fn connect(
+        world: &World,
+        user: &str,
+        token: &str,
+        id: &str,
+        clean: bool,
+    ) -> (Self, u8, bool) {
+        let mut peer = Self::open(world);
+        let mut body = b"\0\x04MQTT\x04".to_vec();
+        body.push(0xC0 | u8::from(clean) << 1);
+        body.extend([0, 30]);
+        for text in [id, user, token] {
+            body.extend(u16::try_from(text.len()).unwrap().to_be_bytes());
+            body.extend(text.bytes());
+        }
+        peer.send(0x10, &body).await;
+        let (first, body) = peer.receive().await.expect("a CONNACK is expected");
+        assert_eq!(first, 0x20);
+        (peer, body[1], body[0] == 1)
+    }
+
+    /// Connects as `person`, who must be let in.
+    async fn connected(
+        world: &World,
+        person: Person,
+        token: &str,
+        id: &str,
+        clean: bool,
+    ) -> (Self, bool) {
+        let (peer, code, present) =
+            Self::connect(world, &person.gcid().to_string(), token, id, clean).await;
+        assert_eq!(code, 0);
+        (peer, present)
+    }
+
+    async fn send(&mut self, first: u8, body: &[u8]) {
+        let mut packet = vec![first];
+        let mut length = body.len();
+        loop {
+            let bits = u8::try_from(length % 128).unwrap();
+            length /= 128;
+            packet.push(if length > 0 { bits | 0x80 } else { bits });
+            if length == 0 {
+                break;
+            }
+        }
+        packet.extend(body);
+        // The server may have closed already; the test then sees that at its next read.
+        let _ = self.0.write_all(&packet).await;
+    }
+
+    /// The next packet; `None` when the server closed the connection.
+    async fn receive(&mut self) -> Option<Packet> {
+        timeout(Duration::from_secs(20), self.read()).await.expect("the server answers or closes")
+    }
+
+    async fn read(&mut self) -> Option<Packet> {
+        let first = self.0.read_u8().await.ok()?;
+        let (mut length, mut shift) = (0, 0);
+        loop {
+            let byte = self.0.read_u8().await.ok()?;
+            length |= usize::from(byte & 0x7F) << shift;
+            shift += 7;
+            if byte & 0x80 == 0 {
+                break;
+            }
+        }
+        let mut body = vec![0; length];
+        self.0.read_exact(&mut body).await.ok()?;
+        Some((first, body))
+    }
+
+    /// Subscribes to one filter and gives the SUBACK's code.
+    async fn subscribe(&mut self, filter: &str, qos: u8) -> u8 {
+        let mut body = vec![0, 1];
+        body.extend(u16::try_from(filter.len()).unwrap().to_be_bytes());
+        body.extend(filter.bytes());
+        body.push(qos);
+        self.send(0x82, &body).await;
+        let (first, body) = self.receive().await.expect("a SUBACK is expected");
+        assert_eq!((first, &body[..2]), (0x90, &[0, 1][..]));
+        body[2]
+    }
+
+    /// The next packet, which must be a delivery.
+    async fn delivery(&mut self) -> Delivery {
+        let (first, body) = self.receive().await.expect("a PUBLISH is expected");
+        assert_eq!(first & 0xF0, 0x30, "a PUBLISH is expected");
+        let topic_end = 2 + usize::from(u16::from_be_bytes([body[0], body[1]]));
+        let lasting = first & 0x06 != 0;
+        let payload_start = if lasting { topic_end + 2 } else { topic_end };
+        let payload: serde_json::Value = serde_json::from_slice(&body[payload_start..]).unwrap();
+        let values = payload["data"].as_object().unwrap().iter();
+        Delivery {
+            topic: String::from_utf8(body[2..topic_end].to_vec()).unwrap(),
+            values: values
+                .map(|(name, entry)| (name.clone(), entry["value"].as_i64().unwrap()))
+                .collect(),
+            packet_id: lasting.then(|| u16::from_be_bytes([body[topic_end], body[topic_end + 1]])),
+            duplicate: first & 0x08 != 0,
+        }
+    }
+
+    /// The values of the next delivery.
+    async fn values(&mut self) -> Vec<(String, i64)> {
+        self.delivery().await.values
+    }
+
+    async fn ack(&mut self, delivery: &Delivery) {
+        self.send(0x40, &delivery.packet_id.unwrap().to_be_bytes()).await;
+    }
+
+    /// Whether nothing is on its way: the answer to a PINGREQ comes next.
+    async fn is_quiet(&mut self) -> bool {
+        self.send(0xC0, &[]).await;
+        self.receive().await == Some((0xD0, Vec::new()))
+    }
+}
+
+fn soc(number: i64) -> Vec<(String, i64)> {
+    vec![(SOC.to_owned(), number)]
+}
+
+fn odometer(number: i64) -> Vec<(String, i64)> {
+    vec![(ODOMETER.to_owned(), number)]
+}
+
+#[tokio::test]
+async fn a_connect_gets_the_return_code_of_its_reason() {
+    let world = world(Profile::open()).await;
+    let anna = Person::Anna.gcid().to_string();
+    let tokens = world.log_in(Person::Anna.client_id(), Person::Anna, SCOPES).await;
+    let scopeless =
+        world.log_in(Person::Anna.client_id(), Person::Anna, "openid cardata:api:read").await;
+    let bens = id_token(&world, Person::Ben).await;
+    let unsigned = format!("{}.", tokens.id_token.rsplit_once('.').unwrap().0);
+    let cases = [
+        ("an id token", anna.as_str(), tokens.id_token.as_str(), 0),
+        ("an access token", &anna, &tokens.access_token, 0),
+        (
+            "a user name that goes on after the GCID",
+            &format!("{anna}/anna@example.com"),
+            &tokens.id_token,
+            0,
+        ),
+        ("garbage", &anna, "garbage", 4),
+        ("no token", &anna, "", 4),
+        ("a token without its signature", &anna, &unsigned, 4),
+        ("a refresh token", &anna, &tokens.refresh_token, 4),
+        ("no streaming scope", &anna, &scopeless.id_token, 5),
+        ("another customer's token", &anna, &bens, 5),
+        ("no user name", "", &tokens.id_token, 5),
+    ];
+    for (what, user, token, expected) in cases {
+        let (mut peer, code, present) = Peer::connect(&world, user, token, "", true).await;
+        assert_eq!((code, present), (expected, false), "{what}");
+        if code > 0 {
+            assert_eq!(peer.receive().await, None, "{what}: the server closes after a refusal");
+        }
+    }
+    world.pass(3600);
+    let (_, code, _) = Peer::connect(&world, &anna, &tokens.id_token, "", true).await;
+    assert_eq!(code, 4, "expired");
+}
+
+#[tokio::test]
+async fn other_protocol_versions_are_refused_in_their_own_words() {
+    let world = world(Profile::open()).await;
+    let refused: [(&[u8], Packet); 3] = [
+        (b"\0\x04MQTT\x05\x02\0\x1e\0\0\x04abc", (0x20, vec![0, 0x84, 0])),
+        (b"\0\x06MQIsdp\x03\x02\0\x1e\0\x04abcd", (0x20, vec![0, 1])),
+        (b"\0\x04MQTT\x04\0\0\x1e\0\0", (0x20, vec![0, 2])),
+    ];
+    for (connect, answer) in refused {
+        let mut peer = Peer::open(&world);
+        peer.send(0x10, connect).await;
+        assert_eq!(peer.receive().await, Some(answer));
+        assert_eq!(peer.receive().await, None);
+    }
+}
+
+#[tokio::test]
+async fn each_client_sees_its_own_containers_of_its_own_customer_and_nothing_else() {
+    let world = world(Profile::open()).await;
+    add_container(&world, Person::Anna, Person::Anna.client_id(), SOC).await;
+    add_container(&world, Person::Anna, third_party(), ODOMETER).await;
+    add_container(&world, Person::Ben, Person::Ben.client_id(), SOC).await;
+    let third = world.log_in(third_party(), Person::Anna, SCOPES).await.id_token;
+    let (anna, ben) = (id_token(&world, Person::Anna).await, id_token(&world, Person::Ben).await);
+    let (mut annas, _) = Peer::connected(&world, Person::Anna, &anna, "same id", true).await;
+    let (mut thirds, _) = Peer::connected(&world, Person::Anna, &third, "same id", true).await;
+    let (mut bens, _) = Peer::connected(&world, Person::Ben, &ben, "same id", true).await;
+    for (peer, person) in
+        [(&mut annas, Person::Anna), (&mut thirds, Person::Anna), (&mut bens, Person::Ben)]
+    {
+        assert_eq!(peer.subscribe(&format!("{}/+", person.gcid()), 0).await, 0);
+    }
+
+    report(&world, ANNAS, 1).await;
+    report(&world, SHARED, 2).await;
+    report(&world, BENS, 3).await;
+    let first = annas.delivery().await;
+    assert_eq!((first.topic, first.values), (format!("{}/{ANNAS}", Person::Anna.gcid()), soc(1)));
+    assert_eq!(thirds.values().await, odometer(1));
+    assert_eq!([bens.values().await, bens.values().await], [soc(2), soc(3)]);
+    for peer in [&mut annas, &mut thirds, &mut bens] {
+        assert!(peer.is_quiet().await);
+    }
+}
+
+#[tokio::test]
+async fn filters_beyond_the_own_vehicles_are_refused_one_by_one() {
+    let world = world(Profile::open()).await;
+    let token = id_token(&world, Person::Anna).await;
+    let (mut peer, _) = Peer::connected(&world, Person::Anna, &token, "", true).await;
+    let (anna, ben) = (Person::Anna.gcid(), Person::Ben.gcid());
+    let refused = [
+        "#".to_owned(),
+        "+/+".to_owned(),
+        ANNAS.to_owned(),
+        format!("{ben}/+"),
+        format!("{ben}/{BENS}"),
+        format!("{anna}/{BENS}"),
+        format!("{anna}/{SHARED}"),
+        format!("{anna}/WBY00000000000009"),
+    ];
+    for filter in refused {
+        assert_eq!(peer.subscribe(&filter, 1).await, 0x80, "{filter}");
+    }
+    assert_eq!(peer.subscribe(&format!("{anna}/{ANNAS}"), 2).await, 1);
+    assert!(peer.is_quiet().await);
+}
+
+#[tokio::test]
+async fn a_change_of_containers_takes_effect_from_the_next_event_on() {
+    let world = world(Profile::open()).await;
+    let token = id_token(&world, Person::Anna).await;
+    let (mut peer, _) = Peer::connected(&world, Person::Anna, &token, "", true).await;
+    peer.subscribe(&format!("{}/#", Person::Anna.gcid()), 1).await;
+    report(&world, ANNAS, 1).await;
+    assert!(peer.is_quiet().await);
+
+    let charge = add_container(&world, Person::Anna, Person::Anna.client_id(), SOC).await;
+    report(&world, ANNAS, 2).await;
+    assert_eq!(peer.values().await, soc(2));
+
+    add_container(&world, Person::Anna, Person::Anna.client_id(), ODOMETER).await;
+    delete_container(&world, Person::Anna, charge).await;
+    report(&world, ANNAS, 3).await;
+    assert_eq!(peer.values().await, odometer(3));
+}
+
+#[tokio::test]
+async fn a_persistent_session_gets_what_it_missed_and_first_what_it_did_not_acknowledge() {
+    let world = world(Profile::open()).await;
+    add_container(&world, Person::Anna, Person::Anna.client_id(), SOC).await;
+    let token = id_token(&world, Person::Anna).await;
+    let (mut peer, present) = Peer::connected(&world, Person::Anna, &token, "keeper", false).await;
+    assert!(!present);
+    peer.subscribe(&format!("{}/+", Person::Anna.gcid()), 1).await;
+    for number in 1..=3 {
+        report(&world, ANNAS, number).await;
+    }
+    let first = peer.delivery().await;
+    let second = peer.delivery().await;
+    assert_eq!((&first.values, &second.values), (&soc(1), &soc(2)));
+    peer.ack(&first).await;
+    assert!(!peer.is_quiet().await, "the third is on its way");
+    drop(peer);
+    report(&world, ANNAS, 4).await;
+
+    let (mut peer, present) = Peer::connected(&world, Person::Anna, &token, "keeper", false).await;
+    assert!(present);
+    let again = peer.delivery().await;
+    assert_eq!(again, Delivery { duplicate: true, ..second });
+    assert_eq!((peer.values().await, peer.values().await), (soc(3), soc(4)));
+    drop(peer);
+
+    // A clean session ends it. [MQTT-3.1.2-6]
+    let (peer, present) = Peer::connected(&world, Person::Anna, &token, "keeper", true).await;
+    assert!(!present);
+    drop(peer);
+    let (mut peer, present) = Peer::connected(&world, Person::Anna, &token, "keeper", false).await;
+    assert!(!present);
+    report(&world, ANNAS, 5).await;
+    assert!(peer.is_quiet().await);
+}
+
+#[tokio::test]
+async fn the_same_session_is_taken_over_and_loses_nothing() {
+    let world = world(Profile::open()).await;
+    add_container(&world, Person::Anna, Person::Anna.client_id(), SOC).await;
+    let token = id_token(&world, Person::Anna).await;
+    let (mut first, _) = Peer::connected(&world, Person::Anna, &token, "keeper", false).await;
+    first.subscribe(&format!("{}/+", Person::Anna.gcid()), 1).await;
+    report(&world, ANNAS, 1).await;
+    let unacknowledged = first.delivery().await;
+    let (mut second, present) =
+        Peer::connected(&world, Person::Anna, &token, "keeper", false).await;
+    assert!(present);
+    assert_eq!(first.receive().await, None);
+    assert_eq!(second.delivery().await, Delivery { duplicate: true, ..unacknowledged });
+}
+
+#[tokio::test]
+async fn acknowledged_cursors_reach_the_directory() {
+    let world = world(Profile::open()).await;
+    add_container(&world, Person::Anna, Person::Anna.client_id(), SOC).await;
+    let token = id_token(&world, Person::Anna).await;
+    let (mut peer, _) = Peer::connected(&world, Person::Anna, &token, "keeper", false).await;
+    peer.subscribe(&format!("{}/+", Person::Anna.gcid()), 1).await;
+    report(&world, ANNAS, 1).await;
+    let delivery = peer.delivery().await;
+    peer.ack(&delivery).await;
+    assert!(peer.is_quiet().await);
+    let platform = &world.platform;
+    platform.cursors.flush(&*platform.directory, platform.journal.synced()).await.unwrap();
+    let key = cardata_domain::session::SessionKey {
+        gcid: Person::Anna.gcid(),
+        client_id: Person::Anna.client_id(),
+        mqtt_client_id: "keeper".into(),
+    };
+    let stored = platform.directory.session(&key).await.unwrap().unwrap();
+    let vin: Vin = ANNAS.parse().unwrap();
+    assert_eq!(stored.cursors, [(vin, platform.journal.head(vin))]);
+}
+
+#[tokio::test]
+async fn what_a_client_may_not_send_ends_its_connection_and_no_other() {
+    let world = world(Profile::open()).await;
+    let token = id_token(&world, Person::Anna).await;
+    let (mut bystander, _) = Peer::connected(&world, Person::Anna, &token, "bystander", true).await;
+    let publish = format!("\0\x36{}/{ANNAS}{{}}", Person::Anna.gcid());
+    let offences: [(u8, &[u8]); 5] = [
+        (0x30, publish.as_bytes()),
+        (0x10, b"\0\x04MQTT\x04\x02\0\x1e\0\x04abcd"),
+        (0x82, b"\0\x01"),
+        (0x20, b"\0\0"),
+        (0xF0, b""),
+    ];
+    for (first, body) in offences {
+        let (mut peer, _) = Peer::connected(&world, Person::Anna, &token, "offender", true).await;
+        peer.send(first, body).await;
+        assert_eq!(peer.receive().await, None, "{first:#x}");
+    }
+    let mut stranger = Peer::open(&world);
+    stranger.send(0x82, b"\0\x01\0\x01#\0").await;
+    assert_eq!(stranger.receive().await, None, "SUBSCRIBE before CONNECT");
+    assert!(bystander.is_quiet().await);
+}
+
+#[tokio::test]
+async fn an_ended_consent_ends_the_stream_and_the_session_does_not_come_back_with_it() {
+    let world = world(Profile::open()).await;
+    let token = id_token(&world, Person::Anna).await;
+    let (mut peer, _) = Peer::connected(&world, Person::Anna, &token, "keeper", false).await;
+    let platform: &Arc<_> = &world.platform;
+    let consent: ConsentId =
+        crate::gcdm::verify::id_token(platform, &token).await.unwrap().consent_id;
+    platform.directory.revoke_consent(consent, START).await.unwrap();
+    platform.router.close_consent(consent);
+    assert_eq!(peer.receive().await, None);
+    let (_, code, _) =
+        Peer::connect(&world, &Person::Anna.gcid().to_string(), &token, "keeper", false).await;
+    assert_eq!(code, 4);
+}
+
+#[tokio::test]
+async fn a_connection_ends_when_its_token_does() {
+    let world = world(Profile::open()).await;
+    let token = id_token(&world, Person::Anna).await;
+    world.pass(3599);
+    let (mut peer, _) = Peer::connected(&world, Person::Anna, &token, "", true).await;
+    assert_eq!(peer.receive().await, None);
+}
+
+#[tokio::test]
+async fn one_connection_for_each_customer_evicts_or_refuses_as_set() {
+    let world = world(Profile::bmw()).await;
+    let token = id_token(&world, Person::Anna).await;
+    let (mut first, _) = Peer::connected(&world, Person::Anna, &token, "one", true).await;
+    let (_second, _) = Peer::connected(&world, Person::Anna, &token, "other", true).await;
+    assert_eq!(first.receive().await, None);
+
+    let refusing = Profile { connections: Connections::OnePerCustomerRefuse, ..Profile::bmw() };
+    let world = self::world(refusing).await;
+    let token = id_token(&world, Person::Anna).await;
+    let (mut first, _) = Peer::connected(&world, Person::Anna, &token, "one", true).await;
+    let (_, code, _) =
+        Peer::connect(&world, &Person::Anna.gcid().to_string(), &token, "other", true).await;
+    assert_eq!(code, 5);
+    assert!(first.is_quiet().await);
+}
+
+#[tokio::test]
+async fn the_strict_profile_sends_one_signal_a_message_with_qos_0_and_keeps_no_backlog() {
+    let world = world(Profile::bmw()).await;
+    for descriptor in [SOC, ODOMETER] {
+        add_container(&world, Person::Anna, Person::Anna.client_id(), descriptor).await;
+    }
+    let token = id_token(&world, Person::Anna).await;
+    let (mut peer, _) = Peer::connected(&world, Person::Anna, &token, "keeper", false).await;
+    assert_eq!(peer.subscribe(&format!("{}/+", Person::Anna.gcid()), 1).await, 1);
+    report(&world, ANNAS, 1).await;
+    let deliveries = [peer.delivery().await, peer.delivery().await];
+    assert_eq!(deliveries.each_ref().map(|delivery| delivery.packet_id), [None, None]);
+    assert_eq!(deliveries.map(|delivery| delivery.values), [soc(1), odometer(1)]);
+    drop(peer);
+    report(&world, ANNAS, 2).await;
+    let (mut peer, present) = Peer::connected(&world, Person::Anna, &token, "keeper", false).await;
+    assert!(!present);
+    assert!(peer.is_quiet().await);
+}
+
+#[tokio::test]
+async fn a_stopping_server_ends_its_connections_and_keeps_what_they_acknowledged() {
+    let world = world(Profile::open()).await;
+    let token = id_token(&world, Person::Anna).await;
+    let (mut peer, _) = Peer::connected(&world, Person::Anna, &token, "keeper", false).await;
+    world.platform.tasks.drain(Duration::from_secs(10)).await;
+    assert_eq!(peer.receive().await, None);
+    assert_eq!(world.platform.router.connections(), 0);
+}
