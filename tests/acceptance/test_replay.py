@@ -23,6 +23,7 @@ from harness.stream import Message, Subscriber
 from harness.wait import wait_for
 
 START = datetime(2026, 5, 4, 6, 30, tzinfo=UTC)
+AS_FAST = ("--speed", "600", "--start", f"{START:%Y-%m-%dT%H:%M:%SZ}")
 WANTED = (SOC, SOC_DISPLAYED, ODOMETER, ALTITUDE, MOVING)
 
 
@@ -85,9 +86,15 @@ def reached(mark: str) -> Callable[[Message], bool]:
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> Path:
-    """A drive of 23 minutes."""
-    return recordings.drive(tmp_path)
+def short_drive(tmp_path: Path) -> Path:
+    """A drive of 23 minutes: 2.3 seconds at speed 600."""
+    return recordings.drive(tmp_path, "TripA05", 1367)
+
+
+@pytest.fixture
+def long_drive(tmp_path: Path) -> Path:
+    """A drive of 53 minutes: 5.3 seconds at speed 600, so that there is time for crashes."""
+    return recordings.drive(tmp_path, "TripA06", 3165)
 
 
 @pytest.fixture
@@ -99,12 +106,12 @@ def tokens(dev: Dev) -> Tokens:
 
 
 def test_a_replayed_drive_arrives_whole_with_its_values_and_times(
-    dev: Dev, tokens: Tokens, file: Path
+    dev: Dev, tokens: Tokens, short_drive: Path
 ) -> None:
-    wanted = recordings.rows(file)
+    wanted = recordings.rows(short_drive)
     with listener(dev, tokens) as stream:
         begin = time.monotonic()
-        ended = run(*replay(dev, file, flags=("--speed", "600", "--start", f"{START:%Y-%m-%dT%H:%M:%SZ}")))
+        ended = run(*replay(dev, short_drive, flags=AS_FAST))
         assert ended.returncode == 0, ended.stderr
         # 600 times as fast, neither all at once nor slower than it says.
         assert 0.8 * wanted[-1].second / 600 < time.monotonic() - begin < 20
@@ -114,15 +121,15 @@ def test_a_replayed_drive_arrives_whole_with_its_values_and_times(
 
 
 def test_a_replayed_drive_arrives_whole_though_the_server_is_killed_three_times(
-    dev: Dev, tokens: Tokens, file: Path
+    dev: Dev, tokens: Tokens, long_drive: Path
 ) -> None:
-    wanted = recordings.rows(file)
+    wanted = recordings.rows(long_drive)
     with listener(dev, tokens) as stream:
-        replaying = start_replay(dev, file, "--speed", "600", "--start", f"{START:%Y-%m-%dT%H:%M:%SZ}")
+        replaying = start_replay(dev, long_drive, *AS_FAST)
         try:
-            for quarter in (1, 2, 3):
-                mark = instant(wanted[len(wanted) * quarter // 4])
-                stream.wait_for_message(reached(mark), f"quarter {quarter}", seconds=60)
+            for eighth in (1, 3, 5):
+                mark = instant(wanted[len(wanted) * eighth // 8])
+                stream.wait_for_message(reached(mark), f"row {mark}", seconds=60)
                 assert replaying.poll() is None, "the replay is over before the server was killed"
                 dev.kill()
                 dev.start()
@@ -187,7 +194,8 @@ def test_a_file_that_is_no_recording_is_named_with_what_is_wrong(dev: Dev, tmp_p
     log_in(dev, dev.first)
 
 
-def test_a_replay_that_cannot_begin_says_what_to_do(dev: Dev, tmp_path: Path, file: Path) -> None:
+def test_a_replay_that_cannot_begin_says_what_to_do(dev: Dev, tmp_path: Path) -> None:
+    file = recordings.made(tmp_path / "short.csv", seconds=3)
     wrong: dict[str, list[str]] = {
         "missing.csv": replay(dev, tmp_path / "missing.csv"),
         "VIN": ["replay", str(file), "--vin", "short", "--ready-file", str(dev.ready_file)],

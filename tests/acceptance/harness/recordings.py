@@ -26,11 +26,11 @@ class Row:
     soc_displayed_pct: float
 
 
-def drive(folder: Path) -> Path:
-    """The file of a drive of 23 minutes; `folder` is for one that has to be made."""
+def drive(folder: Path, trip: str, seconds: int) -> Path:
+    """The file of a drive of so many seconds; `folder` is for one that has to be made."""
     recordings = Path(os.environ.get("CARDATA_RECORDINGS", PROJECT.parent / "shared" / "data"))
-    recorded = recordings / "bmw_i3" / "TripA05.csv"
-    return recorded if recorded.exists() else made(folder / "made.csv", seconds=1367)
+    recorded = recordings / "bmw_i3" / f"{trip}.csv"
+    return recorded if recorded.exists() else made(folder / f"{trip}.csv", seconds)
 
 
 def made(path: Path, seconds: int) -> Path:

@@ -93,7 +93,9 @@ class Subscriber:
             reconnect_on_failure=reconnects,
             manual_ack=not acknowledges,
         )
-        self._client.reconnect_delay_set(1, 1)
+        # Declared as whole seconds; shorter pauses work as well, and a crash should not be over before it is noticed.
+        pause: Any = 0.05
+        self._client.reconnect_delay_set(pause, pause)
         self._client.username_pw_set(
             tokens.gcid if user is None else user, tokens.id if password is None else password
         )
