@@ -213,6 +213,11 @@ class Dev:
         """Trusts this server's own authority and nothing else, and checks host names."""
         return ssl.create_default_context(cafile=self.ready.ca_file)
 
+    def certificate(self, vin: str) -> tuple[str, str]:
+        """The files of a demo vehicle's certificate and key."""
+        own = self.data_dir / "vehicles" / vin
+        return f"{own}.pem", f"{own}.key"
+
     def http(
         self,
         method: str,

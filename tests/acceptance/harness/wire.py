@@ -54,11 +54,15 @@ def subscribe(topic_filter: str | bytes, *, qos: int = 0, packet_id: int = 1, he
 
 
 class Peer:
-    """A TLS connection to the stream that sends and reads bytes."""
+    """A TLS connection that sends and reads bytes: to the stream, or to the vehicles' door with a certificate."""
 
-    def __init__(self, dev: Dev) -> None:
-        tcp = socket.create_connection((dev.ready.mqtt_host, dev.ready.mqtt_port), timeout=10)
-        self._tls: ssl.SSLSocket = dev.tls().wrap_socket(tcp, server_hostname=dev.ready.mqtt_host)
+    def __init__(self, dev: Dev, vehicle: str | None = None) -> None:
+        tls, port = dev.tls(), dev.ready.mqtt_port
+        if vehicle is not None:
+            port = dev.ready.vehicles_mqtt_port
+            tls.load_cert_chain(*dev.certificate(vehicle))
+        tcp = socket.create_connection((dev.ready.mqtt_host, port), timeout=10)
+        self._tls: ssl.SSLSocket = tls.wrap_socket(tcp, server_hostname=dev.ready.mqtt_host)
 
     def send(self, data: bytes) -> None:
         """Sends all of `data`; that the server may have closed already is for `read_to_end` to find."""
