@@ -62,7 +62,7 @@ fn every_link_between_documents_leads_to_a_file() {
     }
 }
 
-/// The commands in the text's ```sh blocks: their lines without comments and empty ones.
+/// The commands in the text's blocks of kind `sh`: their lines without comments and empty ones.
 fn commands(markdown: &str) -> Vec<&str> {
     let mut inside = false;
     let mut commands = Vec::new();
@@ -86,7 +86,9 @@ fn named_files(markdown: &str) -> Vec<String> {
             let in_a_folder =
                 span.contains('/') && !first.is_empty() && root().join(first).is_dir();
             let one_word = !span.contains(char::is_whitespace);
-            one_word && (span.ends_with(".rs") || in_a_folder)
+            one_word
+                && (Path::new(span).extension().is_some_and(|extension| extension == "rs")
+                    || in_a_folder)
         })
         .map(str::to_owned)
         .collect()
