@@ -24,10 +24,15 @@ use crate::stream::router::{Arrivals, Registration};
 use crate::tasks::Stopping;
 
 /// Bytes on their way to the client from which on nothing is added, and below which it goes on.
-const OUTPUT_FULL: usize = 256 * 1024;
-const OUTPUT_FREE: usize = 64 * 1024;
+const OUTPUT_FULL: usize = 64 * 1024;
+const OUTPUT_FREE: usize = 16 * 1024;
+/// Bytes of buffer that an idle connection keeps for sending, and bytes that it reads at once.
+const OUTPUT_KEPT: usize = 4 * 1024;
+const INPUT_CHUNK: usize = 512;
 /// How long a client may take to read anything at all while something is on its way.
 const WRITE_PATIENCE: Duration = Duration::from_mins(1);
+/// How long the last words to a client may take.
+const FAREWELL_PATIENCE: Duration = Duration::from_secs(1);
 /// How long finding out who a client is may take, an earlier connection of its session included.
 const ADMISSION_PATIENCE: Duration = Duration::from_secs(10);
 /// Live events that are taken at once, so that they leave in one write.
@@ -86,7 +91,7 @@ where
     let gauge = metrics::gauge!("cardata_mqtt_connections");
     gauge.increment(1);
     let reason = connection.run(&mut stopping).await;
-    connection.finish(reason);
+    connection.finish(reason).await;
     gauge.decrement(1);
 }
 
@@ -94,12 +99,7 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
     async fn run(&mut self, stopping: &mut Stopping) -> CloseReason {
         loop {
             self.take_packets().await;
-            if let Some(reason) = self.closing
-                && self.output.is_empty()
-                && !self.unflushed
-            {
-                // The client may be gone already; there is nobody to tell.
-                let _ = timeout(Duration::from_secs(1), self.writer.shutdown()).await;
+            if let Some(reason) = self.closing {
                 return reason;
             }
             if let Err(reason) = self.wait(stopping).await {
@@ -108,11 +108,19 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
         }
     }
 
+    /// Gives back what a burst has left, and makes room for the next packets.
+    fn tidy_buffers(&mut self) {
+        if self.output.is_empty() && self.output.capacity() > OUTPUT_KEPT {
+            self.output = BytesMut::new();
+        }
+        self.input.reserve(INPUT_CHUNK);
+    }
+
     /// Waits for the next thing to happen and notes it. An error ends the connection without another word.
     async fn wait(&mut self, stopping: &mut Stopping) -> Result<(), CloseReason> {
+        self.tidy_buffers();
         let due = self.session.poll_timeout().map(Instant::from_std);
         let writing = !self.output.is_empty() || self.unflushed;
-        let closing = self.closing.is_some();
         let (wanted_closed, events, missed) = match &mut self.open {
             Some(open) => (
                 Some(&mut open.registration.closing),
@@ -122,28 +130,28 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
             None => (None, None, None),
         };
         tokio::select! {
-            () = stopping.wait(), if !closing => self.session.close(CloseReason::ServerStopping),
-            reason = wanted(wanted_closed), if !closing => self.session.close(reason),
+            () = stopping.wait() => self.session.close(CloseReason::ServerStopping),
+            reason = wanted(wanted_closed) => self.session.close(reason),
             pushed = push(&mut self.writer, &mut self.output), if writing => {
                 match pushed {
                     Ok(Pushed::Bytes) => self.unflushed = true,
                     Ok(Pushed::Flushed) => self.unflushed = false,
-                    Err(_) => return Err(self.closing.unwrap_or(CloseReason::ConnectionLost)),
+                    Err(_) => return Err(CloseReason::ConnectionLost),
                 }
                 self.write_deadline = Instant::now() + WRITE_PATIENCE;
             }
             () = sleep_until(self.write_deadline), if writing => return Err(CloseReason::WriteTimeout),
             // Whoever does not read gets no further answers.
-            read = self.reader.read_buf(&mut self.input), if !closing && self.output.len() < OUTPUT_FULL => {
+            read = self.reader.read_buf(&mut self.input), if self.output.len() < OUTPUT_FULL => {
                 match read {
                     Ok(0) | Err(_) => self.session.close(CloseReason::ConnectionLost),
                     Ok(_) => {}
                 }
             }
-            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() && !closing => {
+            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
                 self.session.handle_timeout(Instant::now().into_std());
             }
-            (vin, events) = poll_read(&mut self.read), if !closing => {
+            (vin, events) = poll_read(&mut self.read) => {
                 self.read = None;
                 match events {
                     Ok(events) => self.session.handle_read(vin, &events),
@@ -153,8 +161,8 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
                     }
                 }
             }
-            event = next_event(events), if !closing => self.take_events(&event),
-            () = told(missed), if !closing => {
+            event = next_event(events) => self.take_events(&event),
+            () = told(missed) => {
                 let journal = &self.platform.journal;
                 self.session.handle_missed(|vin| journal.head(vin));
             }
@@ -316,20 +324,32 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
         self.session.refuse(code);
     }
 
-    /// Leaves behind what the session's next connection needs, then gives its place free.
-    fn finish(mut self, reason: CloseReason) {
-        self.session.close(reason);
+    /// Leaves behind what the session's next connection needs and gives its place free, then says good-bye. In this
+    /// order: a peer that is gone without a word must not keep its successor waiting.
+    async fn finish(self, reason: CloseReason) {
+        let Self { platform, mut session, open, mut writer, mut output, .. } = self;
+        session.close(reason);
         metrics::counter!("cardata_mqtt_closed_total", "reason" => reason.to_string()).increment(1);
-        let Some(open) = self.open.take() else {
+        if let Some(open) = open {
+            tracing::info!(conn.id = open.registration.number(), mqtt.reason = %reason, "connection closed: {reason}");
+            if let Some(kept) = session.into_kept()
+                && platform.profile.delivery == Delivery::AsGranted
+            {
+                platform.cursors.rest(open.registration.key(), kept);
+            }
+        } else {
             tracing::debug!(mqtt.reason = %reason, "a connection ended before its client was let in");
-            return;
-        };
-        tracing::info!(conn.id = open.registration.number(), mqtt.reason = %reason, "connection closed: {reason}");
-        if let Some(kept) = self.session.into_kept()
-            && self.platform.profile.delivery == Delivery::AsGranted
-        {
-            self.platform.cursors.rest(open.registration.key(), kept);
         }
+        if matches!(reason, CloseReason::ConsentEnded | CloseReason::TokenExpired) {
+            // The right to see what is queued has ended.
+            output.clear();
+        }
+        let farewell = async {
+            writer.write_all_buf(&mut output).await?;
+            writer.shutdown().await
+        };
+        // The client may be gone already; there is nobody to tell.
+        let _ = timeout(FAREWELL_PATIENCE, farewell).await;
     }
 }
 

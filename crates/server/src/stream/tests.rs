@@ -415,6 +415,21 @@ async fn the_same_session_is_taken_over_and_loses_nothing() {
 }
 
 #[tokio::test]
+async fn a_peer_that_stopped_reading_does_not_keep_its_successor_waiting() {
+    let world = world(Profile::open()).await;
+    add_container(&world, Person::Anna, Person::Anna.client_id(), SOC).await;
+    let token = id_token(&world, Person::Anna).await;
+    let (mut stuck, _) = Peer::connected(&world, Person::Anna, &token, "laptop", true).await;
+    stuck.subscribe(&format!("{}/+", Person::Anna.gcid()), 0).await;
+    // More than the pipe and the server's buffer hold.
+    for number in 0..1000 {
+        report(&world, ANNAS, number).await;
+    }
+    let (mut next, _) = Peer::connected(&world, Person::Anna, &token, "laptop", true).await;
+    assert!(next.is_quiet().await);
+}
+
+#[tokio::test]
 async fn acknowledged_cursors_reach_the_directory() {
     let world = world(Profile::open()).await;
     add_container(&world, Person::Anna, Person::Anna.client_id(), SOC).await;
