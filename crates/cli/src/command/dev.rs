@@ -7,7 +7,7 @@ mod simulation;
 mod sockets;
 mod welcome;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -117,7 +117,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         .install_recorder()
         .context("the metrics recorder was installed before")?;
 
-    std::fs::create_dir_all(&args.data_dir)
+    make_folder(&args.data_dir)
         .with_context(|| format!("the data folder {} can't be made", args.data_dir.display()))?;
     let sockets = Bound::bind(&args)?;
     let authority = Authority::open(&args.data_dir, SystemClock.now())?;
@@ -186,6 +186,13 @@ async fn platform(args: &Args, public_url: String) -> anyhow::Result<(Arc<Platfo
         tasks: Tasks::default(),
     };
     Ok((Arc::new(platform), demo))
+}
+
+/// Makes the data folder for its owner alone: it holds positions, accounts and keys.
+fn make_folder(folder: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))
 }
 
 fn certificate_names(args: &Args) -> Vec<String> {

@@ -113,13 +113,11 @@ impl Vehicle {
         loop {
             let first = self.receive().await?;
             let mut publishes = Vec::new();
-            self.take(first, &mut publishes)?;
-            // What the vehicle sent in one go is synced in one go.
-            while let Some(next) = self.decode()? {
-                self.take(next, &mut publishes)?;
-            }
+            let taken = self.take_all(first, &mut publishes);
+            // Also when the vehicle said good-bye, or something wrong, behind them.
             self.keep(publishes).await?;
             self.flush().await?;
+            taken?;
         }
     }
 
@@ -135,6 +133,19 @@ impl Vehicle {
         let keep_alive = Duration::from_secs(connect.keep_alive.into());
         self.patience = if keep_alive.is_zero() { SILENCE_MAX } else { keep_alive * 3 / 2 };
         ended.map_or(Ok(()), Err)
+    }
+
+    /// Takes what the vehicle sent in one go, so that it is synced in one go.
+    fn take_all(
+        &mut self,
+        first: Packet,
+        publishes: &mut Vec<(Bytes, Option<NonZeroU16>)>,
+    ) -> Result<(), Ended> {
+        self.take(first, publishes)?;
+        while let Some(next) = self.decode()? {
+            self.take(next, publishes)?;
+        }
+        Ok(())
     }
 
     fn take(

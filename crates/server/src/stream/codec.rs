@@ -8,14 +8,17 @@ use thiserror::Error;
 use tokio_util::codec::Decoder as _;
 
 /// Bytes that a packet may have before the peer is known: a CONNECT with a token of 4 KiB and room to spare.
-pub const OPENING_PACKET_MAX: u32 = 16 * 1024;
+pub const OPENING_PACKET_MAX: usize = 16 * 1024;
 /// Bytes that a packet may have afterwards; the largest are long SUBSCRIBEs.
-pub const PACKET_MAX: u32 = 64 * 1024;
+pub const PACKET_MAX: usize = 64 * 1024;
 
 /// Reads packets of one connection.
 #[derive(Debug, Default)]
 pub struct Decoder {
+    /// Known once the CONNECT's protocol level is.
     codec: Option<v3::Codec>,
+    /// Whether the CONNECT was read.
+    opened: bool,
 }
 
 /// Why bytes are no packet that this server takes.
@@ -45,19 +48,24 @@ impl Decoder {
             Some(codec) => codec,
             None => match protocol_level(input)? {
                 None => return Ok(None),
-                Some(4) => self.codec.insert(v3::Codec::new(OPENING_PACKET_MAX)),
+                Some(4) => self.codec.insert(v3::Codec::new(0)),
                 Some(other) => return Err(PacketError::UnsupportedLevel(other)),
             },
         };
-        let Some((packet, _)) = codec.decode(input).map_err(|error| PacketError::from(&error))?
-        else {
-            return Ok(None);
-        };
-        let packet = packet_of(packet)?;
-        if matches!(packet, Packet::Connect(_)) {
-            codec.set_max_size(PACKET_MAX);
+        let size_max = if self.opened { PACKET_MAX } else { OPENING_PACKET_MAX };
+        let Some(frame) = frame(input)? else { return Ok(None) };
+        if frame.remaining > size_max {
+            return Err(PacketError::TooLarge);
         }
-        Ok(Some(packet))
+        if !frame.is_whole() {
+            return Ok(None);
+        }
+        frame.check_reserved_bits()?;
+        let decoded = codec.decode(input).map_err(|error| PacketError::from(&error))?;
+        // A whole packet is always read or refused.
+        let (packet, _) = decoded.ok_or(PacketError::Malformed)?;
+        self.opened = true;
+        packet_of(packet).map(Some)
     }
 }
 
@@ -71,24 +79,68 @@ impl From<&DecodeError> for PacketError {
     }
 }
 
+/// A packet's first byte and as much of its body as is there.
+struct Frame<'a> {
+    first: u8,
+    /// The length that the body will have.
+    remaining: usize,
+    body: &'a [u8],
+}
+
+/// Looks at the first packet of `input`; `None` when not even its length is there.
+fn frame(input: &[u8]) -> Result<Option<Frame<'_>>, PacketError> {
+    let Some((&first, rest)) = input.split_first() else { return Ok(None) };
+    let mut remaining = 0;
+    for (index, byte) in rest.iter().take(4).enumerate() {
+        remaining |= usize::from(byte & 0x7F) << (7 * index);
+        if byte & 0x80 == 0 {
+            let body = &rest[index + 1..];
+            return Ok(Some(Frame { first, remaining, body: &body[..remaining.min(body.len())] }));
+        }
+    }
+    if rest.len() < 4 { Ok(None) } else { Err(PacketError::Malformed) }
+}
+
+impl Frame<'_> {
+    fn is_whole(&self) -> bool {
+        self.body.len() == self.remaining
+    }
+
+    /// Refuses a SUBSCRIBE whose reserved bits are set [MQTT-3.8.3-4]; the library passes over them.
+    fn check_reserved_bits(&self) -> Result<(), PacketError> {
+        if self.first != SUBSCRIBE {
+            return Ok(());
+        }
+        let mut filters = self.body.get(2..).unwrap_or_default();
+        while let [high, low, rest @ ..] = filters {
+            let length = usize::from(u16::from_be_bytes([*high, *low]));
+            let Some((options, others)) = rest.get(length..).and_then(<[u8]>::split_first) else {
+                return Err(PacketError::Malformed);
+            };
+            if *options > 2 {
+                return Err(PacketError::Malformed);
+            }
+            filters = others;
+        }
+        Ok(())
+    }
+}
+
+const CONNECT: u8 = 0x10;
+const SUBSCRIBE: u8 = 0x82;
+
 /// Looks at the first bytes of a connection: the protocol level of its CONNECT (MQTT 3.1.1 §3.1.2.2), `None` when more
 /// bytes are needed.
 fn protocol_level(input: &[u8]) -> Result<Option<u8>, PacketError> {
-    let Some((&first, rest)) = input.split_first() else { return Ok(None) };
-    if first != 0x10 {
+    if input.first().is_some_and(|first| *first != CONNECT) {
         return Err(PacketError::Malformed);
     }
-    let length_bytes = match rest.iter().take(4).position(|byte| byte & 0x80 == 0) {
-        Some(last) => last + 1,
-        None if rest.len() < 4 => return Ok(None),
-        None => return Err(PacketError::Malformed),
-    };
-    let body = &rest[length_bytes..];
+    let Some(frame) = frame(input)? else { return Ok(None) };
     for (name, level_at) in [(&b"\0\x04MQTT"[..], 6), (&b"\0\x06MQIsdp"[..], 8)] {
-        if body.starts_with(name) {
-            return Ok(body.get(level_at).copied());
+        if frame.body.starts_with(name) && frame.body.len() > level_at {
+            return Ok(Some(frame.body[level_at]));
         }
-        if name.starts_with(body) {
+        if !frame.is_whole() && (name.starts_with(frame.body) || frame.body == name) {
             return Ok(None);
         }
     }
@@ -181,6 +233,9 @@ mod tests {
     #[test]
     fn what_is_no_packet_is_refused() {
         for bytes in [
+            &b"\x10\0"[..],
+            &b"\x10\x04\0\x04MQ"[..],
+            &b"\x10\x06\0\x04MQTT"[..],
             &b"GET / HTTP/1.1\r\n"[..],
             b"\x10\xff\xff\xff\xff\x01",
             b"\x10\x04\0\x04HTTP",
@@ -197,6 +252,13 @@ mod tests {
             decoder.decode(&mut BytesMut::from(&b"\x82\x02\0\x01"[..])),
             Err(PacketError::Malformed)
         );
+        for reserved in [0x80, 0x40, 0x10, 0x04, 0x03] {
+            let subscribe = [&b"\x82\x06\0\x01\0\x01a"[..], &[reserved]].concat();
+            assert_eq!(
+                decoder.decode(&mut BytesMut::from(&subscribe[..])),
+                Err(PacketError::Malformed)
+            );
+        }
         assert_eq!(
             decoder.decode(&mut BytesMut::from(&b"\x90\x03\0\x01\0"[..])),
             Err(PacketError::Malformed)
