@@ -8,6 +8,7 @@ use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::Parser;
+use tracing_subscriber::EnvFilter;
 
 /// OpenCarData: vehicle telematics, streamed to exactly those a customer chose
 ///
@@ -16,8 +17,26 @@ use clap::Parser;
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true)]
 struct Cli {
+    /// What to log on standard error, such as `info` or `warn,cardata_server=debug`
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILTER",
+        default_value = "warn,cardata_server=info,cardata=info",
+        env = "CARDATA_LOG"
+    )]
+    log: EnvFilter,
+    /// How to log: for people, or one JSON object a line
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, env = "CARDATA_LOG_FORMAT")]
+    log_format: LogFormat,
     #[command(subcommand)]
     command: Command,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -30,12 +49,13 @@ enum Command {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_env_filter(tracing_subscriber::EnvFilter::new("warn,cardata_server=info"))
-        .init();
-    output::finish(match Cli::parse().command {
+    let Cli { log, log_format, command } = Cli::parse();
+    let logger = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(log);
+    match log_format {
+        LogFormat::Text => logger.with_ansi(std::io::stderr().is_terminal()).init(),
+        LogFormat::Json => logger.json().init(),
+    }
+    output::finish(match command {
         Command::Dev(args) => command::dev::run(args).await,
         Command::Replay(args) => command::replay::run(args).await,
         Command::Token(args) => command::token::run(args).await,

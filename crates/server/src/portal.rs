@@ -14,7 +14,7 @@ use axum::http::header::{
 };
 use axum::http::{HeaderName, StatusCode};
 use axum::middleware::map_response;
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
 
@@ -40,6 +40,7 @@ const HARDENING: [(HeaderName, &str); 5] = [
 /// The pages' paths. Who is logged in is remembered in memory, for each call of this function apart.
 pub fn routes() -> Router<Arc<Platform>> {
     Router::new()
+        .route("/", get(async || Redirect::to(link::PATH)))
         .route(link::PATH, get(link::show).post(link::submit))
         .route("/oneid/style.css", get(style))
         .layer(DefaultBodyLimit::max(FORM_LENGTH_MAX))

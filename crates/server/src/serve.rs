@@ -141,6 +141,7 @@ impl Server {
                 "the sessions' cursors were not written"
             );
         }
+        self.platform.directory.close().await;
     }
 }
 

@@ -250,4 +250,7 @@ pub trait Directory: Send + Sync + 'static {
     ) -> Result<(), DirectoryError>;
     /// Ends a persistent session; whether there was one.
     async fn remove_session(&self, key: &SessionKey) -> Result<bool, DirectoryError>;
+
+    /// Lets go of the store and leaves it in a form that can be copied; later calls fail.
+    async fn close(&self);
 }

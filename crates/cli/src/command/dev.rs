@@ -77,10 +77,10 @@ pub(crate) struct Args {
     /// Stand in for the real service: the certificate carries its three host names, and HTTPS also listens on port 443
     #[arg(long)]
     intercept: bool,
-    /// Further names or addresses for the server's certificate
+    /// Further names or addresses for the server's certificate; the first one is how others reach the log-in page
     #[arg(long, value_name = "NAME", num_args = 1..)]
     tls_name: Vec<String>,
-    /// Grant every device code at once, to the first demo customer
+    /// Grant every device code at once: a personal client's to its owner, any other's to the first demo customer
     #[arg(long)]
     auto_approve: bool,
     /// Write where everything is into this file, as JSON, once everything accepts connections
@@ -122,7 +122,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let sockets = Bound::bind(&args)?;
     let authority = Authority::open(&args.data_dir, SystemClock.now())?;
     let tls = authority.server(&certificate_names(&args), SystemClock.now())?;
-    let (platform, demo) = platform(&args, sockets.http_url()).await?;
+    let (platform, demo) = platform(&args, public_url(&args, &sockets)).await?;
 
     let ready = ready::describe(&args, &sockets, &platform, &demo, &authority)?;
     let welcome = welcome::text(&args, &ready);
@@ -193,6 +193,11 @@ fn make_folder(folder: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))
+}
+
+/// How clients and people reach HTTPS: by the first `--tls-name`, else by `localhost`.
+fn public_url(args: &Args, sockets: &Bound) -> String {
+    sockets.http_url(args.tls_name.first().map_or("localhost", String::as_str))
 }
 
 fn certificate_names(args: &Args) -> Vec<String> {

@@ -37,8 +37,9 @@ impl SandboxArgs {
             )
         })?;
         let http = Http::trusting_only(&ready.ca_file).with_context(|| {
-            Advice::new("the server's certificate can't be checked")
-                .remedy("restart `cardata dev`, which writes its CA file anew when it is missing")
+            Advice::new("the server's certificate can't be checked").remedy(
+                "restart `cardata dev`; it says what to do when its CA file is missing or damaged",
+            )
         })?;
         Ok((ready, http))
     }

@@ -321,6 +321,12 @@ impl Directory for SqliteDirectory {
     async fn remove_session(&self, key: &SessionKey) -> Result<bool, DirectoryError> {
         sessions::remove(&self.writer, key).await.failing_to("remove a session")
     }
+
+    async fn close(&self) {
+        // The last connection to go works the write-ahead log into the file, and it must be one that may write.
+        self.readers.close().await;
+        self.writer.close().await;
+    }
 }
 
 /// Begins a transaction that may write from its first statement on, so that it can't fail half-way because another

@@ -37,7 +37,7 @@ impl Authority {
     /// Opens the authority in `data_dir`, or makes one.
     pub(super) fn open(data_dir: &Path, now: Timestamp) -> anyhow::Result<Self> {
         let (ca_file, key_file) = (data_dir.join("ca.pem"), data_dir.join("ca.key"));
-        if !key_file.exists() {
+        if !key_file.exists() && !ca_file.exists() {
             let key = KeyPair::generate()?;
             let certificate = ca_params(now)?.self_signed(&key)?;
             write_secret(&key_file, &key.serialize_pem())?;
@@ -98,7 +98,8 @@ impl Authority {
         })
     }
 
-    /// Writes `vehicles/{vin}.pem` and `.key` into the data folder: what a vehicle shows at the vehicles' listener.
+    /// Writes `vehicles/{vin}.pem` and `.key` into the data folder: what a vehicle shows at the vehicles' listener. Made
+    /// anew at each start, so that they never expire; earlier ones stay good while this authority is.
     pub(super) fn enroll(&self, vin: Vin, now: Timestamp) -> anyhow::Result<()> {
         let folder = self.data_dir.join("vehicles");
         std::fs::create_dir_all(&folder)?;
@@ -106,9 +107,6 @@ impl Authority {
             folder.join(format!("{}.pem", vin.as_str())),
             folder.join(format!("{}.key", vin.as_str())),
         );
-        if certificate_file.exists() && key_file.exists() {
-            return Ok(());
-        }
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, vin.as_str());

@@ -42,7 +42,7 @@ pub(super) fn describe(
             .collect(),
     });
     Ok(ReadyFile {
-        http_url: platform.public_url.clone(),
+        http_url: sockets.http_url("localhost"),
         mqtt_host: "localhost".to_owned(),
         mqtt_port: sockets.mqtt.port(),
         vehicles_mqtt_port: sockets.vehicles_mqtt.port(),

@@ -44,11 +44,11 @@ impl Bound {
         Ok(Self { sockets, http, mqtt, vehicles_mqtt, admin })
     }
 
-    /// Where HTTPS is reached from this machine.
-    pub(super) fn http_url(&self) -> String {
+    /// Where HTTPS is reached under the name `host`.
+    pub(super) fn http_url(&self, host: &str) -> String {
         match self.http.port() {
-            443 => "https://localhost".to_owned(),
-            port => format!("https://localhost:{port}"),
+            443 => format!("https://{host}"),
+            port => format!("https://{host}:{port}"),
         }
     }
 
