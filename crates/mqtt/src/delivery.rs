@@ -5,7 +5,8 @@
 //! When it can't — the window is full, or an event went by unseen — it falls behind, and reads the journal until it has
 //! caught up. So a slow client costs no queue and holds up nobody.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::num::NonZeroU16;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -41,7 +42,7 @@ pub struct Deliveries {
     reading: Option<Reading>,
     /// The vehicle that was read last, so that the others get their turn.
     read_last: Option<Vin>,
-    /// The way out is full: nothing more is handed over until it has drained.
+    /// The way out is full: no message is handed over until it has drained.
     congested: bool,
 }
 
@@ -59,36 +60,31 @@ struct Track {
     cursor: Sequence,
     /// The newest value of each descriptor since the way out was full; QoS 0 only.
     merged: Option<Merged>,
-    /// Deliveries of an earlier connection of this session, in order; to be sent again or, if acknowledged, skipped.
+    /// Deliveries of an earlier connection of this session, in order and all after the position; to be sent again or, if
+    /// acknowledged, skipped. Empty with QoS 0.
     earlier: VecDeque<Unacked>,
 }
 
 struct Merged {
     at: Timestamp,
-    entries: HashMap<DescriptorId, Entry>,
+    entries: BTreeMap<DescriptorId, Entry>,
 }
 
 impl Deliveries {
-    /// None yet; at most `inflight_max` wait for their acknowledgement. `earlier` are those of the session's last
-    /// connection.
-    pub(crate) fn new(source: Box<dyn Source>, inflight_max: usize, earlier: &[Unacked]) -> Self {
-        let mut window = Window::new(inflight_max);
-        earlier
-            .iter()
-            .filter(|delivery| !delivery.acked)
-            .for_each(|delivery| window.reserve(delivery.packet_id));
+    /// None yet; at most `inflight_max` wait for their acknowledgement.
+    pub(crate) fn new(source: Box<dyn Source>, inflight_max: usize) -> Self {
         Self {
             source,
             tracks: BTreeMap::new(),
-            window,
+            window: Window::new(inflight_max),
             reading: None,
             read_last: None,
             congested: false,
         }
     }
 
-    /// Begins to read `vin` with `qos`, from `cursor` if there is one and else from now on. A track that is there
-    /// already changes its `qos` only.
+    /// Begins to read `vin` with `qos`, from `cursor` if there is one and else from now on. `earlier` are the deliveries
+    /// of the session's last connection, in order. A track that is there already changes its `qos` only.
     pub(crate) fn attach(
         &mut self,
         vin: Vin,
@@ -98,22 +94,26 @@ impl Deliveries {
         actions: &mut VecDeque<Action>,
     ) {
         if let Some(track) = self.tracks.get_mut(&vin) {
-            track.qos = qos;
-            return;
+            track.change_qos(qos, &mut self.window);
+        } else {
+            let head = self.source.attach(vin);
+            // A cursor beyond the head is of a journal that was cut back; what is appended next must not be skipped.
+            let position = cursor.map_or(head, |cursor| cursor.min(head));
+            for delivery in &earlier {
+                self.window.reserve(delivery.packet_id);
+            }
+            let mut track = Track { qos, position, head, cursor: position, merged: None, earlier };
+            track.drop_earlier(position, &mut self.window);
+            self.tracks.insert(vin, track);
         }
-        let head = self.source.attach(vin);
-        // A cursor beyond the head is of a journal that was cut back; what is appended next must not be skipped.
-        let position = cursor.map_or(head, |cursor| cursor.min(head));
-        self.tracks
-            .insert(vin, Track { qos, position, head, cursor: position, merged: None, earlier });
         self.read_on(actions);
     }
 
     /// Stops to read `vin`. Deliveries on their way can still be acknowledged.
     pub(crate) fn detach(&mut self, vin: Vin) {
-        if let Some(track) = self.tracks.remove(&vin) {
+        if let Some(mut track) = self.tracks.remove(&vin) {
             self.source.detach(vin);
-            track.earlier.iter().for_each(|delivery| self.window.release(delivery.packet_id));
+            track.drop_earlier(Sequence(u64::MAX), &mut self.window);
         }
     }
 
@@ -128,7 +128,8 @@ impl Deliveries {
         lasting.map(|(vin, track)| (*vin, self.acknowledged(*vin, track))).collect()
     }
 
-    /// Deliveries that a next connection of the same session sends again, in the order in which they were sent first.
+    /// Deliveries that a next connection of the same session sends again or has to skip; those of one vehicle in the
+    /// order in which they were sent first.
     pub(crate) fn into_unacked(self) -> Vec<Unacked> {
         let mut unacked = self.window.into_unacked();
         unacked.extend(self.tracks.into_values().flat_map(|track| track.earlier));
@@ -184,10 +185,7 @@ impl Deliveries {
         {
             // The journal had no more when it was asked. What is missing up to that head is past its retention.
             track.position = track.position.max(reading.head);
-            let gone = |delivery: &mut Unacked| delivery.sequence <= reading.head;
-            while let Some(delivery) = track.earlier.pop_front_if(gone) {
-                self.window.release(delivery.packet_id);
-            }
+            track.drop_earlier(reading.head, &mut self.window);
             self.tell_cursor(vin, actions);
         }
         self.read_on(actions);
@@ -209,7 +207,8 @@ impl Deliveries {
         }
         for (vin, track) in &mut self.tracks {
             let Some(merged) = track.merged.take() else { continue };
-            let entries = merged.entries.into_values().collect();
+            let mut entries: Vec<_> = merged.entries.into_values().collect();
+            entries.sort_by_key(Entry::at);
             let event = Event::new(*vin, merged.at, entries)
                 .expect("a merged event has the entries of at least one");
             let payloads = self.source.payloads_of_merged(&event);
@@ -238,20 +237,50 @@ impl Deliveries {
             }
             return;
         }
-        for (part, payload) in self.source.payloads(recorded).iter().enumerate() {
-            match track.earlier_delivery(recorded.sequence, part, &mut self.window) {
-                Some(earlier) if earlier.acked => {}
-                Some(earlier) => {
-                    self.window.push_again(earlier.packet_id, vin, recorded.sequence, part);
-                    actions.push_back(publish(vin, payload, Some(earlier.packet_id), true));
-                }
-                None => {
-                    let packet_id = self.window.push(vin, recorded.sequence, part);
-                    actions.push_back(publish(vin, payload, Some(packet_id), false));
-                }
-            }
+        let begun = track.take_earlier(recorded.sequence, &mut self.window);
+        // What lies before a delivery that was begun was passed: acknowledged, or with nothing to show at its turn.
+        let passed = begun.is_empty() && !track.earlier.is_empty();
+        if !passed {
+            self.send_lasting(recorded, begun, actions);
         }
         self.tell_cursor(vin, actions);
+    }
+
+    /// Sends an event with QoS 1; if an earlier connection has `begun` to, what was not acknowledged.
+    fn send_lasting(
+        &mut self,
+        recorded: &Recorded,
+        mut begun: Vec<Unacked>,
+        actions: &mut VecDeque<Action>,
+    ) {
+        let vin = recorded.event.vin();
+        let duplicate = !begun.is_empty();
+        let payloads = self.source.payloads(recorded);
+        for payload in payloads.iter() {
+            let part = if payloads.len() == 1 { 0 } else { digest(payload) };
+            let packet_id = match begun.iter().position(|delivery| delivery.part == part) {
+                Some(index) => {
+                    let delivery = begun.remove(index);
+                    self.window.push_again(delivery);
+                    if delivery.acked {
+                        continue;
+                    }
+                    delivery.packet_id
+                }
+                None => self.window.push(vin, recorded.sequence, part),
+            };
+            actions.push_back(publish(vin, payload, Some(packet_id), duplicate));
+        }
+        for unwanted in begun {
+            if payloads.is_empty() {
+                // An event that may not be seen any more counts as acknowledged, so that a next connection that may see
+                // it again passes it as well, instead of taking it for one that was never sent.
+                self.window.push_again(Unacked { acked: true, ..unwanted });
+            } else {
+                self.window.release(unwanted.packet_id);
+            }
+        }
+        self.window.drop_acked();
     }
 
     fn acknowledged(&self, vin: Vin, track: &Track) -> Sequence {
@@ -274,13 +303,15 @@ impl Deliveries {
         }
     }
 
-    /// Asks for the journal if a track is behind and there is room; one read at a time, the vehicles in turn.
+    /// Asks for the journal if a track is behind and there is room; one read at a time, the vehicles in turn. QoS 0 reads
+    /// on while the way is full, too: else it would go on with old events instead of the newest values.
     fn read_on(&mut self, actions: &mut VecDeque<Action>) {
-        if self.reading.is_some() || self.congested {
+        if self.reading.is_some() {
             return;
         }
+        let room = self.window.is_roomy() && !self.congested;
         let due = |(_, track): &(&Vin, &Track)| {
-            track.position < track.head && (track.qos == Qos::AtMostOnce || self.window.is_roomy())
+            track.position < track.head && (track.qos == Qos::AtMostOnce || room)
         };
         let after = self.read_last.map_or(Bound::Unbounded, Bound::Excluded);
         let next = self.tracks.range((after, Bound::Unbounded)).chain(&self.tracks).find(due);
@@ -299,7 +330,7 @@ const READ_MAX: usize = 256;
 impl Track {
     fn merge(&mut self, event: &Event) {
         let merged =
-            self.merged.get_or_insert_with(|| Merged { at: event.at(), entries: HashMap::new() });
+            self.merged.get_or_insert_with(|| Merged { at: event.at(), entries: BTreeMap::new() });
         merged.at = merged.at.max(event.at());
         for entry in event.entries() {
             let newer = merged
@@ -312,19 +343,41 @@ impl Track {
         }
     }
 
-    /// The earlier connection's delivery of this message, if there was one. Those before it are no longer wanted.
-    fn earlier_delivery(
-        &mut self,
-        sequence: Sequence,
-        part: usize,
-        window: &mut Window,
-    ) -> Option<Unacked> {
-        let before = |delivery: &mut Unacked| (delivery.sequence, delivery.part) < (sequence, part);
-        while let Some(unwanted) = self.earlier.pop_front_if(before) {
+    fn change_qos(&mut self, qos: Qos, window: &mut Window) {
+        if qos == Qos::AtMostOnce {
+            // What was sent before is not sent again, acknowledged or not.
+            let last = self.earlier.back().map(|delivery| delivery.sequence);
+            self.position = self.position.max(last.unwrap_or_default());
+            self.drop_earlier(self.position, window);
+        } else if self.qos == Qos::AtMostOnce {
+            // Everything before was sent at most once and is not sent again, whatever still waits from an earlier change.
+            self.cursor = self.position;
+        }
+        self.qos = qos;
+    }
+
+    /// Takes the earlier connection's deliveries of an event. Those before it are no longer wanted.
+    fn take_earlier(&mut self, sequence: Sequence, window: &mut Window) -> Vec<Unacked> {
+        self.drop_earlier(Sequence(sequence.0 - 1), window);
+        let of_event = |delivery: &mut Unacked| delivery.sequence == sequence;
+        std::iter::from_fn(|| self.earlier.pop_front_if(of_event)).collect()
+    }
+
+    /// Forgets the earlier connection's deliveries up to `sequence`.
+    fn drop_earlier(&mut self, sequence: Sequence, window: &mut Window) {
+        while let Some(unwanted) =
+            self.earlier.pop_front_if(|delivery| delivery.sequence <= sequence)
+        {
             window.release(unwanted.packet_id);
         }
-        self.earlier.pop_front_if(|delivery| (delivery.sequence, delivery.part) == (sequence, part))
     }
+}
+
+/// The same for equal payloads as long as the process runs.
+fn digest(payload: &bytes::Bytes) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    payload.hash(&mut hasher);
+    hasher.finish()
 }
 
 fn publish(

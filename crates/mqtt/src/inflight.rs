@@ -14,8 +14,9 @@ pub struct Unacked {
     pub vin: Vin,
     /// Which event.
     pub sequence: Sequence,
-    /// Which of the event's messages, from 0.
-    pub part: usize,
+    /// Which of the event's messages: 0 where it has one only, else a digest of its payload. Counting them would not
+    /// do, since they shift when the entitlement changes.
+    pub part: u64,
     /// Acknowledged, but one before it is not.
     pub acked: bool,
 }
@@ -31,9 +32,9 @@ pub struct Window {
 }
 
 impl Window {
-    /// An empty window in which at most `max` deliveries wait.
+    /// An empty window in which at most `max` deliveries wait, and at least one.
     pub fn new(max: usize) -> Self {
-        Self { sent: VecDeque::new(), max, last_id: 0, reserved: HashSet::new() }
+        Self { sent: VecDeque::new(), max: max.max(1), last_id: 0, reserved: HashSet::new() }
     }
 
     /// How many more deliveries may be sent now. One that is acknowledged before its predecessor still takes its place.
@@ -57,14 +58,15 @@ impl Window {
         self.reserved.remove(&packet_id);
     }
 
-    /// Notes a delivery that was sent by an earlier connection and is now sent again.
-    pub fn push_again(&mut self, packet_id: NonZeroU16, vin: Vin, sequence: Sequence, part: usize) {
-        self.release(packet_id);
-        self.sent.push_back(Unacked { packet_id, vin, sequence, part, acked: false });
+    /// Notes a delivery of an earlier connection that is now sent again, or that was acknowledged and takes its place
+    /// until [`Window::drop_acked`].
+    pub fn push_again(&mut self, delivery: Unacked) {
+        self.release(delivery.packet_id);
+        self.sent.push_back(delivery);
     }
 
     /// Notes a new delivery and gives it an identifier that no other one has.
-    pub fn push(&mut self, vin: Vin, sequence: Sequence, part: usize) -> NonZeroU16 {
+    pub fn push(&mut self, vin: Vin, sequence: Sequence, part: u64) -> NonZeroU16 {
         let packet_id = self.next_id();
         self.sent.push_back(Unacked { packet_id, vin, sequence, part, acked: false });
         packet_id
@@ -91,10 +93,23 @@ impl Window {
             .find(|delivery| delivery.packet_id == packet_id && !delivery.acked)?;
         delivery.acked = true;
         let vin = delivery.vin;
-        while self.sent.front().is_some_and(|delivery| delivery.acked) {
-            self.sent.pop_front();
-        }
+        self.drop_acked();
         Some(vin)
+    }
+
+    /// Lets go of what is acknowledged without a gap, event by event: of one that is acknowledged in part, a next
+    /// connection has to know which part.
+    pub fn drop_acked(&mut self) {
+        while let Some(&Unacked { vin, sequence, .. }) = self.sent.front() {
+            let of_first =
+                |delivery: &&Unacked| (delivery.vin, delivery.sequence) == (vin, sequence);
+            let first = self.sent.iter().take_while(of_first);
+            if !first.clone().all(|delivery| delivery.acked) {
+                return;
+            }
+            let count = first.count();
+            self.sent.drain(..count);
+        }
     }
 
     /// The first event of `vin` of which a message waits.

@@ -204,13 +204,15 @@ impl Session {
                 };
                 self.actions.push_back(Action::Authenticate(connect));
             }
+            (Phase::Authenticating { .. } | Phase::Connected(_), Packet::Connect(_)) => {
+                return Err(ProtocolError::SecondConnect);
+            }
             (Phase::Opening { .. } | Phase::Authenticating { .. }, _) => {
                 return Err(ProtocolError::NotConnected);
             }
-            (Phase::Connected(_), Packet::Connect(_)) => return Err(ProtocolError::SecondConnect),
             (Phase::Connected(_), Packet::Publish) => return Err(ProtocolError::PublishRefused),
             (Phase::Connected(connected), Packet::PubAck(id)) => {
-                connected.deliveries.ack(id, &mut self.actions)
+                connected.deliveries.ack(id, &mut self.actions);
             }
             (Phase::Connected(connected), Packet::Subscribe { packet_id, filters }) => {
                 connected.subscribe(
@@ -224,7 +226,7 @@ impl Session {
                 connected.unsubscribe(packet_id, &filters, &mut self.actions);
             }
             (Phase::Connected(_), Packet::PingReq) => {
-                self.actions.push_back(Action::Send(Outgoing::PingResp))
+                self.actions.push_back(Action::Send(Outgoing::PingResp));
             }
             (Phase::Connected(_), Packet::Disconnect) => self.close(CloseReason::Disconnected),
             (Phase::Connected(_), Packet::OtherAcknowledgement) | (Phase::Closed { .. }, _) => {}
@@ -256,7 +258,7 @@ impl Session {
             expires_at,
             qos_max,
             subscriptions: subscriptions.collect(),
-            deliveries: Deliveries::new(source, self.limits.inflight_max, &kept.unacked),
+            deliveries: Deliveries::new(source, self.limits.inflight_max),
         };
         connected.follow(&kept, &mut self.actions);
         if !clean {
@@ -266,13 +268,18 @@ impl Session {
         self.phase = Phase::Connected(Box::new(connected));
     }
 
-    /// The client is not let in.
+    /// The client is not let in. One that is in already has broken the protocol with another CONNECT, which has no answer.
     pub fn refuse(&mut self, refusal: ConnectRefusal) {
+        if matches!(self.phase, Phase::Connected(_) | Phase::Closed { .. }) {
+            self.close(ProtocolError::SecondConnect.into());
+            return;
+        }
         self.actions.push_back(Action::Send(Outgoing::ConnRefused(refusal)));
         self.close(CloseReason::ConnectRefused(refusal));
     }
 
-    /// Ends the connection. What is queued is still sent, but not to a client that may see nothing any more.
+    /// Ends the connection. What is queued is still sent, but not to a client that may see nothing any more, and not
+    /// after an [`Action::Store`] that failed.
     pub fn close(&mut self, reason: CloseReason) {
         let kept = match std::mem::replace(&mut self.phase, Phase::Closed { kept: None }) {
             Phase::Closed { kept } => {
@@ -286,7 +293,10 @@ impl Session {
             Phase::Opening { .. } | Phase::Authenticating { .. } | Phase::Connected(_) => None,
         };
         self.phase = Phase::Closed { kept };
-        if matches!(reason, CloseReason::ConsentEnded | CloseReason::TokenExpired) {
+        if matches!(
+            reason,
+            CloseReason::ConsentEnded | CloseReason::TokenExpired | CloseReason::StoreFailed
+        ) {
             self.actions.clear();
         }
         self.actions.push_back(Action::Close(reason));
@@ -353,11 +363,12 @@ impl Connected {
                 // QoS 2 is granted as 1 where messages are delivered with more than 0.
                 let granted =
                     if self.qos_max == Qos::AtMostOnce { wanted } else { wanted.min(self.qos_max) };
-                self.subscriptions.retain(|earlier| earlier.text != text);
-                if self.subscriptions.len() >= subscriptions_max {
-                    return None;
+                let full = self.subscriptions.len() >= subscriptions_max;
+                match self.subscriptions.iter_mut().find(|earlier| earlier.text == text) {
+                    Some(earlier) => earlier.granted = granted,
+                    None if full => return None,
+                    None => self.subscriptions.push(Subscription { text, filter, granted }),
                 }
-                self.subscriptions.push(Subscription { text, filter, granted });
                 Some(granted)
             })
             .collect();
@@ -388,9 +399,8 @@ impl Connected {
             let cursor =
                 kept.stored.cursors.iter().find(|(of, _)| *of == vin).map(|(_, cursor)| *cursor);
             let cursor = cursor.filter(|_| qos > Qos::AtMostOnce);
-            let mut earlier: VecDeque<_> =
+            let earlier =
                 kept.unacked.iter().filter(|delivery| delivery.vin == vin).copied().collect();
-            earlier.make_contiguous().sort_by_key(|delivery| (delivery.sequence, delivery.part));
             self.deliveries.attach(vin, qos, cursor, earlier, actions);
         }
     }
