@@ -1,0 +1,10 @@
+//! The rules of an MQTT session, without a network and without a clock.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod connecting;
+mod delivering;
+mod properties;
+mod resuming;
+mod subscribing;
+mod world;

@@ -1,0 +1,147 @@
+//! Whatever happens in whatever order, the promises of delivery hold.
+//!
+//! The [`World`] checks each step; when all is over, everything that was due must have arrived.
+
+use cardata_domain::Vin;
+use cardata_domain::projection::Packing;
+use cardata_mqtt::CloseReason;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::subsequence;
+use proptest::test_runner::FileFailurePersistence;
+
+use crate::world::{Kind, Lookup, Signal, World, all, car, only};
+
+const CARS: usize = 3;
+
+#[derive(Debug, Clone)]
+enum Step {
+    Append(usize, Vec<Signal>),
+    Burst(usize, usize),
+    Sync,
+    Flush,
+    Retain(u64),
+    Entitle(Vec<Signal>),
+    Subscribe(Option<usize>, u8),
+    Unsubscribe(Option<usize>),
+    Receive(usize),
+    Ack(usize),
+    AckAll,
+    TakeEvents(usize),
+    TakeMissed,
+    FinishRead(Lookup),
+    Congest(bool),
+    Connect(Kind),
+    Disconnect,
+    Cut,
+    Crash,
+    Settle,
+}
+
+fn signals() -> impl Strategy<Value = Vec<Signal>> {
+    subsequence(Signal::ALL.to_vec(), 1..=Signal::ALL.len())
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let filter = || prop_oneof![1 => Just(None), 1 => (1..=CARS).prop_map(Some)];
+    prop_oneof![
+        20 => (1..=CARS, signals()).prop_map(|(car, signals)| Step::Append(car, signals)),
+        3 => (1..=CARS, 2..8_usize).prop_map(|(car, count)| Step::Burst(car, count)),
+        5 => Just(Step::Sync),
+        4 => Just(Step::Flush),
+        1 => (0..10_u64).prop_map(Step::Retain),
+        3 => subsequence(Signal::ALL.to_vec(), 0..=Signal::ALL.len()).prop_map(Step::Entitle),
+        5 => (filter(), 0..=2_u8).prop_map(|(car, qos)| Step::Subscribe(car, qos)),
+        2 => filter().prop_map(Step::Unsubscribe),
+        10 => (1..6_usize).prop_map(Step::Receive),
+        12 => (0..6_usize).prop_map(Step::Ack),
+        3 => Just(Step::AckAll),
+        12 => (1..6_usize).prop_map(Step::TakeEvents),
+        4 => Just(Step::TakeMissed),
+        10 => prop_oneof![Just(Lookup::AtFirst), Just(Lookup::AtLast)].prop_map(Step::FinishRead),
+        4 => any::<bool>().prop_map(Step::Congest),
+        6 => Just(Step::Connect(Kind::Persistent)),
+        1 => Just(Step::Connect(Kind::Clean)),
+        2 => Just(Step::Disconnect),
+        3 => Just(Step::Cut),
+        2 => Just(Step::Crash),
+        2 => Just(Step::Settle),
+    ]
+}
+
+fn filter(car_number: Option<usize>) -> String {
+    car_number.map_or_else(all, |number| only(car(number)))
+}
+
+fn take(world: &mut World, step: Step) {
+    let connected = world.is_connected();
+    match step {
+        Step::Append(number, signals) => {
+            world.append(car(number), &signals);
+        }
+        Step::Burst(number, count) => (0..count).for_each(|_| {
+            world.append(car(number), &[Signal::Soc]);
+        }),
+        Step::Sync => world.sync(),
+        Step::Flush => world.flush(),
+        Step::Retain(keep) => world.drop_up_to(world.newest().saturating_sub(keep)),
+        Step::Entitle(signals) => world.entitle(&signals),
+        Step::Connect(kind) => {
+            world.connect(kind);
+        }
+        Step::Crash => world.crash(),
+        _ if !connected => {}
+        Step::Subscribe(number, qos) => {
+            world.subscribe([(filter(number), qos)]);
+        }
+        Step::Unsubscribe(number) => world.unsubscribe([filter(number)]),
+        Step::Receive(count) => world.receive(count),
+        Step::Ack(index) if index < world.unacked().len() => world.ack(index),
+        Step::Ack(_) => {}
+        Step::AckAll => world.ack_all(),
+        Step::TakeEvents(count) => {
+            world.take_events(count);
+        }
+        Step::TakeMissed => {
+            world.take_missed();
+        }
+        Step::FinishRead(lookup) => {
+            world.finish_read(lookup);
+        }
+        Step::Congest(congested) => world.congest(congested),
+        Step::Disconnect => world.close(CloseReason::Disconnected),
+        Step::Cut => world.cut(),
+        Step::Settle => world.settle(),
+    }
+    world.done();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        // 5120, unless PROPTEST_CASES says otherwise.
+        cases: 20 * ProptestConfig::default().cases,
+        max_shrink_iters: 200_000,
+        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn what_is_due_arrives_in_order_and_nothing_else(
+        packing in prop_oneof![2 => Just(Packing::Event), 1 => Just(Packing::Entry)],
+        inflight_max in 1..6_usize,
+        mailbox in 1..6_usize,
+        steps in vec(step(), 1..120),
+    ) {
+        let mut world = World::with(packing, inflight_max, mailbox);
+        world.vehicles = (1..=CARS).map(car).collect::<Vec<Vin>>();
+        world.connect(Kind::Persistent);
+        for step in steps {
+            take(&mut world, step);
+        }
+        if !world.is_connected() {
+            world.connect(Kind::Persistent);
+        }
+        world.congest(false);
+        world.settle_all();
+    }
+}

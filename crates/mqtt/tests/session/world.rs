@@ -1,0 +1,634 @@
+//! A world around a session: a journal, live events, a store for sessions, and a client at the other end.
+//!
+//! It carries out the session's actions as the server does, but each thing happens when a test says so: an event is
+//! taken from the mailbox, a read of the journal comes back, the client reads what was sent. [`World::settle`] lets
+//! happen all that is under way. A [`Witness`] watches each step.
+
+mod journal;
+mod source;
+mod witness;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::num::NonZeroU16;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use cardata_domain::projection::Packing;
+use cardata_domain::session::StoredSession;
+use cardata_domain::{Recorded, Sequence, Vin};
+use cardata_mqtt::inflight::Unacked;
+use cardata_mqtt::packet::{Connect, Outgoing};
+use cardata_mqtt::session::{KeptSession, Limits, ProtocolError};
+use cardata_mqtt::{Action, Admission, CloseReason, ConnectRefusal, Packet, Qos, Session};
+
+use self::journal::FakeJournal;
+pub(crate) use self::source::{FakeSource, Message, Signal, gcid};
+use self::source::{Mailbox, Surroundings, entries, event};
+use self::witness::Witness;
+
+/// Whether a session outlives its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Persistent,
+    Clean,
+}
+
+/// What the driver did, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Done {
+    Sent(Outgoing),
+    Stored(StoredSession),
+    Moved(Vin, Sequence),
+    Read { vin: Vin, after: Sequence, limit: usize },
+    Closed(CloseReason),
+}
+
+pub(crate) struct World {
+    pub(crate) now: Instant,
+    pub(crate) limits: Limits,
+    pub(crate) qos_max: Qos,
+    pub(crate) vehicles: Vec<Vin>,
+    pub(crate) keep_alive_seconds: u16,
+    pub(crate) token_lifetime: Duration,
+    /// Whether the directory refuses to store sessions.
+    pub(crate) store_fails: bool,
+    surroundings: Arc<Mutex<Surroundings>>,
+    sessions: Sessions,
+    connection: Option<Connection>,
+    witness: Witness,
+    /// Events that were appended, lost ones included.
+    appended: u64,
+    done: Vec<Done>,
+    received: Vec<Message>,
+    /// What the client received in this connection and has not acknowledged, in order.
+    unacked: Vec<NonZeroU16>,
+    next_packet_id: NonZeroU16,
+}
+
+/// The persistent session between connections.
+#[derive(Default)]
+struct Sessions {
+    /// In the directory: what a crash leaves.
+    stored: Option<StoredSession>,
+    /// How far the session got, which the directory may not know yet.
+    ahead: BTreeMap<Vin, Sequence>,
+    unacked: Vec<Unacked>,
+}
+
+struct Connection {
+    session: Session,
+    kind: Kind,
+    /// Sent and not yet received.
+    wire: VecDeque<Outgoing>,
+    read: Option<PendingRead>,
+    subscriptions: BTreeMap<String, Qos>,
+    closed: Option<CloseReason>,
+}
+
+struct PendingRead {
+    vin: Vin,
+    after: Sequence,
+    limit: usize,
+    /// What the journal had when it was asked.
+    at_first: Vec<Arc<Recorded>>,
+}
+
+/// When the journal looks for what it was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lookup {
+    AtFirst,
+    AtLast,
+}
+
+/// The test's vehicles, from 1.
+pub(crate) fn car(number: usize) -> Vin {
+    format!("WBY0000000000000{number}").parse().unwrap()
+}
+
+/// The filter for one vehicle.
+pub(crate) fn only(vin: Vin) -> String {
+    format!("{}/{}", gcid(), vin.as_str())
+}
+
+/// The filter for all vehicles.
+pub(crate) fn all() -> String {
+    format!("{}/+", gcid())
+}
+
+/// The one look at a clock; all other times are made of it.
+#[expect(clippy::disallowed_methods, reason = "there is no other way to make an Instant")]
+pub(crate) fn start() -> Instant {
+    Instant::now()
+}
+
+pub(crate) fn connect_packet(kind: Kind, keep_alive_seconds: u16) -> Packet {
+    Packet::Connect(Box::new(Connect {
+        client_id: "client".into(),
+        clean_session: kind == Kind::Clean,
+        keep_alive_seconds,
+        user_name: None,
+        password: None,
+    }))
+}
+
+impl World {
+    /// Two vehicles, all signals visible, a window of 8 deliveries and a mailbox for 16 events.
+    pub(crate) fn new() -> Self {
+        Self::with(Packing::Event, 8, 16)
+    }
+
+    pub(crate) fn with(packing: Packing, inflight_max: usize, mailbox_capacity: usize) -> Self {
+        let entitled = BTreeSet::from(Signal::ALL);
+        let witness = Witness::new(inflight_max, packing, entitled.clone());
+        let surroundings = Surroundings {
+            journal: FakeJournal::default(),
+            mailbox: Mailbox { capacity: mailbox_capacity, ..Mailbox::default() },
+            entitled,
+            packing,
+            merged: 0,
+        };
+        Self {
+            now: start(),
+            limits: Limits { inflight_max, ..Limits::default() },
+            qos_max: Qos::AtLeastOnce,
+            vehicles: vec![car(1), car(2)],
+            keep_alive_seconds: 30,
+            token_lifetime: Duration::from_hours(1),
+            store_fails: false,
+            surroundings: Arc::new(Mutex::new(surroundings)),
+            sessions: Sessions::default(),
+            connection: None,
+            witness,
+            appended: 0,
+            done: Vec::new(),
+            received: Vec::new(),
+            unacked: Vec::new(),
+            next_packet_id: NonZeroU16::MIN,
+        }
+    }
+
+    fn surroundings(&self) -> MutexGuard<'_, Surroundings> {
+        self.surroundings.lock().unwrap()
+    }
+
+    // What happens to vehicles and containers.
+
+    /// Appends an event and gives its number: from 1, and the same as in the journal until something is lost.
+    pub(crate) fn append(&mut self, vin: Vin, signals: &[Signal]) -> u64 {
+        self.append_measured(vin, signals, i64::try_from(self.appended).unwrap())
+    }
+
+    /// The same with values that were measured at `second`.
+    pub(crate) fn append_measured(&mut self, vin: Vin, signals: &[Signal], second: i64) -> u64 {
+        self.appended += 1;
+        self.surroundings().append(event(vin, self.appended, signals, second));
+        self.witness.appended(vin, self.appended, signals, self.connection.is_some());
+        self.appended
+    }
+
+    pub(crate) fn entitle(&mut self, signals: &[Signal]) {
+        let entitled: BTreeSet<_> = signals.iter().copied().collect();
+        self.surroundings().entitled.clone_from(&entitled);
+        self.witness.entitled(entitled);
+    }
+
+    pub(crate) fn sync(&mut self) {
+        self.surroundings().journal.sync();
+    }
+
+    pub(crate) fn drop_up_to(&mut self, sequence: u64) {
+        let numbers =
+            self.surroundings().journal.drop_up_to(Sequence(sequence)).iter().map(number).collect();
+        self.witness.dropped(&numbers);
+    }
+
+    pub(crate) fn newest(&self) -> u64 {
+        self.surroundings().journal.newest().0
+    }
+
+    /// Events that were merged into others.
+    pub(crate) fn merged(&self) -> usize {
+        self.surroundings().merged
+    }
+
+    // What the client does.
+
+    /// Connects, and says whether an earlier session goes on. An open connection is taken over.
+    pub(crate) fn connect(&mut self, kind: Kind) -> bool {
+        self.close(CloseReason::TakenOver);
+        self.connection = Some(Connection {
+            session: Session::new(self.limits, self.now),
+            kind,
+            wire: VecDeque::new(),
+            read: None,
+            subscriptions: BTreeMap::new(),
+            closed: None,
+        });
+        self.unacked.clear();
+        self.done.clear();
+        self.handle(connect_packet(kind, self.keep_alive_seconds)).unwrap();
+        let Some(Done::Sent(Outgoing::ConnAck { session_present })) = self.done.first() else {
+            panic!("CONNACK is the first packet, not {:?}", self.done);
+        };
+        *session_present
+    }
+
+    /// Subscribes and gives the answer to each filter.
+    pub(crate) fn subscribe<T: Into<String>>(
+        &mut self,
+        filters: impl IntoIterator<Item = (T, u8)>,
+    ) -> Vec<Option<Qos>> {
+        let filters: Vec<(String, Qos)> = filters
+            .into_iter()
+            .map(|(filter, qos)| (filter.into(), Qos::from_level(qos).unwrap()))
+            .collect();
+        let packet_id = self.packet_id();
+        // The witness may know before the session does: nothing is appended in between.
+        self.with_subscriptions(|subscriptions| subscriptions.extend(filters.clone()));
+        self.handle(Packet::Subscribe { packet_id, filters: filters.clone() }).unwrap();
+        let answer = self.done.iter().rev().find_map(|done| match done {
+            Done::Sent(Outgoing::SubAck { packet_id: of, granted }) if *of == packet_id => {
+                Some(granted.clone())
+            }
+            _ => None,
+        });
+        let granted = answer.unwrap_or_default();
+        let refused = filters
+            .iter()
+            .zip(&granted)
+            .filter(|(_, granted)| granted.is_none())
+            .map(|(f, _)| &f.0);
+        let refused: Vec<_> = refused.cloned().collect();
+        self.with_subscriptions(|subscriptions| subscriptions.retain(|f, _| !refused.contains(f)));
+        granted
+    }
+
+    pub(crate) fn unsubscribe<T: Into<String>>(&mut self, filters: impl IntoIterator<Item = T>) {
+        let filters: Vec<String> = filters.into_iter().map(Into::into).collect();
+        let packet_id = self.packet_id();
+        self.with_subscriptions(|subscriptions| subscriptions.retain(|f, _| !filters.contains(f)));
+        self.handle(Packet::Unsubscribe { packet_id, filters }).unwrap();
+        assert!(self.done.contains(&Done::Sent(Outgoing::UnsubAck(packet_id))));
+    }
+
+    fn packet_id(&mut self) -> NonZeroU16 {
+        let id = self.next_packet_id;
+        self.next_packet_id = id.checked_add(1).unwrap_or(NonZeroU16::MIN);
+        id
+    }
+
+    fn with_subscriptions(&mut self, change: impl FnOnce(&mut BTreeMap<String, Qos>)) {
+        let Some(connection) = &mut self.connection else { return };
+        change(&mut connection.subscriptions);
+        let subscriptions = &connection.subscriptions;
+        for vin in (1..=9).map(car) {
+            let matching = subscriptions.iter().filter(|(filter, _)| {
+                self.vehicles.contains(&vin)
+                    && (filter.ends_with(['+', '#']) || **filter == only(vin))
+            });
+            self.witness.followed(vin, matching.map(|(_, qos)| (*qos).min(self.qos_max)).max());
+        }
+    }
+
+    /// Reads at most `count` messages of what was sent, and the answers before them.
+    pub(crate) fn receive(&mut self, count: usize) {
+        let Some(connection) = &mut self.connection else { return };
+        let mut messages = 0;
+        while messages < count
+            && let Some(packet) = connection.wire.pop_front()
+        {
+            let Outgoing::Publish(publish) = packet else { continue };
+            messages += 1;
+            let message = Message::read(&publish);
+            self.witness.received(&message);
+            self.unacked.extend(message.packet_id);
+            self.received.push(message);
+        }
+    }
+
+    /// What the client received since the last call.
+    pub(crate) fn received(&mut self) -> Vec<Message> {
+        std::mem::take(&mut self.received)
+    }
+
+    /// The same in short.
+    pub(crate) fn got(&mut self) -> Vec<String> {
+        self.received().iter().map(ToString::to_string).collect()
+    }
+
+    /// What the client received with QoS 1 and has not acknowledged, in order.
+    pub(crate) fn unacked(&self) -> &[NonZeroU16] {
+        &self.unacked
+    }
+
+    /// Acknowledges the delivery at `index` of [`World::unacked`].
+    pub(crate) fn ack(&mut self, index: usize) {
+        let id = self.unacked.remove(index);
+        self.witness.acked(id);
+        self.handle(Packet::PubAck(id)).unwrap();
+    }
+
+    pub(crate) fn ack_all(&mut self) {
+        while !self.unacked.is_empty() {
+            self.ack(0);
+        }
+    }
+
+    /// Hands a packet to the session; a protocol error closes the connection.
+    pub(crate) fn handle(&mut self, packet: Packet) -> Result<(), ProtocolError> {
+        let now = self.now;
+        let session = self.session();
+        let outcome = session.handle(packet, now);
+        if let Err(error) = outcome {
+            session.close(error.into());
+        }
+        self.act();
+        outcome
+    }
+
+    // What the driver does.
+
+    pub(crate) fn is_connected(&self) -> bool {
+        self.connection.is_some()
+    }
+
+    fn session(&mut self) -> &mut Session {
+        &mut self.connection.as_mut().expect("the client is connected").session
+    }
+
+    /// Refuses the CONNECT that the driver could not read.
+    pub(crate) fn refuse(&mut self, refusal: ConnectRefusal) {
+        self.session().refuse(refusal);
+        self.act();
+    }
+
+    /// Closes the connection in good order, if there is one: what was sent arrives.
+    pub(crate) fn close(&mut self, reason: CloseReason) {
+        if self.is_connected() {
+            self.session().close(reason);
+            self.act();
+        }
+    }
+
+    /// Cuts the connection: what was sent and not received is lost.
+    pub(crate) fn cut(&mut self) {
+        if let Some(connection) = &mut self.connection {
+            connection.wire.clear();
+            self.close(CloseReason::ConnectionLost);
+        }
+    }
+
+    /// Kills the process: what is not synced or stored is lost.
+    pub(crate) fn crash(&mut self) {
+        let lost = self.surroundings().journal.crash().iter().map(number).collect();
+        if let Some(connection) = self.connection.take() {
+            self.witness.disconnected(connection.kind == Kind::Persistent);
+        }
+        self.witness.crashed(&lost);
+        self.sessions.ahead.clear();
+        self.sessions.unacked.clear();
+        self.unacked.clear();
+    }
+
+    /// Lets time pass.
+    pub(crate) fn pass(&mut self, time: Duration) {
+        self.now += time;
+        let now = self.now;
+        if self.is_connected() {
+            self.session().handle_timeout(now);
+            self.act();
+        }
+    }
+
+    /// Takes at most `count` live events from the mailbox.
+    pub(crate) fn take_events(&mut self, count: usize) -> bool {
+        let count = count.min(self.surroundings().mailbox.events.len());
+        for _ in 0..count {
+            let next = self.surroundings().mailbox.events.pop_front();
+            let Some(recorded) = next else { break };
+            self.session().handle_event(&recorded);
+            self.act();
+        }
+        count > 0
+    }
+
+    /// Hands all live events to the session, and does not get to what it wants before the next thing happens.
+    pub(crate) fn queue_events(&mut self) {
+        let events = std::mem::take(&mut self.surroundings().mailbox.events);
+        for recorded in &events {
+            self.session().handle_event(recorded);
+        }
+    }
+
+    /// Looks whether events found no room in the mailbox.
+    pub(crate) fn take_missed(&mut self) -> bool {
+        let missed = std::mem::take(&mut self.surroundings().mailbox.missed);
+        if missed {
+            let surroundings = self.surroundings.clone();
+            let head = |vin| surroundings.lock().unwrap().journal.head(vin);
+            self.session().handle_missed(head);
+            self.act();
+        }
+        missed
+    }
+
+    /// Lets the journal's answer arrive, if it was asked.
+    pub(crate) fn finish_read(&mut self, lookup: Lookup) -> bool {
+        let Some(read) = self.connection.as_mut().and_then(|open| open.read.take()) else {
+            return false;
+        };
+        let events = match lookup {
+            Lookup::AtFirst => read.at_first,
+            Lookup::AtLast => self.surroundings().journal.read(read.vin, read.after, read.limit),
+        };
+        self.session().handle_read(read.vin, &events);
+        self.act();
+        true
+    }
+
+    pub(crate) fn congest(&mut self, congested: bool) {
+        if self.is_connected() {
+            self.witness.congested(congested);
+            self.session().handle_congestion(congested);
+            self.act();
+        }
+    }
+
+    /// Writes to the directory what the journal's sync has caught up with.
+    pub(crate) fn flush(&mut self) {
+        let synced = self.surroundings().journal.synced();
+        let Some(stored) = &mut self.sessions.stored else { return };
+        for (vin, cursor) in &mut stored.cursors {
+            let ahead = self.sessions.ahead.get(vin).copied().unwrap_or_default();
+            *cursor = (*cursor).max(ahead.min(synced));
+        }
+    }
+
+    /// What the directory has.
+    pub(crate) fn stored(&self) -> Option<&StoredSession> {
+        self.sessions.stored.as_ref()
+    }
+
+    /// Changes what the directory has.
+    pub(crate) fn stored_mut(&mut self) -> &mut StoredSession {
+        self.sessions.stored.get_or_insert_default()
+    }
+
+    /// Lets everything happen that is under way but acknowledgements.
+    pub(crate) fn settle(&mut self) {
+        for _ in 0..10_000 {
+            self.receive(usize::MAX);
+            if !self.is_connected()
+                || !(self.take_missed()
+                    || self.take_events(usize::MAX)
+                    || self.finish_read(Lookup::AtLast))
+            {
+                return;
+            }
+        }
+        panic!("this never comes to rest");
+    }
+
+    /// The same with acknowledgements, and checks that every promise was kept.
+    pub(crate) fn settle_all(&mut self) {
+        loop {
+            self.settle();
+            if self.unacked.is_empty() {
+                break;
+            }
+            self.ack_all();
+        }
+        self.witness.settled();
+        self.sync();
+        self.flush();
+        let Some(stored) = self.sessions.stored.clone() else { return };
+        for (vin, cursor) in stored.cursors {
+            assert_eq!(cursor, self.surroundings().journal.head(vin), "where {vin} stands");
+        }
+    }
+
+    /// What the driver did since the last call.
+    pub(crate) fn done(&mut self) -> Vec<Done> {
+        std::mem::take(&mut self.done)
+    }
+
+    fn act(&mut self) {
+        let mut count = 0;
+        while let Some(action) =
+            self.connection.as_mut().and_then(|open| open.session.poll_action())
+        {
+            count += 1;
+            let done = match action {
+                Action::Authenticate(connect) => {
+                    self.admit(connect.clean_session);
+                    continue;
+                }
+                Action::Send(packet) => self.send(packet),
+                Action::Store(session) => self.store(session),
+                Action::MoveCursor { vin, cursor } => self.move_cursor(vin, cursor),
+                Action::Read { vin, after, limit } => self.read(vin, after, limit),
+                Action::Close(reason) => {
+                    self.connection.as_mut().unwrap().closed = Some(reason);
+                    Done::Closed(reason)
+                }
+            };
+            self.done.push(done);
+        }
+        let parts = self.appended * Signal::ALL.len() as u64;
+        assert!(count <= 2 * parts + 20, "{count} actions at once");
+        if self.connection.as_ref().is_some_and(|open| open.closed.is_some()) {
+            self.finish();
+        }
+    }
+
+    fn admit(&mut self, clean: bool) {
+        let kept = if clean { None } else { self.resume() };
+        if kept.is_none() {
+            self.sessions = Sessions::default();
+            self.witness.session_ended();
+        }
+        let subscriptions = kept.iter().flat_map(|kept| kept.stored.subscriptions.clone());
+        let subscriptions: Vec<_> = subscriptions
+            .map(|(filter, level)| (filter, Qos::from_level(level).unwrap()))
+            .collect();
+        self.with_subscriptions(|known| known.extend(subscriptions));
+        let admission = Admission {
+            gcid: gcid(),
+            vehicles: self.vehicles.clone(),
+            expires_at: self.now + self.token_lifetime,
+            qos_max: self.qos_max,
+            kept,
+            source: Box::new(FakeSource(self.surroundings.clone())),
+        };
+        self.session().admit(admission);
+    }
+
+    fn resume(&mut self) -> Option<KeptSession> {
+        let mut stored = self.sessions.stored.clone()?;
+        for (vin, cursor) in &mut stored.cursors {
+            *cursor = (*cursor).max(self.sessions.ahead.get(vin).copied().unwrap_or_default());
+        }
+        Some(KeptSession { stored, unacked: std::mem::take(&mut self.sessions.unacked) })
+    }
+
+    fn send(&mut self, packet: Outgoing) -> Done {
+        if let Outgoing::Publish(publish) = &packet {
+            self.witness.sent(&Message::read(publish));
+        }
+        self.connection.as_mut().unwrap().wire.push_back(packet.clone());
+        Done::Sent(packet)
+    }
+
+    fn store(&mut self, session: StoredSession) -> Done {
+        assert_eq!(self.connection.as_ref().map(|open| open.kind), Some(Kind::Persistent));
+        if self.store_fails {
+            self.session().close(CloseReason::StoreFailed);
+            return Done::Stored(session);
+        }
+        let synced = self.surroundings().journal.synced();
+        self.sessions.ahead = session.cursors.iter().copied().collect();
+        let cursors = session.cursors.iter().map(|(vin, cursor)| (*vin, (*cursor).min(synced)));
+        self.sessions.stored =
+            Some(StoredSession { cursors: cursors.collect(), ..session.clone() });
+        Done::Stored(session)
+    }
+
+    fn move_cursor(&mut self, vin: Vin, cursor: Sequence) -> Done {
+        assert!(cursor <= self.surroundings().journal.newest(), "{cursor:?} is no event");
+        if self.connection.as_ref().is_some_and(|open| open.session.is_persistent()) {
+            let ahead = self.sessions.ahead.entry(vin).or_default();
+            assert!(*ahead < cursor, "the cursor of {vin} goes from {ahead:?} to {cursor:?}");
+            *ahead = cursor;
+        }
+        Done::Moved(vin, cursor)
+    }
+
+    fn read(&mut self, vin: Vin, after: Sequence, limit: usize) -> Done {
+        assert!(limit > 0, "a read of nothing");
+        let at_first = self.surroundings().journal.read(vin, after, limit);
+        let open = self.connection.as_mut().unwrap();
+        assert!(open.read.is_none(), "two reads at once");
+        open.read = Some(PendingRead { vin, after, limit, at_first });
+        Done::Read { vin, after, limit }
+    }
+
+    /// Leaves behind what the session's next connection needs.
+    fn finish(&mut self) {
+        self.receive(usize::MAX);
+        let Some(connection) = self.connection.take() else { return };
+        if let Some(kept) = connection.session.into_kept() {
+            for (vin, cursor) in kept.stored.cursors {
+                let ahead = self.sessions.ahead.entry(vin).or_default();
+                *ahead = (*ahead).max(cursor);
+            }
+            self.sessions.unacked = kept.unacked;
+        }
+        self.witness.disconnected(connection.kind == Kind::Persistent);
+        self.unacked.clear();
+    }
+}
+
+/// The number that an event carries.
+fn number(recorded: &Arc<Recorded>) -> u64 {
+    entries(&recorded.event)[0].1
+}
