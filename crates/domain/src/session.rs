@@ -22,6 +22,8 @@ pub struct SessionKey {
 pub struct StoredSession {
     /// Topic filters and the QoS granted for each.
     pub subscriptions: Vec<(String, u8)>,
+    /// Seconds that it is kept after its connection has ended; `None` for ever.
+    pub expiry_seconds: Option<u32>,
     /// For each VIN with a subscription of QoS 1 or 2: the sequence number up to which everything was acknowledged.
     pub cursors: Vec<(Vin, Sequence)>,
 }

@@ -29,6 +29,8 @@ pub trait Source: Send {
     fn payloads(&self, recorded: &Recorded) -> Payloads;
     /// The same for an event that was put together from several.
     fn payloads_of_merged(&self, event: &Event) -> Payloads;
+    /// Counts a message that was left out because it is larger than what the client takes.
+    fn note_oversized(&mut self);
     /// Counts an event that was merged into others because the client reads too slowly.
     fn note_merged(&mut self);
 }
@@ -196,6 +198,18 @@ impl Deliveries {
         if let Some(vin) = self.window.ack(packet_id) {
             self.tell_cursor(vin, actions);
             self.read_on(actions);
+        }
+    }
+
+    /// Leaves out a message that the client can't take: as far as the session goes, it is delivered. [MQTT-3.1.2-25]
+    pub(crate) fn leave_out(
+        &mut self,
+        packet_id: Option<NonZeroU16>,
+        actions: &mut VecDeque<Action>,
+    ) {
+        self.source.note_oversized();
+        if let Some(packet_id) = packet_id {
+            self.ack(packet_id, actions);
         }
     }
 
@@ -386,5 +400,12 @@ fn publish(
     packet_id: Option<NonZeroU16>,
     duplicate: bool,
 ) -> Action {
-    Action::Send(Outgoing::Publish(Publish { vin, payload: payload.clone(), packet_id, duplicate }))
+    Action::Send(Outgoing::Publish(Publish {
+        vin,
+        payload: payload.clone(),
+        packet_id,
+        duplicate,
+        alias: None,
+        identifiers: Vec::new(),
+    }))
 }

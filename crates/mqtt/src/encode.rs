@@ -1,70 +1,256 @@
-//! Packets to bytes (MQTT 3.1.1 §2 and §3). PUBLISH is the hot path: no allocation but the buffer's own growth.
+//! Packets to bytes (MQTT 3.1.1 and 5.0, §2 and §3 of each). PUBLISH is the hot path: no allocation but the buffer's own
+//! growth.
 
 use bytes::{BufMut, BytesMut};
 use cardata_domain::Gcid;
 
-use crate::packet::{Outgoing, Publish, Qos};
+use crate::packet::{ConnAck, Outgoing, Publish, Qos, Version};
+use crate::reason::{ConnectRefusal, SubscribeRefusal};
 
-/// Writes `packet` for a connection of `customer` to the end of `buffer`.
-///
-/// # Panics
-/// Never: lengths are made of what the types allow.
-pub fn encode(packet: &Outgoing, customer: &CustomerTopic, buffer: &mut BytesMut) {
-    match packet {
-        Outgoing::ConnAck { session_present } => {
-            buffer.put_slice(&[0x20, 2, u8::from(*session_present), 0]);
-        }
-        Outgoing::ConnRefused(refusal) => buffer.put_slice(&[0x20, 2, 0, refusal.return_code()]),
-        Outgoing::SubAck { packet_id, granted } => {
-            buffer.put_u8(0x90);
-            put_remaining_length(2 + granted.len(), buffer);
-            buffer.put_u16(packet_id.get());
-            buffer.extend(granted.iter().map(|qos| qos.map_or(0x80, Qos::level)));
-        }
-        Outgoing::UnsubAck(packet_id) => {
-            buffer.put_slice(&[0xB0, 2]);
-            buffer.put_u16(packet_id.get());
-        }
-        Outgoing::PingResp => buffer.put_slice(&[0xD0, 0]),
-        Outgoing::Publish(publish) => put_publish(publish, customer, buffer),
-    }
+/// Writes packets for one connection.
+#[derive(Debug, Clone)]
+pub struct Encoder {
+    version: Version,
+    /// The first level of the customer's topics with its slash.
+    customer: [u8; GCID_LENGTH + 1],
+    /// Whether reason strings may be sent with any packet (MQTT 5 §3.1.2.11.7).
+    problem_information: bool,
+    /// Bytes that a packet may have.
+    packet_size_max: usize,
 }
 
-/// The first level of a customer's topics with its slash, ready to be copied.
-#[derive(Debug, Clone)]
-pub struct CustomerTopic([u8; 37]);
+const GCID_LENGTH: usize = 36;
+/// The bytes of a topic: GCID, slash and VIN.
+const TOPIC_LENGTH: usize = GCID_LENGTH + 1 + cardata_domain::Vin::LENGTH;
 
-impl CustomerTopic {
-    /// `{gcid}/`.
+/// MQTT 5 §2.2.2.2.
+mod property {
+    pub(super) const SUBSCRIPTION_IDENTIFIER: u8 = 0x0B;
+    pub(super) const ASSIGNED_CLIENT_IDENTIFIER: u8 = 0x12;
+    pub(super) const AUTHENTICATION_METHOD: u8 = 0x15;
+    pub(super) const REASON_STRING: u8 = 0x1F;
+    pub(super) const MAXIMUM_QOS: u8 = 0x24;
+    pub(super) const RETAIN_AVAILABLE: u8 = 0x25;
+    pub(super) const TOPIC_ALIAS: u8 = 0x23;
+    pub(super) const MAXIMUM_PACKET_SIZE: u8 = 0x27;
+    pub(super) const SHARED_SUBSCRIPTION_AVAILABLE: u8 = 0x2A;
+}
+
+impl Encoder {
+    /// For a client that speaks `version` and reads the topics of `customer`.
     ///
     /// # Panics
     /// Never: a GCID prints as 36 characters.
-    pub fn new(gcid: Gcid) -> Self {
-        let text = format!("{gcid}/");
-        Self(text.as_bytes().try_into().expect("a GCID has 36 characters"))
+    pub fn new(version: Version, customer: Gcid) -> Self {
+        let text = format!("{customer}/");
+        Self {
+            version,
+            customer: text.as_bytes().try_into().expect("a GCID has 36 characters"),
+            problem_information: true,
+            packet_size_max: usize::MAX,
+        }
+    }
+
+    /// Leaves out reason strings where the client did not ask for them, and where they would make a packet too large.
+    #[must_use]
+    pub fn with_limits(self, problem_information: bool, packet_size_max: u32) -> Self {
+        let packet_size_max = usize::try_from(packet_size_max).unwrap_or(usize::MAX);
+        Self { problem_information, packet_size_max, ..self }
+    }
+
+    /// Writes `packet` to the end of `buffer`. A packet that the version does not have writes nothing.
+    ///
+    /// # Panics
+    /// Never: lengths are made of what the types allow.
+    pub fn encode(&self, packet: &Outgoing, buffer: &mut BytesMut) {
+        match (packet, self.version) {
+            (Outgoing::Publish(publish), _) => self.publish(publish, buffer),
+            (Outgoing::PingResp, _) => buffer.put_slice(&[0xD0, 0]),
+            (Outgoing::ConnAck(connack), Version::V311) => {
+                buffer.put_slice(&[0x20, 2, u8::from(connack.session_present), 0]);
+            }
+            (Outgoing::ConnAck(connack), Version::V5) => connack_v5(connack, buffer),
+            (Outgoing::ConnRefused { refusal, .. }, Version::V311) => {
+                buffer.put_slice(&[0x20, 2, 0, refusal.return_code()]);
+            }
+            (Outgoing::ConnRefused { refusal, why }, Version::V5) => {
+                self.refused_v5(*refusal, why, buffer);
+            }
+            (Outgoing::SubAck { packet_id, granted }, version) => {
+                let code = |granted: &Result<Qos, SubscribeRefusal>| match (granted, version) {
+                    (Ok(qos), _) => qos.level(),
+                    (Err(_), Version::V311) => 0x80,
+                    (Err(refusal), Version::V5) => refusal.reason_code(),
+                };
+                let mut body = BytesMut::with_capacity(3 + granted.len());
+                body.put_u16(packet_id.get());
+                if version == Version::V5 {
+                    body.put_u8(0);
+                }
+                body.extend(granted.iter().map(code));
+                put_packet(0x90, &body, buffer);
+            }
+            (Outgoing::UnsubAck { packet_id, .. }, Version::V311) => {
+                put_packet(0xB0, &packet_id.get().to_be_bytes(), buffer);
+            }
+            (Outgoing::UnsubAck { packet_id, existed }, Version::V5) => {
+                let mut body = BytesMut::with_capacity(3 + existed.len());
+                body.put_u16(packet_id.get());
+                body.put_u8(0);
+                // "No subscription existed", MQTT 5 §3.11.3.
+                body.extend(existed.iter().map(|existed| if *existed { 0 } else { 0x11 }));
+                put_packet(0xB0, &body, buffer);
+            }
+            (Outgoing::PublishRefused { packet_id, qos }, Version::V5) => {
+                let first = if *qos == Qos::ExactlyOnce { 0x50 } else { 0x40 };
+                let [high, low] = packet_id.get().to_be_bytes();
+                put_packet(first, &[high, low, 0x87], buffer);
+            }
+            (Outgoing::AuthSuccess { method }, Version::V5) => {
+                let mut properties = BytesMut::new();
+                put_text(property::AUTHENTICATION_METHOD, method, &mut properties);
+                let mut body = BytesMut::new();
+                body.put_u8(0);
+                put_properties(&properties, &mut body);
+                put_packet(0xF0, &body, buffer);
+            }
+            (Outgoing::Disconnect(reason), Version::V5) => {
+                if let Some((code, why)) = reason.disconnect() {
+                    let mut body = BytesMut::new();
+                    body.put_u8(code);
+                    self.put_reason(why, &mut body);
+                    put_packet(0xE0, &body, buffer);
+                }
+            }
+            (
+                Outgoing::PublishRefused { .. }
+                | Outgoing::AuthSuccess { .. }
+                | Outgoing::Disconnect(_),
+                Version::V311,
+            ) => {}
+        }
+    }
+
+    /// The bytes that `publish` has as a packet.
+    pub fn publish_size(&self, publish: &Publish) -> usize {
+        let remaining = self.publish_remaining(publish);
+        1 + length_of_length(remaining) + remaining
+    }
+
+    fn publish_remaining(&self, publish: &Publish) -> usize {
+        let topic = 2 + if knows_alias(publish) { 0 } else { TOPIC_LENGTH };
+        let packet_id = if publish.packet_id.is_some() { 2 } else { 0 };
+        let properties = match self.version {
+            Version::V311 => 0,
+            Version::V5 => {
+                let length = publish_properties(publish);
+                length_of_length(length) + length
+            }
+        };
+        topic + packet_id + properties + publish.payload.len()
+    }
+
+    fn publish(&self, publish: &Publish, buffer: &mut BytesMut) {
+        let remaining = self.publish_remaining(publish);
+        buffer.reserve(5 + remaining);
+        let qos = u8::from(publish.packet_id.is_some()) << 1;
+        buffer.put_u8(0x30 | u8::from(publish.duplicate) << 3 | qos);
+        put_length(remaining, buffer);
+        if knows_alias(publish) {
+            buffer.put_u16(0);
+        } else {
+            buffer.put_u16(u16::try_from(TOPIC_LENGTH).expect("a topic has 54 bytes"));
+            buffer.put_slice(&self.customer);
+            buffer.put_slice(publish.vin.as_bytes());
+        }
+        if let Some(packet_id) = publish.packet_id {
+            buffer.put_u16(packet_id.get());
+        }
+        if self.version == Version::V5 {
+            put_length(publish_properties(publish), buffer);
+            if let Some(alias) = publish.alias {
+                buffer.put_u8(property::TOPIC_ALIAS);
+                buffer.put_u16(alias.number.get());
+            }
+            for identifier in &publish.identifiers {
+                buffer.put_u8(property::SUBSCRIPTION_IDENTIFIER);
+                put_length(identifier.get() as usize, buffer);
+            }
+        }
+        buffer.put_slice(&publish.payload);
+    }
+
+    fn refused_v5(&self, refusal: ConnectRefusal, why: &str, buffer: &mut BytesMut) {
+        let mut body = BytesMut::new();
+        body.put_slice(&[0, refusal.reason_code()]);
+        self.put_reason(why, &mut body);
+        put_packet(0x20, &body, buffer);
+    }
+
+    /// Writes the properties of a packet whose only one is a reason string, or none if it would not fit. [MQTT-3.2.2-19]
+    fn put_reason(&self, why: &str, body: &mut BytesMut) {
+        let mut properties = BytesMut::new();
+        if self.problem_information && body.len() + why.len() + 16 <= self.packet_size_max {
+            put_text(property::REASON_STRING, why, &mut properties);
+        }
+        put_properties(&properties, body);
     }
 }
 
-fn put_publish(publish: &Publish, customer: &CustomerTopic, buffer: &mut BytesMut) {
-    let vin = publish.vin.as_bytes();
-    let topic_length = customer.0.len() + vin.len();
-    let packet_id_length = if publish.packet_id.is_some() { 2 } else { 0 };
-    let remaining = 2 + topic_length + packet_id_length + publish.payload.len();
-    buffer.reserve(5 + remaining);
-    let qos = u8::from(publish.packet_id.is_some()) << 1;
-    buffer.put_u8(0x30 | u8::from(publish.duplicate) << 3 | qos);
-    put_remaining_length(remaining, buffer);
-    buffer.put_u16(u16::try_from(topic_length).expect("a topic of this service has 54 bytes"));
-    buffer.put_slice(&customer.0);
-    buffer.put_slice(vin);
-    if let Some(packet_id) = publish.packet_id {
-        buffer.put_u16(packet_id.get());
+/// Says what this server does not have, so that no client asks for it (MQTT 5 §3.2.2.3).
+fn connack_v5(connack: &ConnAck, buffer: &mut BytesMut) {
+    let mut properties = BytesMut::new();
+    properties.put_slice(&[property::MAXIMUM_QOS, 1]);
+    properties.put_slice(&[property::RETAIN_AVAILABLE, 0]);
+    properties.put_slice(&[property::SHARED_SUBSCRIPTION_AVAILABLE, 0]);
+    properties.put_u8(property::MAXIMUM_PACKET_SIZE);
+    properties.put_u32(PACKET_SIZE_MAX);
+    if let Some(client_id) = &connack.assigned_client_id {
+        put_text(property::ASSIGNED_CLIENT_IDENTIFIER, client_id, &mut properties);
     }
-    buffer.put_slice(&publish.payload);
+    if let Some(method) = &connack.auth_method {
+        put_text(property::AUTHENTICATION_METHOD, method, &mut properties);
+    }
+    let mut body = BytesMut::new();
+    body.put_slice(&[u8::from(connack.session_present), 0]);
+    put_properties(&properties, &mut body);
+    put_packet(0x20, &body, buffer);
 }
 
-/// MQTT 3.1.1 §2.2.3: seven bits a byte, the lowest first.
-fn put_remaining_length(mut length: usize, buffer: &mut BytesMut) {
+/// Bytes that a packet from a client may have; the largest are long SUBSCRIBEs.
+pub const PACKET_SIZE_MAX: u32 = 64 * 1024;
+
+fn knows_alias(publish: &Publish) -> bool {
+    publish.alias.is_some_and(|alias| alias.known)
+}
+
+fn publish_properties(publish: &Publish) -> usize {
+    let alias = if publish.alias.is_some() { 3 } else { 0 };
+    let identifiers =
+        publish.identifiers.iter().map(|one| 1 + length_of_length(one.get() as usize));
+    alias + identifiers.sum::<usize>()
+}
+
+fn put_packet(first: u8, body: &[u8], buffer: &mut BytesMut) {
+    buffer.put_u8(first);
+    put_length(body.len(), buffer);
+    buffer.put_slice(body);
+}
+
+fn put_properties(properties: &[u8], body: &mut BytesMut) {
+    put_length(properties.len(), body);
+    body.put_slice(properties);
+}
+
+fn put_text(property: u8, text: &str, properties: &mut BytesMut) {
+    let length = u16::try_from(text.len()).expect("names and reasons of this server are short");
+    properties.put_u8(property);
+    properties.put_u16(length);
+    properties.put_slice(text.as_bytes());
+}
+
+/// A variable byte integer (MQTT 5 §1.5.5): seven bits a byte, the lowest first.
+fn put_length(mut length: usize, buffer: &mut BytesMut) {
     loop {
         let bits = u8::try_from(length % 128).expect("seven bits fit a byte");
         length /= 128;
@@ -75,57 +261,128 @@ fn put_remaining_length(mut length: usize, buffer: &mut BytesMut) {
     }
 }
 
+fn length_of_length(length: usize) -> usize {
+    match length {
+        0..0x80 => 1,
+        0x80..0x4000 => 2,
+        0x4000..0x20_0000 => 3,
+        _ => 4,
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::num::{NonZeroU16, NonZeroU32};
+
     use bytes::Bytes;
 
     use super::*;
-    use crate::ConnectRefusal;
+    use crate::packet::TopicAlias;
+    use crate::{CloseReason, ConnectRefusal};
 
     const GCID: &str = "aa111192-d570-4d3d-8835-656ee00edcd7";
 
-    fn bytes(packet: &Outgoing) -> Vec<u8> {
+    fn bytes(version: Version, packet: &Outgoing) -> Vec<u8> {
         let mut buffer = BytesMut::new();
-        encode(packet, &CustomerTopic::new(GCID.parse().unwrap()), &mut buffer);
+        Encoder::new(version, GCID.parse().unwrap()).encode(packet, &mut buffer);
         buffer.to_vec()
+    }
+
+    fn publish(payload: &[u8]) -> Publish {
+        Publish {
+            vin: "WBY00000000000001".parse().unwrap(),
+            payload: Bytes::copy_from_slice(payload),
+            packet_id: None,
+            duplicate: false,
+            alias: None,
+            identifiers: Vec::new(),
+        }
     }
 
     #[test]
     fn a_publish_of_qos_1_has_its_topic_packet_id_and_payload() {
-        let publish = Publish {
-            vin: "WBY00000000000001".parse().unwrap(),
-            payload: Bytes::from(vec![b'x'; 100]),
-            packet_id: std::num::NonZeroU16::new(0x0102),
+        let packet = Publish {
+            packet_id: NonZeroU16::new(0x0102),
             duplicate: true,
+            ..publish(&[b'x'; 100])
         };
         let mut expected = vec![0x3A, 0x9E, 1, 0, 54];
         expected.extend(format!("{GCID}/WBY00000000000001").bytes());
         expected.extend([1, 2]);
         expected.extend([b'x'; 100]);
-        assert_eq!(bytes(&Outgoing::Publish(publish)), expected);
+        assert_eq!(bytes(Version::V311, &Outgoing::Publish(packet)), expected);
     }
 
     #[test]
     fn a_publish_of_qos_0_has_no_packet_id() {
-        let vin = "WBY00000000000001".parse().unwrap();
-        let publish =
-            Publish { vin, payload: Bytes::from_static(b"{}"), packet_id: None, duplicate: false };
-        let encoded = bytes(&Outgoing::Publish(publish));
+        let encoded = bytes(Version::V311, &Outgoing::Publish(publish(b"{}")));
         assert_eq!(encoded[..4], [0x30, 58, 0, 54]);
         assert_eq!(encoded[58..], *b"{}");
     }
 
     #[test]
+    fn a_publish_of_mqtt_5_carries_alias_and_identifiers() {
+        let alias = |known| Some(TopicAlias { number: NonZeroU16::new(7).unwrap(), known });
+        let identifiers = vec![NonZeroU32::new(300).unwrap()];
+        let new = Publish { alias: alias(false), identifiers, ..publish(b"{}") };
+        let encoded = bytes(Version::V5, &Outgoing::Publish(new));
+        assert_eq!(encoded[..4], [0x30, 65, 0, 54]);
+        assert_eq!(encoded[58..], *b"\x06\x23\0\x07\x0b\xac\x02{}");
+        let known = Publish { alias: alias(true), ..publish(b"{}") };
+        assert_eq!(bytes(Version::V5, &Outgoing::Publish(known)), *b"\x30\x08\0\0\x03\x23\0\x07{}");
+    }
+
+    #[test]
+    fn the_size_of_a_publish_is_what_it_takes() {
+        for version in [Version::V311, Version::V5] {
+            for length in [0, 60, 127, 128, 16_300, 16_400] {
+                let packet =
+                    Publish { packet_id: NonZeroU16::new(1), ..publish(&vec![b'x'; length]) };
+                let size = Encoder::new(version, GCID.parse().unwrap()).publish_size(&packet);
+                assert_eq!(
+                    bytes(version, &Outgoing::Publish(packet)).len(),
+                    size,
+                    "{version:?} {length}"
+                );
+            }
+        }
+    }
+
+    #[test]
     fn answers_have_the_bytes_of_the_specification() {
-        let packet_id = std::num::NonZeroU16::new(10).unwrap();
-        assert_eq!(bytes(&Outgoing::ConnAck { session_present: true }), [0x20, 2, 1, 0]);
-        assert_eq!(
-            bytes(&Outgoing::ConnRefused(ConnectRefusal::BadUserNameOrPassword)),
-            [0x20, 2, 0, 4]
-        );
-        let granted = vec![Some(Qos::AtLeastOnce), None];
-        assert_eq!(bytes(&Outgoing::SubAck { packet_id, granted }), [0x90, 4, 0, 10, 1, 0x80]);
-        assert_eq!(bytes(&Outgoing::UnsubAck(packet_id)), [0xB0, 2, 0, 10]);
-        assert_eq!(bytes(&Outgoing::PingResp), [0xD0, 0]);
+        let packet_id = NonZeroU16::new(10).unwrap();
+        let accepted =
+            Outgoing::ConnAck(Box::new(ConnAck { session_present: true, ..ConnAck::default() }));
+        assert_eq!(bytes(Version::V311, &accepted), [0x20, 2, 1, 0]);
+        assert_eq!(bytes(Version::V5, &accepted)[..5], [0x20, 14, 1, 0, 11]);
+        let refusal = ConnectRefusal::BadUserNameOrPassword;
+        let refused = Outgoing::ConnRefused { refusal, why: "no".into() };
+        assert_eq!(bytes(Version::V311, &refused), [0x20, 2, 0, 4]);
+        assert_eq!(bytes(Version::V5, &refused), *b"\x20\x08\0\x86\x05\x1f\0\x02no");
+        let granted = vec![Ok(Qos::AtLeastOnce), Err(SubscribeRefusal::NotAuthorized)];
+        let granted = Outgoing::SubAck { packet_id, granted };
+        assert_eq!(bytes(Version::V311, &granted), [0x90, 4, 0, 10, 1, 0x80]);
+        assert_eq!(bytes(Version::V5, &granted), [0x90, 5, 0, 10, 0, 1, 0x87]);
+        let ended = Outgoing::UnsubAck { packet_id, existed: vec![true, false] };
+        assert_eq!(bytes(Version::V311, &ended), [0xB0, 2, 0, 10]);
+        assert_eq!(bytes(Version::V5, &ended), [0xB0, 5, 0, 10, 0, 0, 0x11]);
+        assert_eq!(bytes(Version::V311, &Outgoing::PingResp), [0xD0, 0]);
+        let refused = Outgoing::PublishRefused { packet_id, qos: Qos::AtLeastOnce };
+        assert_eq!(bytes(Version::V5, &refused), [0x40, 3, 0, 10, 0x87]);
+        let stopping = Outgoing::Disconnect(CloseReason::ServerStopping);
+        assert!(bytes(Version::V311, &stopping).is_empty());
+        assert_eq!(bytes(Version::V5, &stopping)[..3], [0xE0, 36, 0x8B]);
+    }
+
+    #[test]
+    fn a_reason_is_left_out_where_it_is_not_wanted_or_does_not_fit() {
+        let stopping = Outgoing::Disconnect(CloseReason::ServerStopping);
+        for (wanted, size_max) in [(false, u32::MAX), (true, 20)] {
+            let encoder =
+                Encoder::new(Version::V5, GCID.parse().unwrap()).with_limits(wanted, size_max);
+            let mut buffer = BytesMut::new();
+            encoder.encode(&stopping, &mut buffer);
+            assert_eq!(buffer[..], [0xE0, 2, 0x8B, 0]);
+        }
     }
 }

@@ -12,12 +12,13 @@
 pub mod delivery;
 pub mod encode;
 pub mod inflight;
+mod outlet;
 pub mod packet;
 pub mod reason;
 pub mod session;
 pub mod topic;
 
 pub use delivery::Source;
-pub use packet::{Packet, Qos};
-pub use reason::{CloseReason, ConnectRefusal};
+pub use packet::{Packet, Qos, Version};
+pub use reason::{CloseReason, ConnectRefusal, SubscribeRefusal};
 pub use session::{Action, Admission, Session};

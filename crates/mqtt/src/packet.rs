@@ -1,9 +1,23 @@
 //! Packets as the session sees them, the same for every protocol version.
+//!
+//! What a version lacks has the value that says so: a 3.1.1 CONNECT comes with the receive maximum and packet size that
+//! limit nothing, and reason codes are dropped where the wire has none.
 
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroU32};
 
 use bytes::Bytes;
 use cardata_domain::Vin;
+
+use crate::reason::{CloseReason, ConnectRefusal, SubscribeRefusal};
+
+/// The protocol's version, as the client's CONNECT names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Version {
+    /// MQTT 3.1.1, protocol level 4.
+    V311,
+    /// MQTT 5.0.
+    V5,
+}
 
 /// Quality of service (MQTT 3.1.1 §4.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,15 +48,24 @@ pub enum Packet {
     /// Opens the connection.
     Connect(Box<Connect>),
     /// Publishes; refused, since customers' clients only read.
-    Publish,
+    Publish {
+        /// Which to answer; `None` with QoS 0.
+        packet_id: Option<NonZeroU16>,
+        /// How it was sent.
+        qos: Qos,
+    },
     /// Acknowledges a delivery of QoS 1.
     PubAck(NonZeroU16),
+    /// PUBREC, PUBREL or PUBCOMP: none belongs to a delivery, since QoS 2 is not granted.
+    OtherAcknowledgement,
     /// Subscribes to filters, each with the wanted QoS.
     Subscribe {
         /// Comes back in the SUBACK.
         packet_id: NonZeroU16,
         /// At least one.
         filters: Vec<(String, Qos)>,
+        /// Comes back in each message that a filter matches (MQTT 5 §3.8.2.1.2).
+        identifier: Option<NonZeroU32>,
     },
     /// Ends subscriptions.
     Unsubscribe {
@@ -54,32 +77,66 @@ pub enum Packet {
     /// Shows that the client is there.
     PingReq,
     /// Says good-bye.
-    Disconnect,
-    /// PUBREC, PUBREL or PUBCOMP: none belongs to a delivery, since QoS 2 is not granted.
-    OtherAcknowledgement,
+    Disconnect {
+        /// How long to keep the session instead of what CONNECT said (MQTT 5 §3.14.2.2.2).
+        session_expiry_seconds: Option<u32>,
+    },
+    /// Carries a fresh token (MQTT 5 §4.12).
+    Auth(Auth),
 }
 
-/// The CONNECT packet (MQTT 3.1.1 §3.1). `Debug` shows no secret.
+/// The CONNECT packet (MQTT 3.1.1 §3.1, MQTT 5 §3.1). `Debug` shows no secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Connect {
+    /// The protocol's version.
+    pub version: Version,
     /// The client identifier; empty lets the server choose.
     pub client_id: String,
-    /// Whether to begin without any earlier state, and to keep none.
-    pub clean_session: bool,
+    /// Whether to begin without any earlier state (3.1.1: and to keep none).
+    pub clean_start: bool,
     /// Seconds between two packets of the client at the most; 0 for no limit.
     pub keep_alive_seconds: u16,
+    /// Seconds that the session outlives the connection; 0 not at all, [`u32::MAX`] for ever.
+    pub session_expiry_seconds: u32,
+    /// Deliveries of QoS 1 and 2 that the client takes at the same time.
+    pub receive_max: NonZeroU16,
+    /// Bytes that a packet to the client may have.
+    pub packet_size_max: u32,
+    /// The highest topic alias that the client knows; 0 for none.
+    pub topic_alias_max: u16,
+    /// Whether reason strings and user properties may be sent beside CONNACK, DISCONNECT and PUBLISH.
+    pub problem_information: bool,
     /// The GCID, in this service.
     pub user_name: Option<String>,
     /// The token, in this service.
     pub password: Option<Bytes>,
+    /// Enhanced authentication (MQTT 5 §4.12).
+    pub auth: Option<Auth>,
 }
 
 impl std::fmt::Debug for Connect {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Connect")
-            .field("clean_session", &self.clean_session)
+            .field("version", &self.version)
+            .field("clean_start", &self.clean_start)
             .field("keep_alive_seconds", &self.keep_alive_seconds)
+            .field("session_expiry_seconds", &self.session_expiry_seconds)
             .finish_non_exhaustive()
+    }
+}
+
+/// A method and its data (MQTT 5 §3.1.2.11.9). `Debug` shows no secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Auth {
+    /// The method's name.
+    pub method: String,
+    /// In this service, a token.
+    pub data: Bytes,
+}
+
+impl std::fmt::Debug for Auth {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Auth").field("method", &self.method).finish_non_exhaustive()
     }
 }
 
@@ -87,25 +144,57 @@ impl std::fmt::Debug for Connect {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outgoing {
     /// The connection is accepted.
-    ConnAck {
-        /// Whether an earlier session goes on.
-        session_present: bool,
-    },
+    ConnAck(Box<ConnAck>),
     /// The connection is refused.
-    ConnRefused(crate::ConnectRefusal),
-    /// The answer to each filter of a SUBSCRIBE: the granted QoS, or `None` for a refusal.
+    ConnRefused {
+        /// Has the code.
+        refusal: ConnectRefusal,
+        /// The reason in words, without secrets (MQTT 5).
+        why: String,
+    },
+    /// The answer to each filter of a SUBSCRIBE.
     SubAck {
         /// Of the SUBSCRIBE.
         packet_id: NonZeroU16,
         /// In the filters' order.
-        granted: Vec<Option<Qos>>,
+        granted: Vec<Result<Qos, SubscribeRefusal>>,
     },
     /// The answer to an UNSUBSCRIBE.
-    UnsubAck(NonZeroU16),
+    UnsubAck {
+        /// Of the UNSUBSCRIBE.
+        packet_id: NonZeroU16,
+        /// In the filters' order: whether there was such a subscription.
+        existed: Vec<bool>,
+    },
     /// The answer to a PINGREQ.
     PingResp,
     /// A vehicle's message.
     Publish(Publish),
+    /// Refuses a PUBLISH of QoS 1 or 2 (MQTT 5): not authorized.
+    PublishRefused {
+        /// Of the PUBLISH.
+        packet_id: NonZeroU16,
+        /// Decides between PUBACK and PUBREC.
+        qos: Qos,
+    },
+    /// The fresh token is good (MQTT 5).
+    AuthSuccess {
+        /// The method's name, as it came.
+        method: String,
+    },
+    /// The server ends the connection, and says why (MQTT 5).
+    Disconnect(CloseReason),
+}
+
+/// What a CONNACK that accepts says; 3.1.1 has the first field only.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ConnAck {
+    /// Whether an earlier session goes on.
+    pub session_present: bool,
+    /// The identifier that the server chose.
+    pub assigned_client_id: Option<String>,
+    /// The method of authentication, as it came.
+    pub auth_method: Option<String>,
 }
 
 /// A vehicle's message on its way; the topic is `{gcid}/{vin}` of the connection's customer.
@@ -119,4 +208,17 @@ pub struct Publish {
     pub packet_id: Option<NonZeroU16>,
     /// Whether it may have been sent before.
     pub duplicate: bool,
+    /// Stands for the topic, or is made known with it.
+    pub alias: Option<TopicAlias>,
+    /// Of the subscriptions that matched.
+    pub identifiers: Vec<NonZeroU32>,
+}
+
+/// A number that stands for a topic (MQTT 5 §3.3.2.3.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TopicAlias {
+    /// The number.
+    pub number: NonZeroU16,
+    /// Whether the client knows it already, so that the topic itself is left out.
+    pub known: bool,
 }

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-/// Why a CONNECT is refused, with its return code (MQTT 3.1.1 §3.2.2.3; contract §2.3 for the choice between 4 and 5).
+/// Why a CONNECT is refused (MQTT 3.1.1 §3.2.2.3, MQTT 5 §3.2.2.2; contract §2.3 for the choice between 4 and 5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ConnectRefusal {
     /// Neither 3.1.1 nor another version that this server speaks.
@@ -20,17 +20,57 @@ pub enum ConnectRefusal {
     /// The token is good, but not for this: no streaming scope, another customer's user name, or too many connections.
     #[error("not authorized")]
     NotAuthorized,
+    /// A method of authentication that this service does not have.
+    #[error("bad authentication method")]
+    BadAuthenticationMethod,
 }
 
 impl ConnectRefusal {
-    /// The CONNACK return code.
+    /// The CONNACK reason code of MQTT 5.
+    pub fn reason_code(self) -> u8 {
+        match self {
+            Self::UnacceptableProtocolVersion => 0x84,
+            Self::IdentifierRejected => 0x85,
+            Self::ServerUnavailable => 0x88,
+            Self::BadUserNameOrPassword => 0x86,
+            Self::NotAuthorized => 0x87,
+            Self::BadAuthenticationMethod => 0x8C,
+        }
+    }
+
+    /// The CONNACK return code of MQTT 3.1.1.
     pub fn return_code(self) -> u8 {
         match self {
             Self::UnacceptableProtocolVersion => 1,
             Self::IdentifierRejected => 2,
             Self::ServerUnavailable => 3,
             Self::BadUserNameOrPassword => 4,
-            Self::NotAuthorized => 5,
+            Self::NotAuthorized | Self::BadAuthenticationMethod => 5,
+        }
+    }
+}
+
+/// Why a filter of a SUBSCRIBE is refused; 3.1.1 has one code for all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum SubscribeRefusal {
+    /// It reaches beyond the customer's own vehicles.
+    #[error("only topics {{gcid}}/{{vin}} of your own vehicles can be read")]
+    NotAuthorized,
+    /// The session has as many subscriptions as allowed.
+    #[error("the session has as many subscriptions as allowed")]
+    QuotaExceeded,
+    /// A shared subscription.
+    #[error("shared subscriptions are not supported")]
+    SharedNotSupported,
+}
+
+impl SubscribeRefusal {
+    /// The SUBACK reason code of MQTT 5.
+    pub fn reason_code(self) -> u8 {
+        match self {
+            Self::NotAuthorized => 0x87,
+            Self::QuotaExceeded => 0x97,
+            Self::SharedNotSupported => 0x9E,
         }
     }
 }
@@ -59,12 +99,18 @@ pub enum CloseReason {
     /// Bytes that are no packet.
     #[error("malformed_packet")]
     Malformed,
+    /// A packet that is longer than allowed.
+    #[error("packet_too_large")]
+    TooLarge,
     /// The client published.
     #[error("publish_refused")]
     PublishRefused,
     /// The token's time is over.
     #[error("token_expired")]
     TokenExpired,
+    /// The token that came with AUTH is not good for this connection.
+    #[error("reauthentication_failed")]
+    Reauthentication,
     /// The same session connected anew. [MQTT-3.1.4-2]
     #[error("taken_over")]
     TakenOver,
@@ -83,4 +129,34 @@ pub enum CloseReason {
     /// The server stops.
     #[error("server_stopping")]
     ServerStopping,
+}
+
+impl CloseReason {
+    /// What a DISCONNECT from the server says (MQTT 5 §3.14.2.1): the reason code, and what to do in words. `None` where
+    /// there is nobody to tell, or CONNACK has told.
+    pub fn disconnect(self) -> Option<(u8, &'static str)> {
+        Some(match self {
+            Self::Disconnected
+            | Self::ConnectionLost
+            | Self::ConnectTimeout
+            | Self::ConnectRefused(_)
+            | Self::WriteTimeout => return None,
+            Self::KeepAliveTimeout => {
+                (0x8D, "nothing was heard for one and a half keep-alive times")
+            }
+            Self::ProtocolError => (0x82, "a packet that may not come at this point"),
+            Self::Malformed => (0x81, "a packet that can't be read"),
+            Self::TooLarge => (0x95, "a packet that is too large"),
+            Self::PublishRefused => (0x87, "this service takes no messages from clients"),
+            Self::TokenExpired => (0x87, "the token expired; connect with a fresh one"),
+            Self::Reauthentication => {
+                (0x87, "the token sent with AUTH is not good for this connection")
+            }
+            Self::TakenOver => (0x8E, "the same session connected anew"),
+            Self::Evicted => (0x8E, "another connection took this one's place"),
+            Self::ConsentEnded => (0x87, "the consent was ended"),
+            Self::StoreFailed => (0x80, "the server can't store the session"),
+            Self::ServerStopping => (0x8B, "the server stops; connect again"),
+        })
+    }
 }

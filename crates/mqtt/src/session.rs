@@ -4,7 +4,7 @@
 //! until something happens or [`Session::poll_timeout`]. Actions must be carried out in their order.
 
 use std::collections::VecDeque;
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroU32};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,8 +14,9 @@ use thiserror::Error;
 
 use crate::delivery::{Deliveries, Source};
 use crate::inflight::Unacked;
-use crate::packet::{Connect, Outgoing, Packet, Qos};
-use crate::reason::{CloseReason, ConnectRefusal};
+use crate::outlet::Outlet;
+use crate::packet::{Auth, ConnAck, Connect, Outgoing, Packet, Qos, Version};
+use crate::reason::{CloseReason, ConnectRefusal, SubscribeRefusal};
 use crate::topic::Filter;
 
 /// What a session may use.
@@ -40,6 +41,9 @@ impl Default for Limits {
 pub enum Action {
     /// Find out who this is, then call [`Session::admit`] or [`Session::refuse`], and handle no packet before.
     Authenticate(Box<Connect>),
+    /// Find out whether this fresh token is good for the connection, then call [`Session::reauthenticated`] or
+    /// [`Session::close`], and handle no packet before.
+    Reauthenticate(Auth),
     /// Send a packet.
     Send(Outgoing),
     /// Make the session's subscriptions and cursors durable before anything after this is sent.
@@ -68,6 +72,8 @@ pub enum Action {
 pub struct Admission {
     /// The customer whose topics the client may read.
     pub gcid: Gcid,
+    /// The client identifier that the server chose, where the client left that to it.
+    pub assigned_client_id: Option<String>,
     /// The vehicles of which the customer is PRIMARY.
     pub vehicles: Vec<Vin>,
     /// When the token's time is over.
@@ -101,13 +107,22 @@ pub enum ProtocolError {
     /// A PUBLISH; customers' clients only read.
     #[error("a PUBLISH, which this service does not take from clients")]
     PublishRefused,
+    /// An AUTH with another method than CONNECT, or without one there. [MQTT-4.12.1-1]
+    #[error("an AUTH with another method of authentication than the CONNECT")]
+    OtherAuthMethod,
+    /// A DISCONNECT that wants to keep a session which was not to be kept. [MQTT-3.14.2-2]
+    #[error("a DISCONNECT that wants to keep a session which CONNECT did not")]
+    SessionExpiry,
 }
 
 impl From<ProtocolError> for CloseReason {
     fn from(error: ProtocolError) -> Self {
         match error {
             ProtocolError::PublishRefused => Self::PublishRefused,
-            ProtocolError::NotConnected | ProtocolError::SecondConnect => Self::ProtocolError,
+            ProtocolError::NotConnected
+            | ProtocolError::SecondConnect
+            | ProtocolError::OtherAuthMethod
+            | ProtocolError::SessionExpiry => Self::ProtocolError,
         }
     }
 }
@@ -124,7 +139,7 @@ enum Phase {
     /// Waiting for CONNECT until the deadline.
     Opening { deadline: Instant },
     /// CONNECT is there; the driver finds out who it is.
-    Authenticating { clean: bool, keep_alive: Option<Duration>, deadline: Instant },
+    Authenticating { connect: Box<Connect>, deadline: Instant },
     /// Open.
     Connected(Box<Connected>),
     /// Over; what the session's next connection needs, if it is persistent.
@@ -134,19 +149,25 @@ enum Phase {
 struct Connected {
     gcid: Gcid,
     vehicles: Vec<Vin>,
-    clean: bool,
+    version: Version,
+    /// How long the session outlives the connection.
+    session_expiry_seconds: u32,
     /// One and a half times what the client asked for. [MQTT-3.1.2-24]
     keep_alive: Option<Duration>,
+    /// The method of authentication, where CONNECT named one; a fresh token must come with the same.
+    auth_method: Option<String>,
     expires_at: Instant,
     qos_max: Qos,
     subscriptions: Vec<Subscription>,
     deliveries: Deliveries,
+    outlet: Outlet,
 }
 
 struct Subscription {
     text: String,
     filter: Filter,
     granted: Qos,
+    identifier: Option<NonZeroU32>,
 }
 
 impl Session {
@@ -158,7 +179,19 @@ impl Session {
 
     /// What to do next.
     pub fn poll_action(&mut self) -> Option<Action> {
-        self.actions.pop_front()
+        loop {
+            match (self.actions.pop_front()?, &mut self.phase) {
+                (Action::Send(Outgoing::Publish(publish)), Phase::Connected(connected)) => {
+                    let packet_id = publish.packet_id;
+                    let identifiers = connected.identifiers(publish.vin);
+                    match connected.outlet.prepare(publish, identifiers) {
+                        Some(publish) => return Some(Action::Send(Outgoing::Publish(publish))),
+                        None => connected.deliveries.leave_out(packet_id, &mut self.actions),
+                    }
+                }
+                (action, _) => return Some(action),
+            }
+        }
     }
 
     /// When [`Session::handle_timeout`] wants to be called.
@@ -195,13 +228,8 @@ impl Session {
         self.heard_at = now;
         match (&mut self.phase, packet) {
             (Phase::Opening { deadline }, Packet::Connect(connect)) => {
-                let seconds = u32::from(connect.keep_alive_seconds);
-                let keep_alive = (seconds > 0).then(|| Duration::from_secs(1) * seconds * 3 / 2);
-                self.phase = Phase::Authenticating {
-                    clean: connect.clean_session,
-                    keep_alive,
-                    deadline: *deadline,
-                };
+                let deadline = *deadline;
+                self.phase = Phase::Authenticating { connect: connect.clone(), deadline };
                 self.actions.push_back(Action::Authenticate(connect));
             }
             (Phase::Authenticating { .. } | Phase::Connected(_), Packet::Connect(_)) => {
@@ -210,17 +238,16 @@ impl Session {
             (Phase::Opening { .. } | Phase::Authenticating { .. }, _) => {
                 return Err(ProtocolError::NotConnected);
             }
-            (Phase::Connected(_), Packet::Publish) => return Err(ProtocolError::PublishRefused),
+            (Phase::Connected(connected), Packet::Publish { packet_id, qos }) => {
+                connected.refuse_publish(packet_id, qos, &mut self.actions)?;
+            }
             (Phase::Connected(connected), Packet::PubAck(id)) => {
                 connected.deliveries.ack(id, &mut self.actions);
             }
-            (Phase::Connected(connected), Packet::Subscribe { packet_id, filters }) => {
-                connected.subscribe(
-                    packet_id,
-                    filters,
-                    self.limits.subscriptions_max,
-                    &mut self.actions,
-                );
+            (Phase::Connected(connected), Packet::Subscribe { packet_id, filters, identifier }) => {
+                let subscriptions_max = self.limits.subscriptions_max;
+                let actions = &mut self.actions;
+                connected.subscribe(packet_id, filters, identifier, subscriptions_max, actions);
             }
             (Phase::Connected(connected), Packet::Unsubscribe { packet_id, filters }) => {
                 connected.unsubscribe(packet_id, &filters, &mut self.actions);
@@ -228,7 +255,21 @@ impl Session {
             (Phase::Connected(_), Packet::PingReq) => {
                 self.actions.push_back(Action::Send(Outgoing::PingResp));
             }
-            (Phase::Connected(_), Packet::Disconnect) => self.close(CloseReason::Disconnected),
+            (Phase::Connected(connected), Packet::Auth(auth)) => {
+                if connected.auth_method.as_ref() != Some(&auth.method) {
+                    return Err(ProtocolError::OtherAuthMethod);
+                }
+                self.actions.push_back(Action::Reauthenticate(auth));
+            }
+            (Phase::Connected(connected), Packet::Disconnect { session_expiry_seconds }) => {
+                if let Some(seconds) = session_expiry_seconds {
+                    if connected.session_expiry_seconds == 0 && seconds > 0 {
+                        return Err(ProtocolError::SessionExpiry);
+                    }
+                    connected.session_expiry_seconds = seconds;
+                }
+                self.close(CloseReason::Disconnected);
+            }
             (Phase::Connected(_), Packet::OtherAcknowledgement) | (Phase::Closed { .. }, _) => {}
         }
         Ok(())
@@ -239,58 +280,81 @@ impl Session {
     /// # Panics
     /// When there was no [`Action::Authenticate`] before.
     pub fn admit(&mut self, admission: Admission) {
-        let Phase::Authenticating { clean, keep_alive, .. } = self.phase else {
+        let taken = std::mem::replace(&mut self.phase, Phase::Closed { kept: None });
+        let Phase::Authenticating { connect, .. } = taken else {
             panic!("only a session that asked who it is can be admitted");
         };
-        let Admission { gcid, vehicles, expires_at, qos_max, kept, source } = admission;
-        let session_present = !clean && kept.is_some();
-        self.actions.push_back(Action::Send(Outgoing::ConnAck { session_present }));
-        let kept = kept.filter(|_| !clean).unwrap_or_default();
+        let Admission { gcid, assigned_client_id, vehicles, expires_at, qos_max, kept, source } =
+            admission;
+        let kept = kept.filter(|_| !connect.clean_start);
+        let auth_method = connect.auth.as_ref().map(|auth| auth.method.clone());
+        self.actions.push_back(Action::Send(Outgoing::ConnAck(Box::new(ConnAck {
+            session_present: kept.is_some(),
+            assigned_client_id,
+            auth_method: auth_method.clone(),
+        }))));
+        let kept = kept.unwrap_or_default();
         let subscriptions = kept.stored.subscriptions.iter().filter_map(|(text, level)| {
             let filter = Filter::parse(text, gcid)?;
-            Some(Subscription { text: text.clone(), filter, granted: Qos::from_level(*level)? })
+            let granted = Qos::from_level(*level)?;
+            Some(Subscription { text: text.clone(), filter, granted, identifier: None })
         });
+        let seconds = u32::from(connect.keep_alive_seconds);
+        let inflight_max = self.limits.inflight_max.min(connect.receive_max.get().into());
         let mut connected = Connected {
             gcid,
             vehicles,
-            clean,
-            keep_alive,
+            version: connect.version,
+            session_expiry_seconds: connect.session_expiry_seconds,
+            keep_alive: (seconds > 0).then(|| Duration::from_secs(1) * seconds * 3 / 2),
+            auth_method,
             expires_at,
             qos_max,
             subscriptions: subscriptions.collect(),
-            deliveries: Deliveries::new(source, self.limits.inflight_max),
+            deliveries: Deliveries::new(source, inflight_max),
+            outlet: Outlet::new(&connect, gcid),
         };
         connected.follow(&kept, &mut self.actions);
-        if !clean {
-            // Also for a new session: from now on its name is taken, and a restart finds it.
-            connected.store(&mut self.actions);
-        }
+        // Also for a new session: from now on its name is taken, and a restart finds it.
+        connected.store_if_kept(&mut self.actions);
         self.phase = Phase::Connected(Box::new(connected));
     }
 
+    /// The fresh token is good until `expires_at`.
+    pub fn reauthenticated(&mut self, expires_at: Instant) {
+        if let Phase::Connected(connected) = &mut self.phase
+            && let Some(method) = connected.auth_method.clone()
+        {
+            connected.expires_at = expires_at;
+            self.actions.push_back(Action::Send(Outgoing::AuthSuccess { method }));
+        }
+    }
+
     /// The client is not let in. One that is in already has broken the protocol with another CONNECT, which has no answer.
-    pub fn refuse(&mut self, refusal: ConnectRefusal) {
+    /// `why` tells its user in words.
+    pub fn refuse(&mut self, refusal: ConnectRefusal, why: String) {
         if matches!(self.phase, Phase::Connected(_) | Phase::Closed { .. }) {
             self.close(ProtocolError::SecondConnect.into());
             return;
         }
-        self.actions.push_back(Action::Send(Outgoing::ConnRefused(refusal)));
+        self.actions.push_back(Action::Send(Outgoing::ConnRefused { refusal, why }));
         self.close(CloseReason::ConnectRefused(refusal));
     }
 
     /// Ends the connection. What is queued is still sent, but not to a client that may see nothing any more, and not
     /// after an [`Action::Store`] that failed.
     pub fn close(&mut self, reason: CloseReason) {
+        let mut version = None;
         let kept = match std::mem::replace(&mut self.phase, Phase::Closed { kept: None }) {
             Phase::Closed { kept } => {
                 self.phase = Phase::Closed { kept };
                 return;
             }
-            Phase::Connected(connected) if !connected.clean => {
-                let stored = connected.stored();
-                Some(KeptSession { stored, unacked: connected.deliveries.into_unacked() })
+            Phase::Connected(connected) => {
+                version = Some(connected.version);
+                connected.into_kept()
             }
-            Phase::Opening { .. } | Phase::Authenticating { .. } | Phase::Connected(_) => None,
+            Phase::Opening { .. } | Phase::Authenticating { .. } => None,
         };
         self.phase = Phase::Closed { kept };
         if matches!(
@@ -298,6 +362,9 @@ impl Session {
             CloseReason::ConsentEnded | CloseReason::TokenExpired | CloseReason::StoreFailed
         ) {
             self.actions.clear();
+        }
+        if version == Some(Version::V5) {
+            self.actions.push_back(Action::Send(Outgoing::Disconnect(reason)));
         }
         self.actions.push_back(Action::Close(reason));
     }
@@ -334,7 +401,7 @@ impl Session {
 
     /// Whether the session outlives the connection.
     pub fn is_persistent(&self) -> bool {
-        matches!(&self.phase, Phase::Connected(connected) if !connected.clean)
+        matches!(&self.phase, Phase::Connected(connected) if connected.session_expiry_seconds > 0)
     }
 
     /// What the session's next connection needs; `None` when nothing is kept, or the connection is not closed.
@@ -344,37 +411,65 @@ impl Session {
 }
 
 impl Connected {
+    /// Refuses a PUBLISH: MQTT 5 has a code for it, 3.1.1 only the end of the connection.
+    fn refuse_publish(
+        &self,
+        packet_id: Option<NonZeroU16>,
+        qos: Qos,
+        actions: &mut VecDeque<Action>,
+    ) -> Result<(), ProtocolError> {
+        match (self.version, packet_id) {
+            (Version::V5, Some(packet_id)) => {
+                actions.push_back(Action::Send(Outgoing::PublishRefused { packet_id, qos }));
+                Ok(())
+            }
+            _ => Err(ProtocolError::PublishRefused),
+        }
+    }
+
     fn subscribe(
         &mut self,
         packet_id: NonZeroU16,
         filters: Vec<(String, Qos)>,
+        identifier: Option<NonZeroU32>,
         subscriptions_max: usize,
         actions: &mut VecDeque<Action>,
     ) {
         let granted = filters
             .into_iter()
-            .map(|(text, wanted)| {
-                let filter = Filter::parse(&text, self.gcid)?;
-                if let Filter::Vehicle(vin) = filter
-                    && !self.vehicles.contains(&vin)
-                {
-                    return None;
-                }
-                // QoS 2 is granted as 1 where messages are delivered with more than 0.
-                let granted =
-                    if self.qos_max == Qos::AtMostOnce { wanted } else { wanted.min(self.qos_max) };
-                let full = self.subscriptions.len() >= subscriptions_max;
-                match self.subscriptions.iter_mut().find(|earlier| earlier.text == text) {
-                    Some(earlier) => earlier.granted = granted,
-                    None if full => return None,
-                    None => self.subscriptions.push(Subscription { text, filter, granted }),
-                }
-                Some(granted)
-            })
+            .map(|(text, wanted)| self.grant(text, wanted, identifier, subscriptions_max))
             .collect();
         self.follow(&KeptSession::default(), actions);
-        self.store_unless_clean(actions);
+        self.store_if_kept(actions);
         actions.push_back(Action::Send(Outgoing::SubAck { packet_id, granted }));
+    }
+
+    fn grant(
+        &mut self,
+        text: String,
+        wanted: Qos,
+        identifier: Option<NonZeroU32>,
+        subscriptions_max: usize,
+    ) -> Result<Qos, SubscribeRefusal> {
+        if self.version == Version::V5 && text.starts_with("$share/") {
+            return Err(SubscribeRefusal::SharedNotSupported);
+        }
+        let filter = Filter::parse(&text, self.gcid).ok_or(SubscribeRefusal::NotAuthorized)?;
+        if let Filter::Vehicle(vin) = filter
+            && !self.vehicles.contains(&vin)
+        {
+            return Err(SubscribeRefusal::NotAuthorized);
+        }
+        // QoS 2 is granted as 1 where messages are delivered with more than 0.
+        let granted =
+            if self.qos_max == Qos::AtMostOnce { wanted } else { wanted.min(self.qos_max) };
+        let full = self.subscriptions.len() >= subscriptions_max;
+        match self.subscriptions.iter_mut().find(|earlier| earlier.text == text) {
+            Some(earlier) => (earlier.granted, earlier.identifier) = (granted, identifier),
+            None if full => return Err(SubscribeRefusal::QuotaExceeded),
+            None => self.subscriptions.push(Subscription { text, filter, granted, identifier }),
+        }
+        Ok(granted)
     }
 
     fn unsubscribe(
@@ -383,10 +478,19 @@ impl Connected {
         filters: &[String],
         actions: &mut VecDeque<Action>,
     ) {
+        let existed = |filter: &String| self.subscriptions.iter().any(|one| one.text == *filter);
+        let existed = filters.iter().map(existed).collect();
         self.subscriptions.retain(|subscription| !filters.contains(&subscription.text));
         self.follow(&KeptSession::default(), actions);
-        self.store_unless_clean(actions);
-        actions.push_back(Action::Send(Outgoing::UnsubAck(packet_id)));
+        self.store_if_kept(actions);
+        actions.push_back(Action::Send(Outgoing::UnsubAck { packet_id, existed }));
+    }
+
+    /// Of the subscriptions that a message of `vin` matches (MQTT 5 §3.3.4).
+    fn identifiers(&self, vin: Vin) -> Vec<NonZeroU32> {
+        let matching =
+            self.subscriptions.iter().filter(|subscription| subscription.filter.matches(vin));
+        matching.filter_map(|subscription| subscription.identifier).collect()
     }
 
     /// Makes the vehicles that are read those that the subscriptions name. `kept` says where a resumed session stood.
@@ -416,16 +520,22 @@ impl Connected {
     fn stored(&self) -> StoredSession {
         let subscriptions =
             self.subscriptions.iter().map(|one| (one.text.clone(), one.granted.level())).collect();
-        StoredSession { subscriptions, cursors: self.deliveries.cursors() }
+        // "For ever" is the highest number there is (MQTT 5 §3.1.2.11.2).
+        let expiry_seconds =
+            Some(self.session_expiry_seconds).filter(|seconds| *seconds < u32::MAX);
+        StoredSession { subscriptions, cursors: self.deliveries.cursors(), expiry_seconds }
     }
 
-    fn store(&self, actions: &mut VecDeque<Action>) {
-        actions.push_back(Action::Store(self.stored()));
-    }
-
-    fn store_unless_clean(&self, actions: &mut VecDeque<Action>) {
-        if !self.clean {
-            self.store(actions);
+    fn store_if_kept(&self, actions: &mut VecDeque<Action>) {
+        if self.session_expiry_seconds > 0 {
+            actions.push_back(Action::Store(self.stored()));
         }
+    }
+
+    /// What the session's next connection needs; `None` when there is none.
+    fn into_kept(self) -> Option<KeptSession> {
+        let stored = self.stored();
+        let is_kept = self.session_expiry_seconds > 0;
+        is_kept.then(|| KeptSession { stored, unacked: self.deliveries.into_unacked() })
     }
 }

@@ -5,23 +5,26 @@ use std::time::{Duration, Instant};
 
 use cardata_mqtt::packet::Outgoing;
 use cardata_mqtt::session::{Limits, ProtocolError};
-use cardata_mqtt::{Action, CloseReason, ConnectRefusal, Packet, Session};
+use cardata_mqtt::{Action, CloseReason, ConnectRefusal, Packet, Qos, Session};
 
 use crate::world::{Done, Kind, Signal, World, all, car, connect_packet, start};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MOMENT: Duration = Duration::from_millis(1);
 const ID: NonZeroU16 = NonZeroU16::MIN;
+const WHY: &str = "the token is not genuine";
+const PUBLISH: Packet = Packet::Publish { packet_id: None, qos: Qos::AtMostOnce };
+const DISCONNECT: Packet = Packet::Disconnect { session_expiry_seconds: None };
 
 /// Every packet that is no CONNECT.
 fn others() -> Vec<Packet> {
     vec![
-        Packet::Publish,
+        PUBLISH,
         Packet::PubAck(ID),
-        Packet::Subscribe { packet_id: ID, filters: vec![] },
+        Packet::Subscribe { packet_id: ID, filters: vec![], identifier: None },
         Packet::Unsubscribe { packet_id: ID, filters: vec![] },
         Packet::PingReq,
-        Packet::Disconnect,
+        DISCONNECT,
         Packet::OtherAcknowledgement,
     ]
 }
@@ -103,10 +106,10 @@ fn a_refused_client_gets_its_return_code_and_nothing_else() {
     let (mut session, now) = opened();
     session.handle(connect_packet(Kind::Clean, 30), now).unwrap();
     let refusal = ConnectRefusal::BadUserNameOrPassword;
-    session.refuse(refusal);
-    let refused = vec![Outgoing::ConnRefused(refusal)];
+    session.refuse(refusal, WHY.to_owned());
+    let refused = vec![Outgoing::ConnRefused { refusal, why: WHY.to_owned() }];
     assert_eq!(drain(&mut session), (refused, Some(CloseReason::ConnectRefused(refusal))));
-    session.refuse(refusal);
+    session.refuse(refusal, WHY.to_owned());
     assert_eq!(drain(&mut session), (vec![], None));
     assert_eq!(session.into_kept(), None);
 }
@@ -186,7 +189,7 @@ fn a_publish_is_refused_and_the_session_stays() {
     let mut world = connected();
     world.subscribe([(all(), 1)]);
     world.done();
-    assert_eq!(world.handle(Packet::Publish), Err(ProtocolError::PublishRefused));
+    assert_eq!(world.handle(PUBLISH), Err(ProtocolError::PublishRefused));
     assert_eq!(world.done(), closed(CloseReason::PublishRefused));
     assert!(world.connect(Kind::Persistent));
 }
@@ -195,7 +198,7 @@ fn a_publish_is_refused_and_the_session_stays() {
 fn a_client_that_says_good_bye_hears_nothing_more() {
     let mut world = connected();
     world.done();
-    world.handle(Packet::Disconnect).unwrap();
+    world.handle(DISCONNECT).unwrap();
     assert_eq!(world.done(), closed(CloseReason::Disconnected));
 }
 

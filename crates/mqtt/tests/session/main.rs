@@ -7,4 +7,5 @@ mod delivering;
 mod properties;
 mod resuming;
 mod subscribing;
+mod version5;
 mod world;

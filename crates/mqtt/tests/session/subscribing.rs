@@ -91,7 +91,7 @@ fn the_suback_comes_after_the_subscription_is_stored() {
     assert_eq!(stored.cursors.len(), 2);
     world.unsubscribe([all()]);
     let done = world.done();
-    let [Done::Stored(stored), Done::Sent(Outgoing::UnsubAck(_))] = &done[..] else {
+    let [Done::Stored(stored), Done::Sent(Outgoing::UnsubAck { .. })] = &done[..] else {
         panic!("{done:?}");
     };
     assert_eq!((stored.subscriptions.len(), stored.cursors.len()), (0, 0));

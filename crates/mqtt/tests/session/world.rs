@@ -9,7 +9,7 @@ mod source;
 mod witness;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroU32};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -17,9 +17,9 @@ use cardata_domain::projection::Packing;
 use cardata_domain::session::StoredSession;
 use cardata_domain::{Recorded, Sequence, Vin};
 use cardata_mqtt::inflight::Unacked;
-use cardata_mqtt::packet::{Connect, Outgoing};
+use cardata_mqtt::packet::{Auth, Connect, Outgoing};
 use cardata_mqtt::session::{KeptSession, Limits, ProtocolError};
-use cardata_mqtt::{Action, Admission, CloseReason, ConnectRefusal, Packet, Qos, Session};
+use cardata_mqtt::{Action, Admission, CloseReason, ConnectRefusal, Packet, Qos, Session, Version};
 
 use self::journal::FakeJournal;
 pub(crate) use self::source::{FakeSource, Message, Signal, gcid};
@@ -40,6 +40,7 @@ pub(crate) enum Done {
     Stored(StoredSession),
     Moved(Vin, Sequence),
     Read { vin: Vin, after: Sequence, limit: usize },
+    Asked(Auth),
     Closed(CloseReason),
 }
 
@@ -49,6 +50,10 @@ pub(crate) struct World {
     pub(crate) qos_max: Qos,
     pub(crate) vehicles: Vec<Vin>,
     pub(crate) keep_alive_seconds: u16,
+    /// What the client's CONNECT has that a plain one of MQTT 3.1.1 has not.
+    pub(crate) adjust: fn(&mut Connect),
+    /// The identifier of the subscriptions to come (MQTT 5).
+    pub(crate) identifier: Option<NonZeroU32>,
     pub(crate) token_lifetime: Duration,
     /// Whether the directory refuses to store sessions.
     pub(crate) store_fails: bool,
@@ -122,13 +127,25 @@ pub(crate) fn start() -> Instant {
 }
 
 pub(crate) fn connect_packet(kind: Kind, keep_alive_seconds: u16) -> Packet {
-    Packet::Connect(Box::new(Connect {
+    Packet::Connect(Box::new(connect(kind, keep_alive_seconds)))
+}
+
+/// A CONNECT of MQTT 3.1.1.
+fn connect(kind: Kind, keep_alive_seconds: u16) -> Connect {
+    Connect {
+        version: Version::V311,
         client_id: "client".into(),
-        clean_session: kind == Kind::Clean,
+        clean_start: kind == Kind::Clean,
         keep_alive_seconds,
+        session_expiry_seconds: if kind == Kind::Clean { 0 } else { u32::MAX },
+        receive_max: NonZeroU16::MAX,
+        packet_size_max: u32::MAX,
+        topic_alias_max: 0,
+        problem_information: true,
         user_name: None,
         password: None,
-    }))
+        auth: None,
+    }
 }
 
 impl World {
@@ -146,6 +163,7 @@ impl World {
             entitled,
             packing,
             merged: 0,
+            oversized: 0,
         };
         Self {
             now: start(),
@@ -153,6 +171,8 @@ impl World {
             qos_max: Qos::AtLeastOnce,
             vehicles: vec![car(1), car(2)],
             keep_alive_seconds: 30,
+            adjust: |_| {},
+            identifier: None,
             token_lifetime: Duration::from_hours(1),
             store_fails: false,
             surroundings: Arc::new(Mutex::new(surroundings)),
@@ -206,6 +226,11 @@ impl World {
         self.surroundings().journal.newest().0
     }
 
+    /// Messages that were left out because they were too large for the client.
+    pub(crate) fn oversized(&self) -> usize {
+        self.surroundings().oversized
+    }
+
     /// Events that were merged into others.
     pub(crate) fn merged(&self) -> usize {
         self.surroundings().merged
@@ -226,11 +251,13 @@ impl World {
         });
         self.unacked.clear();
         self.done.clear();
-        self.handle(connect_packet(kind, self.keep_alive_seconds)).unwrap();
-        let Some(Done::Sent(Outgoing::ConnAck { session_present })) = self.done.first() else {
+        let mut connect = connect(kind, self.keep_alive_seconds);
+        (self.adjust)(&mut connect);
+        self.handle(Packet::Connect(Box::new(connect))).unwrap();
+        let Some(Done::Sent(Outgoing::ConnAck(connack))) = self.done.first() else {
             panic!("CONNACK is the first packet, not {:?}", self.done);
         };
-        *session_present
+        connack.session_present
     }
 
     /// Subscribes and gives the answer to each filter.
@@ -245,10 +272,12 @@ impl World {
         let packet_id = self.packet_id();
         // The witness may know before the session does: nothing is appended in between.
         self.with_subscriptions(|subscriptions| subscriptions.extend(filters.clone()));
-        self.handle(Packet::Subscribe { packet_id, filters: filters.clone() }).unwrap();
+        let identifier = self.identifier;
+        let wanted = filters.clone();
+        self.handle(Packet::Subscribe { packet_id, filters: wanted, identifier }).unwrap();
         let answer = self.done.iter().rev().find_map(|done| match done {
             Done::Sent(Outgoing::SubAck { packet_id: of, granted }) if *of == packet_id => {
-                Some(granted.clone())
+                Some(granted.iter().map(|granted| granted.ok()).collect::<Vec<_>>())
             }
             _ => None,
         });
@@ -268,7 +297,8 @@ impl World {
         let packet_id = self.packet_id();
         self.with_subscriptions(|subscriptions| subscriptions.retain(|f, _| !filters.contains(f)));
         self.handle(Packet::Unsubscribe { packet_id, filters }).unwrap();
-        assert!(self.done.contains(&Done::Sent(Outgoing::UnsubAck(packet_id))));
+        let answered = |done: &Done| matches!(done, Done::Sent(Outgoing::UnsubAck { packet_id: of, .. }) if *of == packet_id);
+        assert!(self.done.iter().any(answered));
     }
 
     fn packet_id(&mut self) -> NonZeroU16 {
@@ -357,8 +387,15 @@ impl World {
     }
 
     /// Refuses the CONNECT that the driver could not read.
+    /// A fresh token was found to be good for `lifetime` from now on.
+    pub(crate) fn reauthenticated(&mut self, lifetime: Duration) {
+        let expires_at = self.now + lifetime;
+        self.session().reauthenticated(expires_at);
+        self.act();
+    }
+
     pub(crate) fn refuse(&mut self, refusal: ConnectRefusal) {
-        self.session().refuse(refusal);
+        self.session().refuse(refusal, "no".to_owned());
         self.act();
     }
 
@@ -520,9 +557,10 @@ impl World {
             count += 1;
             let done = match action {
                 Action::Authenticate(connect) => {
-                    self.admit(connect.clean_session);
+                    self.admit(connect.clean_start);
                     continue;
                 }
+                Action::Reauthenticate(auth) => Done::Asked(auth),
                 Action::Send(packet) => self.send(packet),
                 Action::Store(session) => self.store(session),
                 Action::MoveCursor { vin, cursor } => self.move_cursor(vin, cursor),
@@ -554,6 +592,7 @@ impl World {
         self.with_subscriptions(|known| known.extend(subscriptions));
         let admission = Admission {
             gcid: gcid(),
+            assigned_client_id: None,
             vehicles: self.vehicles.clone(),
             expires_at: self.now + self.token_lifetime,
             qos_max: self.qos_max,

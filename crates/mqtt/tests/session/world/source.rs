@@ -126,6 +126,8 @@ pub(crate) struct Surroundings {
     pub(crate) packing: Packing,
     /// Events that were merged.
     pub(crate) merged: usize,
+    /// Messages that were left out because they were too large.
+    pub(crate) oversized: usize,
 }
 
 impl Surroundings {
@@ -175,6 +177,10 @@ impl Source for FakeSource {
 
     fn payloads_of_merged(&self, event: &Event) -> Payloads {
         self.view().payloads(event, encode)
+    }
+
+    fn note_oversized(&mut self) {
+        self.lock().oversized += 1;
     }
 
     fn note_merged(&mut self) {
