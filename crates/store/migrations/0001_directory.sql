@@ -106,8 +106,14 @@ CREATE TABLE sessions (
     mqtt_client_id TEXT    NOT NULL,
     -- A JSON list of [topic filter, quality of service].
     subscriptions  TEXT    NOT NULL,
+    -- How long it is kept after its connection has ended; for ever where it is not said.
+    expiry_seconds INTEGER,
+    -- When it ends; not said while it is connected.
+    expires_at     INTEGER,
     UNIQUE (gcid, client_id, mqtt_client_id)
 ) STRICT;
+
+CREATE INDEX sessions_by_expiry ON sessions (expires_at) WHERE expires_at IS NOT NULL;
 
 -- The busiest table, moved for every acknowledged batch: no second tree beside the key, and no reference to the
 -- vehicle, lest one strange VIN fail the moves of everybody else in its transaction.

@@ -235,9 +235,14 @@ pub trait Directory: Send + Sync + 'static {
 
     // MQTT sessions.
 
-    /// The persistent session of this key.
-    async fn session(&self, key: &SessionKey) -> Result<Option<StoredSession>, DirectoryError>;
-    /// Adds a persistent session or replaces its subscriptions and all its cursors.
+    /// The persistent session of this key, unless it has expired at `now`.
+    async fn session(
+        &self,
+        key: &SessionKey,
+        now: Timestamp,
+    ) -> Result<Option<StoredSession>, DirectoryError>;
+    /// Adds a persistent session or replaces its subscriptions and all its cursors. It is connected from now on and does
+    /// not expire until [`Directory::rest_session`].
     async fn put_session(
         &self,
         key: &SessionKey,
@@ -248,6 +253,15 @@ pub trait Directory: Send + Sync + 'static {
         &self,
         moves: &[(SessionKey, Vec<(Vin, Sequence)>)],
     ) -> Result<(), DirectoryError>;
+    /// Notes that a session's connection has ended at `now`: it is kept for as long as it says from then on.
+    async fn rest_session(&self, key: &SessionKey, now: Timestamp) -> Result<(), DirectoryError>;
+    /// The same for every session that is not at rest, as after a crash that ended all connections.
+    async fn rest_all_sessions(&self, now: Timestamp) -> Result<(), DirectoryError>;
+    /// Ends the sessions that have expired at `now`, and gives their names.
+    async fn remove_expired_sessions(
+        &self,
+        now: Timestamp,
+    ) -> Result<Vec<SessionKey>, DirectoryError>;
     /// Ends a persistent session; whether there was one.
     async fn remove_session(&self, key: &SessionKey) -> Result<bool, DirectoryError>;
 

@@ -62,6 +62,8 @@ macro_rules! every_rule {
             containers::a_deleted_one_does_not_count_for_the_client
             containers::a_deleted_one_counts_for_the_customer_until_its_time_is_over
             containers::other_clients_count_for_the_customer_only
+            sessions::a_session_expires_only_after_its_connection_has_ended
+            sessions::a_crash_gives_connected_sessions_their_time_and_others_no_more
             sessions::a_session_comes_back_as_it_was_put
             sessions::a_session_put_again_keeps_nothing_of_the_old
             sessions::sessions_differ_in_each_part_of_their_key

@@ -27,6 +27,7 @@ fn key() -> SessionKey {
 
 fn session() -> StoredSession {
     StoredSession {
+        expiry_seconds: Some(7),
         subscriptions: vec![(format!("{}/{}", gcid(1), vin(1).as_str()), 1)],
         cursors: vec![(vin(1), Sequence(7))],
     }
@@ -79,7 +80,7 @@ async fn read_all(directory: &SqliteDirectory) -> Result<(), DirectoryError> {
     assert_eq!(directory.refresh_token(&hash("first")).await?, Some(refresh));
     assert_eq!(directory.access_token(&hash("first")).await?, Some(access));
     assert_eq!(directory.containers(gcid(1), client_id(1)).await?, [container()]);
-    assert_eq!(directory.session(&key()).await?, Some(session()));
+    assert_eq!(directory.session(&key(), at(0)).await?, Some(session()));
     assert_eq!(directory.signing_keys().await?.len(), 1);
     Ok(())
 }

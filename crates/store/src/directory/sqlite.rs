@@ -299,8 +299,12 @@ impl Directory for SqliteDirectory {
         containers::delete(&self.writer, id, now).await.failing_to("delete a container")
     }
 
-    async fn session(&self, key: &SessionKey) -> Result<Option<StoredSession>, DirectoryError> {
-        sessions::by_key(&self.readers, key).await.failing_to("find a session")
+    async fn session(
+        &self,
+        key: &SessionKey,
+        now: Timestamp,
+    ) -> Result<Option<StoredSession>, DirectoryError> {
+        sessions::by_key(&self.readers, key, now).await.failing_to("find a session")
     }
 
     async fn put_session(
@@ -316,6 +320,21 @@ impl Directory for SqliteDirectory {
         moves: &[(SessionKey, Vec<(Vin, Sequence)>)],
     ) -> Result<(), DirectoryError> {
         sessions::move_cursors(&self.writer, moves).await.failing_to("move the cursors")
+    }
+
+    async fn rest_session(&self, key: &SessionKey, now: Timestamp) -> Result<(), DirectoryError> {
+        sessions::rest(&self.writer, key, now).await.failing_to("lay a session to rest")
+    }
+
+    async fn rest_all_sessions(&self, now: Timestamp) -> Result<(), DirectoryError> {
+        sessions::rest_all(&self.writer, now).await.failing_to("lay all sessions to rest")
+    }
+
+    async fn remove_expired_sessions(
+        &self,
+        now: Timestamp,
+    ) -> Result<Vec<SessionKey>, DirectoryError> {
+        sessions::remove_expired(&self.writer, now).await.failing_to("remove expired sessions")
     }
 
     async fn remove_session(&self, key: &SessionKey) -> Result<bool, DirectoryError> {

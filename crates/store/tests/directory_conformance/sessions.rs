@@ -19,6 +19,7 @@ fn session(cursors: &[(u32, u64)]) -> StoredSession {
             ("$share/a \"group\"/#".into(), 2),
             ("ü".into(), 0),
         ],
+        expiry_seconds: Some(100),
         cursors: cursors
             .iter()
             .map(|(number, sequence)| (vin(*number), Sequence(*sequence)))
@@ -28,7 +29,7 @@ fn session(cursors: &[(u32, u64)]) -> StoredSession {
 
 /// The session, its cursors in the order of their VINs.
 async fn found(directory: &impl Directory, key: &SessionKey) -> Option<StoredSession> {
-    let mut session = directory.session(key).await.unwrap()?;
+    let mut session = directory.session(key, at(0)).await.unwrap()?;
     session.cursors.sort();
     Some(session)
 }
@@ -104,4 +105,42 @@ pub(crate) async fn a_removed_session_takes_its_cursors_along(directory: Arc<imp
     directory.put_session(&key("a"), &session(&[])).await.unwrap();
     assert_eq!(found(&*directory, &key("a")).await, Some(session(&[])));
     assert_eq!(found(&*directory, &key("b")).await, Some(session(&[(1, 1)])));
+}
+
+pub(crate) async fn a_session_expires_only_after_its_connection_has_ended(
+    directory: Arc<impl Directory>,
+) {
+    populate(&*directory).await;
+    let there = async |second| directory.session(&key("a"), at(second)).await.unwrap().is_some();
+    directory.put_session(&key("a"), &session(&[(1, 5)])).await.unwrap();
+    assert!(there(1_000_000).await);
+    assert_eq!(directory.remove_expired_sessions(at(1_000_000)).await.unwrap(), []);
+
+    directory.rest_session(&key("a"), at(1000)).await.unwrap();
+    assert!(there(1099).await);
+    assert!(!there(1100).await);
+    // Connected again in time.
+    directory.put_session(&key("a"), &session(&[(1, 6)])).await.unwrap();
+    assert!(there(1_000_000).await);
+
+    directory.rest_session(&key("a"), at(2000)).await.unwrap();
+    assert_eq!(directory.remove_expired_sessions(at(2099)).await.unwrap(), []);
+    assert_eq!(directory.remove_expired_sessions(at(2100)).await.unwrap(), [key("a")]);
+    assert!(!there(0).await);
+}
+
+pub(crate) async fn a_crash_gives_connected_sessions_their_time_and_others_no_more(
+    directory: Arc<impl Directory>,
+) {
+    populate(&*directory).await;
+    let lasting = StoredSession { expiry_seconds: None, ..session(&[]) };
+    directory.put_session(&key("connected"), &session(&[])).await.unwrap();
+    directory.put_session(&key("resting"), &session(&[])).await.unwrap();
+    directory.put_session(&key("lasting"), &lasting).await.unwrap();
+    directory.rest_session(&key("resting"), at(50)).await.unwrap();
+    directory.rest_all_sessions(at(100)).await.unwrap();
+    assert_eq!(directory.remove_expired_sessions(at(199)).await.unwrap(), [key("resting")]);
+    assert_eq!(directory.remove_expired_sessions(at(200)).await.unwrap(), [key("connected")]);
+    assert_eq!(directory.remove_expired_sessions(at(1 << 32)).await.unwrap(), []);
+    assert_eq!(directory.session(&key("lasting"), at(1 << 32)).await.unwrap(), Some(lasting));
 }

@@ -4,29 +4,35 @@ use cardata_domain::Vin;
 use cardata_domain::event::Sequence;
 use cardata_domain::session::{SessionKey, StoredSession};
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, SqliteConnection, SqlitePool};
+use jiff::Timestamp;
+use sqlx::{AssertSqlSafe, Row as _, SqliteConnection, SqlitePool};
 
-use super::row::{from_json, to_json, vin};
+use super::row::{from_json, micros, parsed, to_json, vin};
 use super::{Failure, begin};
 
 pub(super) async fn by_key(
     readers: &SqlitePool,
     key: &SessionKey,
+    now: Timestamp,
 ) -> Result<Option<StoredSession>, Failure> {
     // One query, so that subscriptions and cursors are of the same moment.
     let rows = sqlx::query(
-        "SELECT subscriptions, vin, sequence FROM sessions LEFT JOIN cursors ON session = number
-         WHERE gcid = $1 AND client_id = $2 AND mqtt_client_id = $3 ORDER BY vin",
+        "SELECT subscriptions, expiry_seconds, vin, sequence
+         FROM sessions LEFT JOIN cursors ON session = number
+         WHERE gcid = $1 AND client_id = $2 AND mqtt_client_id = $3
+           AND (expires_at IS NULL OR expires_at > $4) ORDER BY vin",
     )
     .bind(key.gcid.to_string())
     .bind(key.client_id.to_string())
     .bind(&key.mqtt_client_id)
+    .bind(micros(now))
     .fetch_all(readers)
     .await?;
     let Some(first) = rows.first() else { return Ok(None) };
     let without_cursors = first.try_get::<Option<&str>, _>("vin")?.is_none();
     Ok(Some(StoredSession {
         subscriptions: from_json(first, "subscriptions", "list of subscriptions")?,
+        expiry_seconds: expiry_seconds(first)?,
         cursors: if without_cursors {
             Vec::new()
         } else {
@@ -42,14 +48,18 @@ pub(super) async fn put(
 ) -> Result<(), Failure> {
     let mut transaction = begin(writer).await?;
     let number: i64 = sqlx::query_scalar(
-        "INSERT INTO sessions (gcid, client_id, mqtt_client_id, subscriptions) VALUES ($1, $2, $3, $4)
-         ON CONFLICT (gcid, client_id, mqtt_client_id) DO UPDATE SET subscriptions = excluded.subscriptions
+        "INSERT INTO sessions (gcid, client_id, mqtt_client_id, subscriptions, expiry_seconds)
+         VALUES ($1, $2, $3, $4, $5)
+         ON CONFLICT (gcid, client_id, mqtt_client_id) DO UPDATE SET
+             subscriptions = excluded.subscriptions, expiry_seconds = excluded.expiry_seconds,
+             expires_at = NULL
          RETURNING number",
     )
     .bind(key.gcid.to_string())
     .bind(key.client_id.to_string())
     .bind(&key.mqtt_client_id)
     .bind(to_json(&session.subscriptions)?)
+    .bind(session.expiry_seconds.map(i64::from))
     .fetch_one(&mut *transaction)
     .await?;
     sqlx::query("DELETE FROM cursors WHERE session = $1")
@@ -83,6 +93,53 @@ pub(super) async fn move_cursors(
     Ok(())
 }
 
+/// When a session ends that is laid to rest at `$1`; nothing, and so never, where no time is said.
+const EXPIRES_AT: &str = "expires_at = $1 + expiry_seconds * 1000000";
+
+pub(super) async fn rest(
+    writer: &SqlitePool,
+    key: &SessionKey,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    let query = format!(
+        "UPDATE sessions SET {EXPIRES_AT} WHERE gcid = $2 AND client_id = $3 AND mqtt_client_id = $4"
+    );
+    sqlx::query(AssertSqlSafe(query))
+        .bind(micros(now))
+        .bind(key.gcid.to_string())
+        .bind(key.client_id.to_string())
+        .bind(&key.mqtt_client_id)
+        .execute(writer)
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn rest_all(writer: &SqlitePool, now: Timestamp) -> Result<(), Failure> {
+    let query = format!("UPDATE sessions SET {EXPIRES_AT} WHERE expires_at IS NULL");
+    sqlx::query(AssertSqlSafe(query)).bind(micros(now)).execute(writer).await?;
+    Ok(())
+}
+
+pub(super) async fn remove_expired(
+    writer: &SqlitePool,
+    now: Timestamp,
+) -> Result<Vec<SessionKey>, Failure> {
+    let rows = sqlx::query(
+        "DELETE FROM sessions WHERE expires_at <= $1 RETURNING gcid, client_id, mqtt_client_id",
+    )
+    .bind(micros(now))
+    .fetch_all(writer)
+    .await?;
+    let key = |row: &SqliteRow| {
+        Ok(SessionKey {
+            gcid: parsed(row, "gcid", "GCID")?,
+            client_id: parsed(row, "client_id", "client id")?,
+            mqtt_client_id: row.try_get("mqtt_client_id")?,
+        })
+    };
+    rows.iter().map(key).collect()
+}
+
 pub(super) async fn remove(writer: &SqlitePool, key: &SessionKey) -> Result<bool, Failure> {
     // Its cursors go with it.
     let done = sqlx::query(
@@ -114,6 +171,12 @@ async fn put_cursors(
         .await?;
     }
     Ok(())
+}
+
+fn expiry_seconds(row: &SqliteRow) -> Result<Option<u32>, Failure> {
+    let seconds: Option<i64> = row.try_get("expiry_seconds")?;
+    let damaged = |seconds: i64| Failure::damaged("number of seconds", &seconds.to_string());
+    seconds.map(|seconds| u32::try_from(seconds).map_err(|_| damaged(seconds))).transpose()
 }
 
 fn cursor(row: &SqliteRow) -> Result<(Vin, Sequence), Failure> {
