@@ -51,6 +51,8 @@ pub struct Server {
 
 /// How often cursors of persistent sessions are written.
 const CURSOR_FLUSH_INTERVAL: Duration = Duration::from_millis(200);
+/// How often sessions whose time is over are removed.
+const EXPIRY_INTERVAL: Duration = Duration::from_mins(1);
 /// How often old events are dropped.
 const RETENTION_INTERVAL: Duration = Duration::from_mins(1);
 /// How long open requests and connections may take to finish when the server stops.
@@ -114,6 +116,7 @@ pub fn start(
         listener::run(platform.clone(), vehicles_mqtt, tls.vehicles_mqtt, vehicles),
     );
     platform.tasks.spawn("cursors", flush_cursors(platform.clone()));
+    platform.tasks.spawn("sessions", expire_sessions(platform.clone()));
     platform.tasks.spawn("retention", retain(platform.clone(), retention));
     Ok(Server { platform, http: handles })
 }
@@ -192,6 +195,35 @@ async fn flush_cursors(platform: Arc<Platform>) {
                 error = &error as &dyn std::error::Error,
                 "cursors were not written; the next flush tries again"
             );
+        }
+    }
+}
+
+/// Ends sessions whose time is over.
+async fn expire_sessions(platform: Arc<Platform>) {
+    let mut stopping = platform.tasks.stopping();
+    let mut ticks = tokio::time::interval(EXPIRY_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stopping.wait() => return,
+            _ = ticks.tick() => {}
+        }
+        match platform.directory.remove_expired_sessions(platform.clock.now()).await {
+            Ok(expired) => {
+                for key in &expired {
+                    platform.cursors.forget(key);
+                }
+                metrics::counter!("cardata_mqtt_sessions_expired_total")
+                    .increment(expired.len() as u64);
+            }
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(
+                    error,
+                    "expired sessions could not be removed; the next round tries again"
+                );
+            }
         }
     }
 }

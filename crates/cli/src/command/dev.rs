@@ -164,6 +164,7 @@ async fn platform(args: &Args, public_url: String) -> anyhow::Result<(Arc<Platfo
 
     let now = SystemClock.now();
     let demo = demo::seed(&*directory, args.vehicles, now).await?;
+    directory.rest_all_sessions(now).await.context("the sessions can't be opened")?;
     let keys = Keys::open(&*directory, now).await.context("the signing keys can't be opened")?;
     let profile = match args.profile {
         ProfileName::Open => Profile::open(),

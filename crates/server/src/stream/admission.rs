@@ -10,7 +10,7 @@ use cardata_domain::session::SessionKey;
 use cardata_domain::token::{Claims, Refusal, Scope, check};
 use cardata_domain::vehicle::MappingType;
 use cardata_domain::{Event, Recorded, Sequence, Vin};
-use cardata_mqtt::packet::Connect;
+use cardata_mqtt::packet::{Auth, Connect};
 use cardata_mqtt::session::KeptSession;
 use cardata_mqtt::{Admission, ConnectRefusal, Qos, Source};
 use cardata_store::directory::DirectoryError;
@@ -23,6 +23,8 @@ use crate::profile::Delivery;
 use crate::secret;
 use crate::stream::router::{Arrivals, Mailbox, Registration, Router};
 
+/// The method of authentication that carries a token (MQTT 5 §4.12), so that a fresh one can follow without a gap.
+pub(crate) const AUTH_METHOD: &str = "cardata-token";
 /// Bytes that a client identifier may have; those of known clients have up to 60.
 const CLIENT_ID_MAX: usize = 256;
 
@@ -41,6 +43,8 @@ pub(crate) enum RefusedConnect {
     Scope,
     #[error("the user name is not the GCID that the token is for")]
     UserName,
+    #[error("the only method of authentication is `{AUTH_METHOD}`, with a token as its data")]
+    AuthMethod,
     #[error("the client identifier is longer than {CLIENT_ID_MAX} bytes")]
     ClientId,
     #[error("the customer has as many connections as the profile allows")]
@@ -54,6 +58,7 @@ impl RefusedConnect {
         match self {
             Self::NoToken | Self::Token | Self::Expired(_) => ConnectRefusal::BadUserNameOrPassword,
             Self::Scope | Self::UserName | Self::Occupied => ConnectRefusal::NotAuthorized,
+            Self::AuthMethod => ConnectRefusal::BadAuthenticationMethod,
             Self::ClientId => ConnectRefusal::IdentifierRejected,
             Self::Directory(_) => ConnectRefusal::ServerUnavailable,
         }
@@ -85,7 +90,7 @@ pub(crate) async fn admit(
     if !consent.is_some_and(|consent| consent.is_active()) {
         return Err(RefusedConnect::Token);
     }
-    let kept = kept_session(platform, &key, connect.clean_session).await?;
+    let kept = kept_session(platform, &key, connect.clean_start).await?;
     let mappings = platform.directory.mappings(claims.gcid).await?;
     let primary = mappings.iter().filter(|mapping| mapping.mapping_type == MappingType::Primary);
     let (mailbox, arrivals) = Router::mailbox();
@@ -96,11 +101,11 @@ pub(crate) async fn admit(
         mailbox,
         attached: Vec::new(),
     };
-    let lifetime = claims.expires_at.duration_since(platform.clock.now());
     let admission = Admission {
         gcid: claims.gcid,
+        assigned_client_id: connect.client_id.is_empty().then_some(key.mqtt_client_id),
         vehicles: primary.map(|mapping| mapping.vin).collect(),
-        expires_at: now + Duration::try_from(lifetime).unwrap_or(Duration::ZERO),
+        expires_at: expires_at(platform, &claims, now),
         qos_max: match platform.profile.delivery {
             Delivery::AsGranted => Qos::AtLeastOnce,
             Delivery::AtMostOnce => Qos::AtMostOnce,
@@ -111,13 +116,30 @@ pub(crate) async fn admit(
     Ok(Admitted { admission, registration, arrivals })
 }
 
-async fn authenticate(platform: &Platform, connect: &Connect) -> Result<Claims, RefusedConnect> {
-    let password = connect
-        .password
-        .as_ref()
-        .filter(|password| !password.is_empty())
-        .ok_or(RefusedConnect::NoToken)?;
-    let token = std::str::from_utf8(password).map_err(|_| RefusedConnect::Token)?;
+/// The token's end on the clock that timers go by.
+fn expires_at(platform: &Platform, claims: &Claims, now: Instant) -> Instant {
+    let lifetime = claims.expires_at.duration_since(platform.clock.now());
+    now + Duration::try_from(lifetime).unwrap_or(Duration::ZERO)
+}
+
+/// Until when a connection may go on with the fresh token in `auth`; `None` if it may not, as the token is not good, or
+/// is for another customer, client or consent than the connection.
+pub(crate) async fn reauthenticate(
+    platform: &Platform,
+    registration: &Registration,
+    auth: &Auth,
+    now: Instant,
+) -> Option<Instant> {
+    let claims = verified(platform, &auth.data).await.ok()?;
+    let key = registration.key();
+    let is_same = (claims.gcid, claims.client_id, claims.consent_id)
+        == (key.gcid, key.client_id, registration.consent_id());
+    is_same.then(|| expires_at(platform, &claims, now))
+}
+
+/// What a token says that is genuine, in time, and good for the stream.
+async fn verified(platform: &Platform, token: &[u8]) -> Result<Claims, RefusedConnect> {
+    let token = std::str::from_utf8(token).map_err(|_| RefusedConnect::Token)?;
     let claims = verify::stream_password(platform, token).await.map_err(|error| match error {
         VerifyError::Invalid | VerifyError::Revoked => RefusedConnect::Token,
         VerifyError::Directory(error) => error.into(),
@@ -128,6 +150,17 @@ async fn authenticate(platform: &Platform, connect: &Connect) -> Result<Claims, 
             Refusal::MissingScope(_) => RefusedConnect::Scope,
         },
     )?;
+    Ok(claims)
+}
+
+async fn authenticate(platform: &Platform, connect: &Connect) -> Result<Claims, RefusedConnect> {
+    let sent = match &connect.auth {
+        Some(auth) if auth.method != AUTH_METHOD => return Err(RefusedConnect::AuthMethod),
+        Some(auth) if !auth.data.is_empty() => Some(&auth.data),
+        _ => connect.password.as_ref(),
+    };
+    let token = sent.filter(|token| !token.is_empty()).ok_or(RefusedConnect::NoToken)?;
+    let claims = verified(platform, token).await?;
     // Identity comes from the token. Some clients append to the user name, as in `{gcid}/{e-mail}` (contract §2.2).
     let user_name = connect.user_name.as_deref().unwrap_or_default();
     let gcid = user_name.split('/').next().unwrap_or_default();
@@ -160,7 +193,11 @@ async fn kept_session(
         platform.directory.remove_session(key).await?;
         return Ok(None);
     }
-    let stored = platform.directory.session(key).await?;
+    let stored = platform.directory.session(key, platform.clock.now()).await?;
+    if stored.is_none() {
+        // Expired, perhaps; what is still known of it must not come back.
+        platform.cursors.forget(key);
+    }
     Ok(stored.map(|stored| platform.cursors.resume(key, stored)))
 }
 
@@ -203,6 +240,10 @@ impl Source for LiveSource {
 
     fn payloads_of_merged(&self, event: &Event) -> Payloads {
         self.view().payloads(event, |event, entries| encode(event, entries, self.gcid))
+    }
+
+    fn note_oversized(&mut self) {
+        metrics::counter!("cardata_mqtt_oversized_messages_total").increment(1);
     }
 
     fn note_merged(&mut self) {

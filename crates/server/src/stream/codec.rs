@@ -1,24 +1,31 @@
 //! Bytes to packets: `rmqtt-codec` behind types of ours, so that it can be replaced (`docs/adr/0001`).
 
+use std::num::{NonZeroU16, NonZeroU32};
+
 use bytes::BytesMut;
-use cardata_mqtt::packet::{Connect, Packet, Qos};
+use cardata_mqtt::encode::PACKET_SIZE_MAX;
+use cardata_mqtt::packet::{Auth, Connect, Packet, Qos, Version};
 use rmqtt_codec::error::DecodeError;
-use rmqtt_codec::v3;
+use rmqtt_codec::types::QoS;
+use rmqtt_codec::{v3, v5};
 use thiserror::Error;
 use tokio_util::codec::Decoder as _;
 
 /// Bytes that a packet may have before the peer is known: a CONNECT with a token of 4 KiB and room to spare.
 pub const OPENING_PACKET_MAX: usize = 16 * 1024;
-/// Bytes that a packet may have afterwards; the largest are long SUBSCRIBEs.
-pub const PACKET_MAX: usize = 64 * 1024;
-
 /// Reads packets of one connection.
 #[derive(Debug, Default)]
 pub struct Decoder {
     /// Known once the CONNECT's protocol level is.
-    codec: Option<v3::Codec>,
+    codec: Option<Codec>,
     /// Whether the CONNECT was read.
     opened: bool,
+}
+
+#[derive(Debug)]
+enum Codec {
+    V311(v3::Codec),
+    V5(v5::Codec),
 }
 
 /// Why bytes are no packet that this server takes.
@@ -48,11 +55,12 @@ impl Decoder {
             Some(codec) => codec,
             None => match protocol_level(input)? {
                 None => return Ok(None),
-                Some(4) => self.codec.insert(v3::Codec::new(0)),
+                Some(4) => self.codec.insert(Codec::V311(v3::Codec::new(0))),
+                Some(5) => self.codec.insert(Codec::V5(v5::Codec::new(0, 0))),
                 Some(other) => return Err(PacketError::UnsupportedLevel(other)),
             },
         };
-        let size_max = if self.opened { PACKET_MAX } else { OPENING_PACKET_MAX };
+        let size_max = if self.opened { PACKET_SIZE_MAX as usize } else { OPENING_PACKET_MAX };
         let Some(frame) = frame(input)? else { return Ok(None) };
         if frame.remaining > size_max {
             return Err(PacketError::TooLarge);
@@ -60,12 +68,26 @@ impl Decoder {
         if !frame.is_whole() {
             return Ok(None);
         }
-        frame.check_reserved_bits()?;
-        let decoded = codec.decode(input).map_err(|error| PacketError::from(&error))?;
         // A whole packet is always read or refused.
-        let (packet, _) = decoded.ok_or(PacketError::Malformed)?;
+        let packet = match codec {
+            Codec::V311(codec) => {
+                frame.check_reserved_bits(Version::V311)?;
+                let decoded = codec.decode(input).map_err(|error| PacketError::from(&error))?;
+                packet_of_v311(decoded.ok_or(PacketError::Malformed)?.0)?
+            }
+            Codec::V5(codec) => {
+                frame.check_reserved_bits(Version::V5)?;
+                if let Some(flags) = frame.flags_without_client_id() {
+                    // The library refuses to choose an identifier for a session that goes on. There is none to go on
+                    // with under an identifier that is yet to be chosen, so a clean start says the same.
+                    input[flags] |= CLEAN_START;
+                }
+                let decoded = codec.decode(input).map_err(|error| PacketError::from(&error))?;
+                packet_of_v5(decoded.ok_or(PacketError::Malformed)?.0)?
+            }
+        };
         self.opened = true;
-        packet_of(packet).map(Some)
+        Ok(Some(packet))
     }
 }
 
@@ -82,6 +104,8 @@ impl From<&DecodeError> for PacketError {
 /// A packet's first byte and as much of its body as is there.
 struct Frame<'a> {
     first: u8,
+    /// Bytes before the body.
+    header_length: usize,
     /// The length that the body will have.
     remaining: usize,
     body: &'a [u8],
@@ -95,7 +119,8 @@ fn frame(input: &[u8]) -> Result<Option<Frame<'_>>, PacketError> {
         remaining |= usize::from(byte & 0x7F) << (7 * index);
         if byte & 0x80 == 0 {
             let body = &rest[index + 1..];
-            return Ok(Some(Frame { first, remaining, body: &body[..remaining.min(body.len())] }));
+            let body = &body[..remaining.min(body.len())];
+            return Ok(Some(Frame { first, header_length: index + 2, remaining, body }));
         }
     }
     if rest.len() < 4 { Ok(None) } else { Err(PacketError::Malformed) }
@@ -106,18 +131,33 @@ impl Frame<'_> {
         self.body.len() == self.remaining
     }
 
-    /// Refuses a SUBSCRIBE whose reserved bits are set [MQTT-3.8.3-4]; the library passes over them.
-    fn check_reserved_bits(&self) -> Result<(), PacketError> {
+    /// Where the flags are in a CONNECT of MQTT 5 that leaves the client identifier to the server.
+    fn flags_without_client_id(&self) -> Option<usize> {
+        let after_keep_alive = self.body.get(10..).filter(|_| self.first == CONNECT)?;
+        let empty = after_properties(after_keep_alive)?.starts_with(&[0, 0]);
+        empty.then_some(self.header_length + 7)
+    }
+
+    /// Refuses a SUBSCRIBE whose reserved bits are set [MQTT-3.8.3-4] [MQTT-3.8.3-5]; the library passes over them.
+    fn check_reserved_bits(&self, version: Version) -> Result<(), PacketError> {
         if self.first != SUBSCRIBE {
             return Ok(());
         }
         let mut filters = self.body.get(2..).unwrap_or_default();
+        if version == Version::V5 {
+            filters = after_properties(filters).ok_or(PacketError::Malformed)?;
+        }
         while let [high, low, rest @ ..] = filters {
             let length = usize::from(u16::from_be_bytes([*high, *low]));
             let Some((options, others)) = rest.get(length..).and_then(<[u8]>::split_first) else {
                 return Err(PacketError::Malformed);
             };
-            if *options > 2 {
+            let is_sound = match version {
+                Version::V311 => *options <= 2,
+                // QoS 3 and retain handling 3 are reserved, too.
+                Version::V5 => options & 0xC0 == 0 && options & 0x03 != 3 && options & 0x30 != 0x30,
+            };
+            if !is_sound {
                 return Err(PacketError::Malformed);
             }
             filters = others;
@@ -126,6 +166,17 @@ impl Frame<'_> {
     }
 }
 
+/// What follows the properties that `body` begins with (MQTT 5 §2.2.2).
+fn after_properties(body: &[u8]) -> Option<&[u8]> {
+    let last = body.iter().take(4).position(|byte| byte & 0x80 == 0)?;
+    let bits = body[..=last].iter().enumerate();
+    let length =
+        bits.fold(0, |length, (index, byte)| length | usize::from(byte & 0x7F) << (7 * index));
+    body.get(last + 1 + length..)
+}
+
+/// In the flags of a CONNECT (MQTT 5 §3.1.2.4).
+const CLEAN_START: u8 = 0x02;
 const CONNECT: u8 = 0x10;
 const SUBSCRIBE: u8 = 0x82;
 
@@ -147,43 +198,129 @@ fn protocol_level(input: &[u8]) -> Result<Option<u8>, PacketError> {
     Err(PacketError::Malformed)
 }
 
-fn packet_of(packet: v3::Packet) -> Result<Packet, PacketError> {
+fn packet_of_v311(packet: v3::Packet) -> Result<Packet, PacketError> {
     let packet = match packet {
         v3::Packet::Connect(connect) => Packet::Connect(Box::new(Connect {
+            version: Version::V311,
             client_id: connect.client_id.to_string(),
-            clean_session: connect.clean_session,
+            clean_start: connect.clean_session,
             keep_alive_seconds: connect.keep_alive,
+            // Kept for ever or not at all: 3.1.1 knows nothing in between.
+            session_expiry_seconds: if connect.clean_session { 0 } else { u32::MAX },
+            receive_max: NonZeroU16::MAX,
+            packet_size_max: u32::MAX,
+            topic_alias_max: 0,
+            problem_information: false,
             user_name: connect.username.map(|name| name.to_string()),
             password: connect.password,
+            auth: None,
         })),
-        v3::Packet::Publish(_) => Packet::Publish,
+        v3::Packet::Publish(publish) => published(publish.packet_id, publish.qos)?,
         v3::Packet::PublishAck { packet_id } => Packet::PubAck(packet_id),
         v3::Packet::PublishReceived { .. }
         | v3::Packet::PublishRelease { .. }
         | v3::Packet::PublishComplete { .. } => Packet::OtherAcknowledgement,
-        v3::Packet::Subscribe { packet_id, topic_filters } if !topic_filters.is_empty() => {
-            let wanted = |(filter, qos): (_, rmqtt_codec::types::QoS)| {
-                Some((ToString::to_string(&filter), Qos::from_level(qos.value())?))
-            };
-            let filters = topic_filters
-                .into_iter()
-                .map(wanted)
-                .collect::<Option<_>>()
-                .ok_or(PacketError::Malformed)?;
-            Packet::Subscribe { packet_id, filters }
+        v3::Packet::Subscribe { packet_id, topic_filters } => {
+            subscribe(packet_id, topic_filters, None)?
         }
-        v3::Packet::Unsubscribe { packet_id, topic_filters } if !topic_filters.is_empty() => {
-            Packet::Unsubscribe {
-                packet_id,
-                filters: topic_filters.iter().map(ToString::to_string).collect(),
-            }
+        v3::Packet::Unsubscribe { packet_id, topic_filters } => {
+            unsubscribe(packet_id, &topic_filters)?
         }
         v3::Packet::PingRequest => Packet::PingReq,
-        v3::Packet::Disconnect => Packet::Disconnect,
-        // Without a filter [MQTT-3.8.3-3, MQTT-3.10.3-2], or a packet that only a server sends.
-        _ => return Err(PacketError::Malformed),
+        v3::Packet::Disconnect => Packet::Disconnect { session_expiry_seconds: None },
+        // Only a server sends these.
+        v3::Packet::ConnectAck(_)
+        | v3::Packet::SubscribeAck { .. }
+        | v3::Packet::UnsubscribeAck { .. }
+        | v3::Packet::PingResponse => return Err(PacketError::Malformed),
     };
     Ok(packet)
+}
+
+fn packet_of_v5(packet: v5::Packet) -> Result<Packet, PacketError> {
+    let packet = match packet {
+        v5::Packet::Connect(connect) => {
+            let data = connect.auth_data.unwrap_or_default();
+            Packet::Connect(Box::new(Connect {
+                version: Version::V5,
+                client_id: connect.client_id.to_string(),
+                clean_start: connect.clean_start,
+                keep_alive_seconds: connect.keep_alive,
+                session_expiry_seconds: connect.session_expiry_interval_secs,
+                receive_max: connect.receive_max.unwrap_or(NonZeroU16::MAX),
+                packet_size_max: connect.max_packet_size.map_or(u32::MAX, NonZeroU32::get),
+                topic_alias_max: connect.topic_alias_max,
+                problem_information: connect.request_problem_info,
+                user_name: connect.username.map(|name| name.to_string()),
+                password: connect.password,
+                auth: connect.auth_method.map(|method| Auth { method: method.to_string(), data }),
+            }))
+        }
+        v5::Packet::Publish(publish) => published(publish.packet_id, publish.qos)?,
+        v5::Packet::PublishAck(ack) => Packet::PubAck(ack.packet_id),
+        v5::Packet::PublishReceived(_)
+        | v5::Packet::PublishRelease(_)
+        | v5::Packet::PublishComplete(_) => Packet::OtherAcknowledgement,
+        v5::Packet::Subscribe(wanted) => {
+            let filters = wanted.topic_filters.into_iter();
+            subscribe(
+                wanted.packet_id,
+                filters.map(|(text, options)| (text, options.qos)),
+                wanted.id,
+            )?
+        }
+        v5::Packet::Unsubscribe(unwanted) => {
+            unsubscribe(unwanted.packet_id, &unwanted.topic_filters)?
+        }
+        v5::Packet::PingRequest => Packet::PingReq,
+        v5::Packet::Disconnect(disconnect) => {
+            Packet::Disconnect { session_expiry_seconds: disconnect.session_expiry_interval_secs }
+        }
+        v5::Packet::Auth(auth) if auth.reason_code == v5::AuthReasonCode::ReAuth => {
+            let method = auth.auth_method.ok_or(PacketError::Malformed)?.to_string();
+            Packet::Auth(Auth { method, data: auth.auth_data.unwrap_or_default() })
+        }
+        // An answer to what the server never asks, or a packet that only a server sends.
+        v5::Packet::Auth(_)
+        | v5::Packet::ConnectAck(_)
+        | v5::Packet::SubscribeAck(_)
+        | v5::Packet::UnsubscribeAck(_)
+        | v5::Packet::PingResponse => return Err(PacketError::Malformed),
+    };
+    Ok(packet)
+}
+
+fn published(packet_id: Option<NonZeroU16>, qos: QoS) -> Result<Packet, PacketError> {
+    Ok(Packet::Publish { packet_id, qos: qos_of(qos)? })
+}
+
+fn qos_of(qos: QoS) -> Result<Qos, PacketError> {
+    Qos::from_level(qos.value()).ok_or(PacketError::Malformed)
+}
+
+/// A SUBSCRIBE needs a filter. [MQTT-3.8.3-3]
+fn subscribe(
+    packet_id: NonZeroU16,
+    filters: impl IntoIterator<Item = (impl ToString, QoS)>,
+    identifier: Option<NonZeroU32>,
+) -> Result<Packet, PacketError> {
+    let wanted = filters.into_iter().map(|(filter, qos)| Ok((filter.to_string(), qos_of(qos)?)));
+    let filters: Vec<_> = wanted.collect::<Result<_, PacketError>>()?;
+    if filters.is_empty() {
+        return Err(PacketError::Malformed);
+    }
+    Ok(Packet::Subscribe { packet_id, filters, identifier })
+}
+
+/// An UNSUBSCRIBE needs a filter. [MQTT-3.10.3-2]
+fn unsubscribe(packet_id: NonZeroU16, filters: &[impl ToString]) -> Result<Packet, PacketError> {
+    if filters.is_empty() {
+        return Err(PacketError::Malformed);
+    }
+    Ok(Packet::Unsubscribe {
+        packet_id,
+        filters: filters.iter().map(ToString::to_string).collect(),
+    })
 }
 
 #[cfg(test)]
@@ -209,17 +346,13 @@ mod tests {
             panic!("a CONNECT is expected")
         };
         assert_eq!(
-            (connect.client_id.as_str(), connect.keep_alive_seconds, connect.clean_session),
+            (connect.client_id.as_str(), connect.keep_alive_seconds, connect.clean_start),
             ("abcd", 30, true)
         );
     }
 
     #[test]
     fn other_versions_are_recognized_and_refused() {
-        assert_eq!(
-            decode(b"\x10\x10\0\x04MQTT\x05\x02\0\x1e\0\0\x04abc"),
-            Err(PacketError::UnsupportedLevel(5))
-        );
         assert_eq!(
             decode(b"\x10\x12\0\x06MQIsdp\x03\x02\0\x1e\0\x04abcd"),
             Err(PacketError::UnsupportedLevel(3))
@@ -228,6 +361,49 @@ mod tests {
             decode(b"\x10\x10\0\x04MQTT\x09\x02\0\x1e\0\x04abcd"),
             Err(PacketError::UnsupportedLevel(9))
         );
+    }
+
+    #[test]
+    fn a_connect_of_mqtt_5_brings_its_properties() {
+        let connect = b"\x10\x29\0\x04MQTT\x05\0\0\x1e\x18\x11\0\0\0\x64\x21\0\x05\x22\0\x07\x27\0\0\x10\0\x15\0\x01m\x16\0\x01d\0\x04abcd";
+        let Ok(Some(Packet::Connect(connect))) = decode(connect) else {
+            panic!("a CONNECT is expected")
+        };
+        assert_eq!(connect.version, Version::V5);
+        assert_eq!((connect.session_expiry_seconds, connect.receive_max.get()), (100, 5));
+        assert_eq!((connect.topic_alias_max, connect.packet_size_max), (7, 4096));
+        let auth = Auth { method: "m".into(), data: bytes::Bytes::from_static(b"d") };
+        assert_eq!(connect.auth, Some(auth));
+        assert!(connect.problem_information && !connect.clean_start);
+    }
+
+    #[test]
+    fn mqtt_5_may_leave_the_client_identifier_to_the_server() {
+        let connect = b"\x10\x12\0\x04MQTT\x05\0\0\x1e\x05\x11\0\0\0\x64\0\0";
+        let Ok(Some(Packet::Connect(connect))) = decode(connect) else {
+            panic!("a CONNECT is expected")
+        };
+        assert_eq!((connect.client_id.as_str(), connect.session_expiry_seconds), ("", 100));
+    }
+
+    #[test]
+    fn reserved_bits_of_a_subscribe_of_mqtt_5_are_refused() {
+        let mut decoder = Decoder::default();
+        let connect = b"\x10\x11\0\x04MQTT\x05\x02\0\x1e\0\0\x04abcd";
+        decoder.decode(&mut BytesMut::from(&connect[..])).unwrap();
+        let mut subscribe = |options: u8| {
+            let packet = [&b"\x82\x09\0\x01\x02\x0b\x05\0\x01a"[..], &[options]].concat();
+            decoder.decode(&mut BytesMut::from(&packet[..]))
+        };
+        for reserved in [0x40, 0x80, 0x03, 0x30] {
+            assert_eq!(subscribe(reserved), Err(PacketError::Malformed), "{reserved:#x}");
+        }
+        let expected = Packet::Subscribe {
+            packet_id: NonZeroU16::MIN,
+            filters: vec![("a".to_owned(), Qos::AtLeastOnce)],
+            identifier: NonZeroU32::new(5),
+        };
+        assert_eq!(subscribe(0x2D), Ok(Some(expected)));
     }
 
     #[test]

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use cardata_domain::{Recorded, Vin};
-use cardata_mqtt::encode::{CustomerTopic, encode};
-use cardata_mqtt::packet::{Connect, Outgoing};
-use cardata_mqtt::session::Limits;
-use cardata_mqtt::{Action, CloseReason, ConnectRefusal, Session};
+use cardata_domain::session::StoredSession;
+use cardata_domain::{Gcid, Recorded, Vin};
+use cardata_mqtt::encode::Encoder;
+use cardata_mqtt::packet::{Auth, Connect, Outgoing};
+use cardata_mqtt::session::{KeptSession, Limits};
+use cardata_mqtt::{Action, CloseReason, ConnectRefusal, Session, Version};
 use cardata_store::journal::JournalError;
 use tokio::io::{
     AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf,
@@ -52,6 +53,9 @@ struct Connection<S> {
     /// Whether bytes were handed to TLS since the last flush.
     unflushed: bool,
     congested: bool,
+    /// Writes 3.1.1 until the CONNECT says otherwise.
+    encoder: Encoder,
+    version: Version,
     open: Option<Open>,
     read: Option<Read>,
     /// When the client has to have read something.
@@ -63,7 +67,8 @@ struct Connection<S> {
 struct Open {
     registration: Registration,
     arrivals: Arrivals,
-    topic: CustomerTopic,
+    /// Whether the session was stored, and has to be laid to rest or removed at the end.
+    stored: bool,
 }
 
 /// Serves one client until either side ends the connection.
@@ -83,6 +88,8 @@ where
         output: BytesMut::new(),
         unflushed: false,
         congested: false,
+        encoder: Encoder::new(Version::V311, Gcid::new(uuid::Uuid::nil())),
+        version: Version::V311,
         open: None,
         read: None,
         write_deadline: now + WRITE_PATIENCE,
@@ -211,20 +218,14 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
 
     fn refuse_packet(&mut self, error: PacketError) {
         match error {
-            // MQTT 5 §3.2.2.2: "Unsupported Protocol Version", in the form that such a client can read.
-            PacketError::UnsupportedLevel(5) => {
-                self.output.extend_from_slice(&[0x20, 3, 0, 0x84, 0]);
-                self.session.close(CloseReason::ConnectRefused(
-                    ConnectRefusal::UnacceptableProtocolVersion,
-                ));
-            }
             PacketError::UnsupportedLevel(_) => {
-                self.session.refuse(ConnectRefusal::UnacceptableProtocolVersion);
+                self.session.refuse(ConnectRefusal::UnacceptableProtocolVersion, error.to_string());
             }
-            PacketError::EmptyClientId => self.session.refuse(ConnectRefusal::IdentifierRejected),
-            PacketError::Malformed | PacketError::TooLarge => {
-                self.session.close(CloseReason::Malformed);
+            PacketError::EmptyClientId => {
+                self.session.refuse(ConnectRefusal::IdentifierRejected, error.to_string());
             }
+            PacketError::Malformed => self.session.close(CloseReason::Malformed),
+            PacketError::TooLarge => self.session.close(CloseReason::TooLarge),
         }
     }
 
@@ -232,28 +233,9 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
         while let Some(action) = self.session.poll_action() {
             match action {
                 Action::Authenticate(connect) => self.authenticate(&connect).await,
+                Action::Reauthenticate(auth) => self.reauthenticate(&auth).await,
                 Action::Send(packet) => self.send(&packet),
-                Action::Store(stored) => {
-                    if let Some(open) = &self.open
-                        && self.platform.profile.delivery == Delivery::AsGranted
-                    {
-                        let key = open.registration.key();
-                        let storable = self.platform.cursors.storable(
-                            key,
-                            &stored,
-                            self.platform.journal.synced(),
-                        );
-                        if let Err(error) =
-                            self.platform.directory.put_session(key, &storable).await
-                        {
-                            tracing::error!(
-                                error = &error as &dyn std::error::Error,
-                                "a session can't be stored"
-                            );
-                            self.session.close(CloseReason::StoreFailed);
-                        }
-                    }
-                }
+                Action::Store(stored) => self.store(&stored).await,
                 Action::MoveCursor { vin, cursor } => {
                     if let Some(open) = &self.open
                         && self.session.is_persistent()
@@ -267,31 +249,72 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
                     self.read =
                         Some(Box::pin(async move { (vin, journal.read(vin, after, limit).await) }));
                 }
-                Action::Close(reason) => self.closing = Some(reason),
+                Action::Close(reason) => {
+                    if self.version == Version::V311 && ends_the_right(reason) {
+                        self.output.clear();
+                    }
+                    self.closing = Some(reason);
+                }
             }
+        }
+    }
+
+    async fn store(&mut self, stored: &StoredSession) {
+        let Some(open) = &mut self.open else { return };
+        if self.platform.profile.delivery != Delivery::AsGranted {
+            return;
+        }
+        open.stored = true;
+        let key = open.registration.key();
+        let synced = self.platform.journal.synced();
+        let storable = self.platform.cursors.storable(key, stored, synced);
+        if let Err(error) = self.platform.directory.put_session(key, &storable).await {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, "a session can't be stored");
+            self.session.close(CloseReason::StoreFailed);
+        }
+    }
+
+    async fn reauthenticate(&mut self, auth: &Auth) {
+        let Some(open) = &self.open else { return };
+        let now = Instant::now().into_std();
+        let registration = &open.registration;
+        let good = admission::reauthenticate(&self.platform, registration, auth, now);
+        let good = timeout(ADMISSION_PATIENCE, good).await.ok().flatten();
+        let outcome = if good.is_some() { "accepted" } else { "refused" };
+        metrics::counter!("cardata_mqtt_reauthentications_total", "outcome" => outcome)
+            .increment(1);
+        match good {
+            Some(expires_at) => self.session.reauthenticated(expires_at),
+            None => self.session.close(CloseReason::Reauthentication),
         }
     }
 
     fn send(&mut self, packet: &Outgoing) {
-        match &self.open {
-            Some(open) => {
-                if let Outgoing::Publish(publish) = packet {
-                    let qos = if publish.packet_id.is_some() { "1" } else { "0" };
-                    metrics::counter!("cardata_mqtt_messages_total", "qos" => qos).increment(1);
-                }
-                encode(packet, &open.topic, &mut self.output);
+        match packet {
+            Outgoing::Publish(publish) => {
+                let qos = if publish.packet_id.is_some() { "1" } else { "0" };
+                metrics::counter!("cardata_mqtt_messages_total", "qos" => qos).increment(1);
             }
-            // Only a refused CONNECT is answered before; it carries no topic.
-            None => encode(
-                packet,
-                &CustomerTopic::new(cardata_domain::Gcid::new(uuid::Uuid::nil())),
-                &mut self.output,
-            ),
+            // What is queued must stay here, and half a packet before the last words would make no sense of them.
+            Outgoing::Disconnect(reason) if ends_the_right(*reason) && !self.output.is_empty() => {
+                self.output.clear();
+                return;
+            }
+            _ => {}
         }
+        self.encoder.encode(packet, &mut self.output);
+    }
+
+    fn use_version(&mut self, connect: &Connect, customer: Gcid) {
+        self.version = connect.version;
+        self.encoder = Encoder::new(connect.version, customer)
+            .with_limits(connect.problem_information, connect.packet_size_max);
     }
 
     async fn authenticate(&mut self, connect: &Connect) {
         let now = Instant::now().into_std();
+        self.use_version(connect, Gcid::new(uuid::Uuid::nil()));
         let admitted =
             timeout(ADMISSION_PATIENCE, admission::admit(&self.platform, connect, now)).await;
         match admitted {
@@ -301,12 +324,14 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
                 tracing::info!(
                     conn.id = registration.number(),
                     client.id = %registration.key().client_id,
-                    mqtt.clean = connect.clean_session,
+                    mqtt.clean = connect.clean_start,
+                    mqtt.version = ?connect.version,
                     "client {} connected",
                     registration.key().client_id
                 );
-                let topic = CustomerTopic::new(admission.gcid);
-                self.open = Some(Open { registration, arrivals, topic });
+                self.use_version(connect, admission.gcid);
+                let stored = admission.kept.is_some();
+                self.open = Some(Open { registration, arrivals, stored });
                 self.session.admit(admission);
             }
             Ok(Err(refused)) => self.refuse(refused.code(), &refused),
@@ -321,7 +346,7 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
         metrics::counter!("cardata_mqtt_connects_total", "outcome" => "refused", "code" => code.return_code().to_string())
             .increment(1);
         tracing::info!(mqtt.reason = code.return_code(), "a CONNECT was refused ({code}): {why}");
-        self.session.refuse(code);
+        self.session.refuse(code, why.to_string());
     }
 
     /// Leaves behind what the session's next connection needs and gives its place free, then says good-bye. In this
@@ -332,17 +357,9 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
         metrics::counter!("cardata_mqtt_closed_total", "reason" => reason.to_string()).increment(1);
         if let Some(open) = open {
             tracing::info!(conn.id = open.registration.number(), mqtt.reason = %reason, "connection closed: {reason}");
-            if let Some(kept) = session.into_kept()
-                && platform.profile.delivery == Delivery::AsGranted
-            {
-                platform.cursors.rest(open.registration.key(), kept);
-            }
+            leave(&platform, &open, session.into_kept()).await;
         } else {
             tracing::debug!(mqtt.reason = %reason, "a connection ended before its client was let in");
-        }
-        if matches!(reason, CloseReason::ConsentEnded | CloseReason::TokenExpired) {
-            // The right to see what is queued has ended.
-            output.clear();
         }
         let farewell = async {
             writer.write_all_buf(&mut output).await?;
@@ -350,6 +367,45 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
         };
         // The client may be gone already; there is nobody to tell.
         let _ = timeout(FAREWELL_PATIENCE, farewell).await;
+    }
+}
+
+/// Whether the right to see what is queued has ended.
+fn ends_the_right(reason: CloseReason) -> bool {
+    matches!(
+        reason,
+        CloseReason::ConsentEnded | CloseReason::TokenExpired | CloseReason::Reauthentication
+    )
+}
+
+/// Keeps what the session's next connection needs, or ends the session.
+async fn leave(platform: &Platform, open: &Open, kept: Option<KeptSession>) {
+    if !open.stored {
+        return;
+    }
+    let (key, directory) = (open.registration.key(), &platform.directory);
+    let done = match kept {
+        None => {
+            platform.cursors.forget(key);
+            directory.remove_session(key).await.map(drop)
+        }
+        Some(kept) => {
+            let stored = kept.stored.clone();
+            platform.cursors.rest(key, kept);
+            if stored.expiry_seconds.is_none() {
+                return;
+            }
+            // Its good-bye may have changed how long it is kept.
+            let storable = platform.cursors.storable(key, &stored, platform.journal.synced());
+            match directory.put_session(key, &storable).await {
+                Ok(()) => directory.rest_session(key, platform.clock.now()).await,
+                Err(error) => Err(error),
+            }
+        }
+    };
+    if let Err(error) = done {
+        let error = &error as &dyn std::error::Error;
+        tracing::error!(error, "a session that ended can't be stored; it is kept as it was");
     }
 }
 

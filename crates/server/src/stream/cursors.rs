@@ -60,7 +60,7 @@ impl Cursors {
                 (*vin, Cursor { acknowledged: *acknowledged, written: *written })
             });
         known.cursors = states.collect();
-        StoredSession { subscriptions: session.subscriptions.clone(), cursors }
+        StoredSession { cursors, ..session.clone() }
     }
 
     /// Takes what a connection leaves behind.
@@ -187,7 +187,8 @@ mod tests {
     #[test]
     fn a_session_goes_on_where_it_was_acknowledged_and_not_where_it_was_written() {
         let cursors = Cursors::default();
-        let stored = StoredSession { subscriptions: vec![], cursors: vec![(vin(), Sequence(5))] };
+        let stored =
+            StoredSession { cursors: vec![(vin(), Sequence(5))], ..StoredSession::default() };
         let storable = cursors.storable(&key(), &stored, Sequence(3));
         assert_eq!(storable.cursors, [(vin(), Sequence(3))]);
         assert_eq!(cursors.resume(&key(), storable.clone()).stored, stored);

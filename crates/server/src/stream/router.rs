@@ -204,6 +204,11 @@ impl Registration {
         &self.connection.key
     }
 
+    /// The consent that the connection rests on.
+    pub fn consent_id(&self) -> ConsentId {
+        self.connection.consent_id
+    }
+
     /// A number for logs, unique while the server runs.
     pub fn number(&self) -> u64 {
         self.connection.number

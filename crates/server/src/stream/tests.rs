@@ -278,8 +278,7 @@ async fn a_connect_gets_the_return_code_of_its_reason() {
 #[tokio::test]
 async fn other_protocol_versions_are_refused_in_their_own_words() {
     let world = world(Profile::open()).await;
-    let refused: [(&[u8], Packet); 3] = [
-        (b"\0\x04MQTT\x05\x02\0\x1e\0\0\x04abc", (0x20, vec![0, 0x84, 0])),
+    let refused: [(&[u8], Packet); 2] = [
         (b"\0\x06MQIsdp\x03\x02\0\x1e\0\x04abcd", (0x20, vec![0, 1])),
         (b"\0\x04MQTT\x04\0\0\x1e\0\0", (0x20, vec![0, 2])),
     ];
@@ -447,7 +446,7 @@ async fn acknowledged_cursors_reach_the_directory() {
         client_id: Person::Anna.client_id(),
         mqtt_client_id: "keeper".into(),
     };
-    let stored = platform.directory.session(&key).await.unwrap().unwrap();
+    let stored = platform.directory.session(&key, START).await.unwrap().unwrap();
     let vin: Vin = ANNAS.parse().unwrap();
     assert_eq!(stored.cursors, [(vin, platform.journal.head(vin))]);
 }
@@ -547,4 +546,152 @@ async fn a_stopping_server_ends_its_connections_and_keeps_what_they_acknowledged
     world.platform.tasks.drain(Duration::from_secs(10)).await;
     assert_eq!(peer.receive().await, None);
     assert_eq!(world.platform.router.connections(), 0);
+}
+
+/// A CONNECT of MQTT 5: user name, password, session expiry, and what AUTH carries.
+async fn connect_5(
+    world: &World,
+    id: &str,
+    token: &str,
+    expiry: u32,
+    auth: Option<&str>,
+) -> (Peer, Vec<u8>) {
+    let mut properties = vec![0x11];
+    properties.extend(expiry.to_be_bytes());
+    if let Some(token) = auth {
+        properties.extend(auth_properties("cardata-token", token));
+    }
+    let mut body = b"\0\x04MQTT\x05\xC0\0\x1e".to_vec();
+    put_properties(&properties, &mut body);
+    for text in [id, &Person::Anna.gcid().to_string(), token] {
+        put_text(text, &mut body);
+    }
+    let mut peer = Peer::open(world);
+    peer.send(0x10, &body).await;
+    let (first, body) = peer.receive().await.expect("a CONNACK is expected");
+    assert_eq!(first, 0x20);
+    (peer, body)
+}
+
+fn auth_properties(method: &str, token: &str) -> Vec<u8> {
+    let mut properties = vec![0x15];
+    put_text(method, &mut properties);
+    properties.push(0x16);
+    put_text(token, &mut properties);
+    properties
+}
+
+fn put_text(text: &str, body: &mut Vec<u8>) {
+    body.extend(u16::try_from(text.len()).unwrap().to_be_bytes());
+    body.extend(text.bytes());
+}
+
+fn put_properties(properties: &[u8], body: &mut Vec<u8>) {
+    let length = properties.len();
+    assert!(length < 1 << 14);
+    let low = u8::try_from(length % 128).unwrap();
+    if length < 128 {
+        body.push(low);
+    } else {
+        body.extend([low | 0x80, u8::try_from(length / 128).unwrap()]);
+    }
+    body.extend(properties);
+}
+
+#[tokio::test]
+async fn mqtt_5_says_why_it_refuses_and_what_it_has_not() {
+    let world = world(Profile::open()).await;
+    let token = id_token(&world, Person::Anna).await;
+    let (_peer, connack) = connect_5(&world, "", &token, 0, None).await;
+    assert_eq!(connack[..2], [0, 0]);
+    let text = String::from_utf8_lossy(&connack);
+    assert!(text.contains("assigned-"), "the chosen client identifier is told");
+
+    let (mut peer, connack) = connect_5(&world, "a", "garbage", 0, None).await;
+    assert_eq!(connack[..2], [0, 0x86]);
+    assert!(String::from_utf8_lossy(&connack).contains("not genuine"));
+    assert_eq!(peer.receive().await, None);
+}
+
+#[tokio::test]
+async fn mqtt_5_streams_and_says_why_it_ends() {
+    let world = world(Profile::open()).await;
+    add_container(&world, Person::Anna, Person::Anna.client_id(), SOC).await;
+    let token = id_token(&world, Person::Anna).await;
+    let (mut peer, _) = connect_5(&world, "a", &token, 0, None).await;
+    let mut body = b"\0\x01\0".to_vec();
+    put_text(&format!("{}/+", Person::Anna.gcid()), &mut body);
+    body.push(1);
+    put_text(&format!("{}/+", Person::Ben.gcid()), &mut body);
+    body.push(1);
+    peer.send(0x82, &body).await;
+    assert_eq!(peer.receive().await, Some((0x90, vec![0, 1, 0, 1, 0x87])));
+    report(&world, ANNAS, 7).await;
+    let (first, body) = peer.receive().await.unwrap();
+    assert_eq!((first, &body[56..59]), (0x32, &[0, 1, 0][..]), "QoS 1, packet id 1, no properties");
+    let payload: serde_json::Value = serde_json::from_slice(&body[59..]).unwrap();
+    assert_eq!(payload["data"][SOC]["value"], 7);
+
+    let consent = crate::gcdm::verify::id_token(&world.platform, &token).await.unwrap().consent_id;
+    world.platform.directory.revoke_consent(consent, START).await.unwrap();
+    world.platform.router.close_consent(consent);
+    let (first, body) = peer.receive().await.unwrap();
+    assert_eq!((first, body[0]), (0xE0, 0x87));
+    assert_eq!(peer.receive().await, None);
+}
+
+#[tokio::test]
+async fn mqtt_5_takes_a_fresh_token_without_a_gap_and_refuses_a_strangers() {
+    let world = world(Profile::open()).await;
+    let client = Person::Anna.client_id();
+    let tokens = world.log_in(client, Person::Anna, SCOPES).await;
+    let refresh = async |token: &str| {
+        let client_id = client.to_string();
+        let form = [
+            ("client_id", client_id.as_str()),
+            ("grant_type", "refresh_token"),
+            ("refresh_token", token),
+        ];
+        world.post_form("/gcdm/oauth/token", &form).await.tokens()
+    };
+    let (mut peer, connack) = connect_5(&world, "a", "", 0, Some(&tokens.id_token)).await;
+    assert_eq!(connack[..2], [0, 0]);
+    world.pass(3000);
+    let fresh = refresh(&tokens.refresh_token).await;
+    let reauthenticate = |token: &str| {
+        let mut body = vec![0x19];
+        put_properties(&auth_properties("cardata-token", token), &mut body);
+        body
+    };
+    peer.send(0xF0, &reauthenticate(&fresh.id_token)).await;
+    let (first, body) = peer.receive().await.unwrap();
+    assert_eq!((first, body[0]), (0xF0, 0));
+    assert!(peer.is_quiet().await);
+
+    let strangers = id_token(&world, Person::Ben).await;
+    peer.send(0xF0, &reauthenticate(&strangers)).await;
+    let (first, body) = peer.receive().await.unwrap();
+    assert_eq!((first, body[0]), (0xE0, 0x87));
+    assert_eq!(peer.receive().await, None);
+}
+
+#[tokio::test]
+async fn mqtt_5_keeps_a_session_as_long_as_it_was_asked_to() {
+    let world = world(Profile::open()).await;
+    let token = id_token(&world, Person::Anna).await;
+    let present = async |expiry| {
+        let (mut peer, connack) = connect_5(&world, "keeper", &token, expiry, None).await;
+        assert_eq!(connack[1], 0);
+        peer.send(0xE0, &[]).await;
+        assert_eq!(peer.receive().await, None);
+        connack[0]
+    };
+    assert_eq!(present(100).await, 0);
+    world.pass(99);
+    assert_eq!(present(100).await, 1);
+    world.pass(100);
+    assert_eq!(present(100).await, 0);
+    // With no expiry, the session ends with the connection.
+    assert_eq!(present(0).await, 1);
+    assert_eq!(present(100).await, 0);
 }

@@ -3,8 +3,8 @@
 use cardata_domain::Vin;
 use cardata_domain::event::Sequence;
 use cardata_domain::session::{SessionKey, StoredSession};
-use sqlx::sqlite::SqliteRow;
 use jiff::Timestamp;
+use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row as _, SqliteConnection, SqlitePool};
 
 use super::row::{from_json, micros, parsed, to_json, vin};
