@@ -174,7 +174,7 @@ async fn a_body_that_is_no_form_is_an_invalid_request() {
     }
 }
 
-// Polling, in the rows of contract §1.5.
+// Polling, in the rows of wire §1.5.
 
 #[tokio::test]
 async fn a_poll_is_pending_until_the_decision_and_too_fast_below_the_interval() {
