@@ -280,7 +280,8 @@ mod tests {
             .route("/", get(async |body: String| body))
             .layer(request_timeout(patience));
         let server = impatient(axum_server::from_tcp(socket).unwrap(), patience);
-        tokio::spawn(server.serve(routes.into_make_service()));
+        let mut serving = tokio::task::JoinSet::new();
+        serving.spawn(server.serve(routes.into_make_service()));
 
         assert_eq!(answer_to(address, "").await, "");
         assert_eq!(answer_to(address, "GET / HTTP/1.1\r\nHost: ").await, "");
