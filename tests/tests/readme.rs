@@ -62,6 +62,51 @@ fn every_link_between_documents_leads_to_a_file() {
     }
 }
 
+#[test]
+fn every_section_of_the_wire_that_a_comment_cites_is_there() {
+    let wire = read("docs/reference/wire.md");
+    let is_there =
+        |section: &str| wire.lines().any(|line| line.starts_with(&format!("## {section} ")));
+    let mut sources = Vec::new();
+    collect_sources(&root().join("crates"), &mut sources);
+    let mut seen = 0;
+    for path in sources {
+        let source = fs::read_to_string(&path).expect("a readable source");
+        for section in cited_sections(&source) {
+            seen += 1;
+            assert!(is_there(section), "{}: wire.md has no §{section}", path.display());
+        }
+    }
+    assert!(seen >= 20, "only {seen} citations were found");
+}
+
+/// The sections after each `wire §`: one, several as in `§1.2, §1.9`, or a span as in `§1.2 to §1.7`.
+fn cited_sections(source: &str) -> Vec<&str> {
+    let mut sections = Vec::new();
+    for mut rest in source.split("wire §").skip(1) {
+        loop {
+            let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+            sections.push(rest[..end].trim_end_matches('.'));
+            let further =
+                [", §", " to §", " and §"].iter().find_map(|joint| rest[end..].strip_prefix(joint));
+            let Some(further) = further else { break };
+            rest = further;
+        }
+    }
+    sections
+}
+
+fn collect_sources(folder: &Path, sources: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("a readable folder") {
+        let path = entry.expect("a readable entry").path();
+        if path.is_dir() {
+            collect_sources(&path, sources);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            sources.push(path);
+        }
+    }
+}
+
 /// The commands in the text's blocks of kind `sh`: their lines without comments and empty ones.
 fn commands(markdown: &str) -> Vec<&str> {
     let mut inside = false;
@@ -132,4 +177,10 @@ fn commands_are_the_lines_of_sh_blocks_only() {
 fn named_files_are_paths_and_not_topics_or_routes() {
     let markdown = "`crates/x/y.rs` `{gcid}/{vin}` `/customers/vehicles` `application/json` `session.rs` `let x` `tests/a`";
     assert_eq!(named_files(markdown), ["crates/x/y.rs", "session.rs", "tests/a"]);
+}
+
+#[test]
+fn cited_sections_are_read_alone_in_lists_and_in_spans() {
+    let source = "of wire §1.2 to §1.7. (wire §4.4, §4.7) wire §4: and §9 elsewhere";
+    assert_eq!(cited_sections(source), ["1.2", "1.7", "4.4", "4.7", "4"]);
 }

@@ -1,4 +1,4 @@
-//! The OAuth device code flow with PKCE (contract §1): start, poll until somebody decided, refresh.
+//! The OAuth device code flow with PKCE (wire §1): start, poll until somebody decided, refresh.
 
 mod polling;
 

@@ -1,4 +1,4 @@
-//! The REST API with an access token: mappings, containers and latest values (contract §4).
+//! The REST API with an access token: mappings, containers and latest values (wire §4).
 
 use cardata_contract::error_code::ErrorBody;
 pub use cardata_contract::rest::{

@@ -1,4 +1,4 @@
-//! The REST API's error codes: id, text and HTTP status of each, in one place (contract §4.2).
+//! The REST API's error codes: id, text and HTTP status of each, in one place (wire §4.2).
 
 use serde::{Deserialize, Serialize};
 
@@ -114,7 +114,8 @@ impl ErrorCode {
             Self::NoImage => (404, "CU-126", "No vehicle image found"),
             Self::NoChargingSettings => (404, "CU-127", "No LBCS data found"),
             Self::BadRequest => (400, "CU-400", "Bad request"),
-            // The contract has no code for this; the status says it, the id says whose mistake it is.
+            // The real service has no code for this that we know of; the status says it, the id says whose mistake it
+            // is.
             Self::Method => (405, "CU-400", "Bad request"),
             Self::Parameter => (400, "CU-401", "Parameter Invalid"),
             Self::Descriptor => (400, "CU-402", "Telematic key is invalid"),

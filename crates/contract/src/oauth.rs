@@ -1,4 +1,4 @@
-//! The device code flow on the wire: request parameters, response bodies and error codes of contract §1.2 to §1.7.
+//! The device code flow on the wire: request parameters, response bodies and error codes of wire §1.2 to §1.7.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ pub const GRANT_DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_cod
 /// The `grant_type` that exchanges a refresh token (RFC 6749 §6).
 pub const GRANT_REFRESH_TOKEN: &str = "refresh_token";
 
-/// The answer to a client that starts a login (contract §1.3). Clients need both numbers to be JSON numbers.
+/// The answer to a client that starts a login (wire §1.3). Clients need both numbers to be JSON numbers.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceCodeResponse {
     /// What the person types.
@@ -29,7 +29,7 @@ pub struct DeviceCodeResponse {
     pub expires_in: u32,
 }
 
-/// The tokens of a login or a refresh (contract §1.6). Each field is in every answer: some clients replace all they
+/// The tokens of a login or a refresh (wire §1.6). Each field is in every answer: some clients replace all they
 /// know by it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenResponse {
@@ -59,7 +59,7 @@ pub struct ErrorBody {
     pub error: String,
 }
 
-/// What programs are told when they get no tokens (contract §1.5).
+/// What programs are told when they get no tokens (wire §1.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenError {
     /// A parameter is missing, wrong or stands twice.
@@ -162,7 +162,7 @@ impl From<&RequestError> for TokenError {
     }
 }
 
-/// A client that starts a login (contract §1.2).
+/// A client that starts a login (wire §1.2).
 pub struct DeviceCodeRequest {
     /// As it was sent; upper case happens.
     pub client_id: String,
@@ -204,7 +204,7 @@ fn is_challenge(text: &str) -> bool {
     text.len() == 43 && text.bytes().all(base64url)
 }
 
-/// A client that wants tokens (contract §1.4, §1.7).
+/// A client that wants tokens (wire §1.4, §1.7).
 pub struct TokenRequest {
     /// As it was sent; upper case happens.
     pub client_id: String,

@@ -1,4 +1,4 @@
-//! Bodies of the REST API (contract §4.4 to §4.7).
+//! Bodies of the REST API (wire §4.4 to §4.7).
 
 use std::collections::BTreeMap;
 
@@ -131,7 +131,7 @@ pub struct TelematicData {
     pub telematic_data: BTreeMap<String, TelematicEntry>,
 }
 
-/// A descriptor's latest value. Unlike on the stream, all members are always there and the value is text (§3.5).
+/// A descriptor's latest value. Unlike on the stream, all members are always there and the value is text (wire §3.5).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TelematicEntry {
     /// The time of the value, with milliseconds and `Z`; null when it was never reported.
@@ -182,7 +182,7 @@ impl TelematicEntry {
 /// The body of `GET …/basicData`. The real service leaves out what it does not know of a vehicle, and so does this one.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-#[expect(missing_docs, reason = "the members have the names and meanings of the wire (§4.7)")]
+#[expect(missing_docs, reason = "the members have the names and meanings of wire §4.7")]
 pub struct BasicData {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vin: Option<String>,

@@ -1,4 +1,4 @@
-//! Messages of the stream: the envelope of contract §3.1 around an event's entries.
+//! Messages of the stream: the envelope of wire §3.1 around an event's entries.
 
 use std::collections::HashSet;
 

@@ -68,7 +68,7 @@ impl Client {
     /// The scopes that a grant for this client gets of those that were `requested`: each that its services cover.
     ///
     /// `None` when it is subscribed to no service at all, or when CarData scopes were requested and none is
-    /// covered (contract §1.2, §1.9).
+    /// covered (wire §1.2, §1.9).
     pub fn grantable(&self, requested: Scopes) -> Option<Scopes> {
         let covered = |scope: &Scope| match scope {
             Scope::AuthenticateUser | Scope::OpenId => true,

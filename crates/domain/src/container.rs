@@ -10,7 +10,7 @@ use crate::catalogue::Catalogue;
 use crate::client::ClientId;
 use crate::customer::Gcid;
 
-/// A container's id: 13 characters, A–Z and 0–9 (contract §4.5).
+/// A container's id: 13 characters, A–Z and 0–9 (wire §4.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ContainerId([u8; Self::LENGTH]);
 

@@ -7,12 +7,12 @@ use crate::client::ClientId;
 use crate::customer::Gcid;
 use crate::token::Scopes;
 
-/// How long a device code can be approved and exchanged (contract §1.3).
+/// How long a device code can be approved and exchanged (wire §1.3).
 pub const LIFETIME: SignedDuration = SignedDuration::from_secs(300);
-/// How long a client should wait between two polls (contract §1.3).
+/// How long a client should wait between two polls (wire §1.3).
 pub const INTERVAL: SignedDuration = SignedDuration::from_secs(5);
 /// A poll that comes sooner than this after the one before is told to slow down: well below [`INTERVAL`], so
-/// that a client with jitter never is (contract §1.5).
+/// that a client with jitter never is (wire §1.5).
 pub const INTERVAL_ENFORCED: SignedDuration = SignedDuration::from_secs(3);
 
 /// Where an authorization stands.

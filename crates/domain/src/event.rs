@@ -63,7 +63,7 @@ impl Entry {
         self.unit.as_deref()
     }
 
-    /// The finished member of a stream message's `data`: `"name":{"timestamp":…,"value":…,"unit":…}` (contract §3.1).
+    /// The finished member of a stream message's `data`: `"name":{"timestamp":…,"value":…,"unit":…}` (wire §3.1).
     pub fn fragment(&self) -> &str {
         &self.fragment
     }

@@ -15,7 +15,7 @@ pub fn project<'a>(event: &'a Event, entitled: &DescriptorSet) -> Option<Vec<&'a
     (!visible.is_empty()).then_some(visible)
 }
 
-/// How entries are put into messages (design §9).
+/// How entries are put into messages (wire §3.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Packing {
     /// All visible entries of an event in one message.

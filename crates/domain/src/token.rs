@@ -10,12 +10,12 @@ use crate::client::ClientId;
 use crate::consent::ConsentId;
 use crate::customer::Gcid;
 
-/// How long an access token and an id token live (contract §1.6).
+/// How long an access token and an id token live (wire §1.6).
 pub const ACCESS_LIFETIME: SignedDuration = SignedDuration::from_secs(3600);
-/// How long a refresh token lives, counted anew at each refresh (contract §1.6).
+/// How long a refresh token lives, counted anew at each refresh (wire §1.6).
 pub const REFRESH_LIFETIME: SignedDuration = SignedDuration::from_secs(1_209_600);
 
-/// One permission that a token can carry (contract §1.9).
+/// One permission that a token can carry (wire §1.9).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scope {
     /// `authenticate_user`: log in.

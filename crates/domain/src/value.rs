@@ -71,7 +71,7 @@ impl Value {
         }
     }
 
-    /// The value as plain text, as REST sends it inside a string (contract §3.5).
+    /// The value as plain text, as REST sends it inside a string (wire §3.5).
     pub fn as_plain(&self) -> &str {
         match self {
             Self::Number(text) | Self::Text(text) => text,

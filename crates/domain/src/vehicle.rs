@@ -57,7 +57,7 @@ impl fmt::Display for Drivetrain {
     }
 }
 
-/// What was fixed when the vehicle was built (contract §4.7).
+/// What was fixed when the vehicle was built (wire §4.7).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Build {
     /// `BMW`, `BMWi`, `MINI`, …

@@ -96,7 +96,7 @@ impl Deliveries {
         actions: &mut VecDeque<Action>,
     ) {
         if let Some(track) = self.tracks.get_mut(&vin) {
-            track.change_qos(qos, &mut self.window);
+            track.change_qos(qos);
         } else {
             let head = self.source.attach(vin);
             // A cursor beyond the head is of a journal that was cut back; what is appended next must not be skipped.
@@ -105,7 +105,7 @@ impl Deliveries {
                 self.window.reserve(delivery.packet_id);
             }
             let mut track = Track { qos, position, head, cursor: position, merged: None, earlier };
-            track.drop_earlier(position, &mut self.window);
+            track.drop_earlier(position);
             self.tracks.insert(vin, track);
         }
         self.read_on(actions);
@@ -113,9 +113,8 @@ impl Deliveries {
 
     /// Stops to read `vin`. Deliveries on their way can still be acknowledged.
     pub(crate) fn detach(&mut self, vin: Vin) {
-        if let Some(mut track) = self.tracks.remove(&vin) {
+        if self.tracks.remove(&vin).is_some() {
             self.source.detach(vin);
-            track.drop_earlier(Sequence(u64::MAX), &mut self.window);
         }
     }
 
@@ -187,7 +186,7 @@ impl Deliveries {
         {
             // The journal had no more when it was asked. What is missing up to that head is past its retention.
             track.position = track.position.max(reading.head);
-            track.drop_earlier(reading.head, &mut self.window);
+            track.drop_earlier(reading.head);
             self.tell_cursor(vin, actions);
         }
         self.read_on(actions);
@@ -251,7 +250,7 @@ impl Deliveries {
             }
             return;
         }
-        let begun = track.take_earlier(recorded.sequence, &mut self.window);
+        let begun = track.take_earlier(recorded.sequence);
         // What lies before a delivery that was begun was passed: acknowledged, or with nothing to show at its turn.
         let passed = begun.is_empty() && !track.earlier.is_empty();
         if !passed {
@@ -285,13 +284,11 @@ impl Deliveries {
             };
             actions.push_back(publish(vin, payload, Some(packet_id), duplicate));
         }
-        for unwanted in begun {
-            if payloads.is_empty() {
-                // An event that may not be seen any more counts as acknowledged, so that a next connection that may see
-                // it again passes it as well, instead of taking it for one that was never sent.
-                self.window.push_again(Unacked { acked: true, ..unwanted });
-            } else {
-                self.window.release(unwanted.packet_id);
+        if payloads.is_empty() {
+            // An event that may not be seen any more counts as acknowledged, so that a next connection that may see it
+            // again passes it as well, instead of taking it for one that was never sent.
+            for hidden in begun {
+                self.window.push_again(Unacked { acked: true, ..hidden });
             }
         }
         self.window.drop_acked();
@@ -357,33 +354,29 @@ impl Track {
         }
     }
 
-    fn change_qos(&mut self, qos: Qos, window: &mut Window) {
+    fn change_qos(&mut self, qos: Qos) {
         if qos == Qos::AtMostOnce {
             // What was sent before is not sent again, acknowledged or not.
             let last = self.earlier.back().map(|delivery| delivery.sequence);
             self.position = self.position.max(last.unwrap_or_default());
-            self.drop_earlier(self.position, window);
+            self.earlier.clear();
         } else if self.qos == Qos::AtMostOnce {
-            // Everything before was sent at most once and is not sent again, whatever still waits from an earlier change.
+            // Neither is what was sent before QoS 1 begins, even if some of it waits since an earlier change.
             self.cursor = self.position;
         }
         self.qos = qos;
     }
 
     /// Takes the earlier connection's deliveries of an event. Those before it are no longer wanted.
-    fn take_earlier(&mut self, sequence: Sequence, window: &mut Window) -> Vec<Unacked> {
-        self.drop_earlier(Sequence(sequence.0 - 1), window);
+    fn take_earlier(&mut self, sequence: Sequence) -> Vec<Unacked> {
+        self.drop_earlier(Sequence(sequence.0 - 1));
         let of_event = |delivery: &mut Unacked| delivery.sequence == sequence;
         std::iter::from_fn(|| self.earlier.pop_front_if(of_event)).collect()
     }
 
     /// Forgets the earlier connection's deliveries up to `sequence`.
-    fn drop_earlier(&mut self, sequence: Sequence, window: &mut Window) {
-        while let Some(unwanted) =
-            self.earlier.pop_front_if(|delivery| delivery.sequence <= sequence)
-        {
-            window.release(unwanted.packet_id);
-        }
+    fn drop_earlier(&mut self, sequence: Sequence) {
+        while self.earlier.pop_front_if(|delivery| delivery.sequence <= sequence).is_some() {}
     }
 }
 

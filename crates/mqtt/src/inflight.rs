@@ -1,6 +1,6 @@
 //! Deliveries that wait for their acknowledgement.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::num::NonZeroU16;
 
 use cardata_domain::{Sequence, Vin};
@@ -17,7 +17,7 @@ pub struct Unacked {
     /// Which of the event's messages: 0 where it has one only, else a digest of its payload. Counting them would not
     /// do, since they shift when the entitlement changes.
     pub part: u64,
-    /// Acknowledged, but one before it is not.
+    /// Acknowledged, or hidden since it was sent, but one before it is not.
     pub acked: bool,
 }
 
@@ -27,14 +27,15 @@ pub struct Window {
     sent: VecDeque<Unacked>,
     max: usize,
     last_id: u16,
-    /// Identifiers of an earlier connection's deliveries that were not sent again yet.
-    reserved: HashSet<NonZeroU16>,
+    /// Identifiers of an earlier connection's deliveries. They stay reserved, also when a delivery is given up: its
+    /// acknowledgement may be on its way.
+    reserved: BTreeSet<NonZeroU16>,
 }
 
 impl Window {
     /// An empty window in which at most `max` deliveries wait, and at least one.
     pub fn new(max: usize) -> Self {
-        Self { sent: VecDeque::new(), max: max.max(1), last_id: 0, reserved: HashSet::new() }
+        Self { sent: VecDeque::new(), max: max.max(1), last_id: 0, reserved: BTreeSet::new() }
     }
 
     /// How many more deliveries may be sent now. One that is acknowledged before its predecessor still takes its place.
@@ -47,21 +48,14 @@ impl Window {
         self.room() * 2 >= self.max
     }
 
-    /// Keeps `packet_id` from being given to a new delivery until [`Window::push_again`] or [`Window::release`].
+    /// Keeps `packet_id` from being given to a new delivery: an earlier connection's has it.
     pub fn reserve(&mut self, packet_id: NonZeroU16) {
         self.reserved.insert(packet_id);
-        self.last_id = self.last_id.max(packet_id.get());
-    }
-
-    /// Gives a reserved identifier back: its delivery is no longer wanted.
-    pub fn release(&mut self, packet_id: NonZeroU16) {
-        self.reserved.remove(&packet_id);
     }
 
     /// Notes a delivery of an earlier connection that is now sent again, or that was acknowledged and takes its place
     /// until [`Window::drop_acked`].
     pub fn push_again(&mut self, delivery: Unacked) {
-        self.release(delivery.packet_id);
         self.sent.push_back(delivery);
     }
 
@@ -148,12 +142,27 @@ mod tests {
     }
 
     #[test]
+    fn an_event_leaves_the_window_whole() {
+        let mut window = Window::new(4);
+        let ids = [0, 1].map(|part| window.push(vin(), Sequence(1), part));
+        window.ack(ids[0]);
+        assert_eq!((window.room(), window.first_waiting(vin())), (2, Some(Sequence(1))));
+        window.ack(ids[1]);
+        assert_eq!((window.room(), window.first_waiting(vin())), (4, None));
+    }
+
+    #[test]
+    fn a_window_has_room_for_one_at_least() {
+        assert_eq!(Window::new(0).room(), 1);
+    }
+
+    #[test]
     fn identifiers_wrap_without_zero_and_without_one_that_is_in_use() {
         let mut window = Window::new(100);
         window.last_id = u16::MAX - 2;
         let first = window.push(vin(), Sequence(1), 0);
         let reserved = NonZeroU16::new(2).unwrap();
-        window.reserved.insert(reserved);
+        window.reserve(reserved);
         let ids: Vec<_> =
             (2..6).map(|number| window.push(vin(), Sequence(number), 0).get()).collect();
         assert_eq!(first.get(), u16::MAX - 1);

@@ -91,7 +91,7 @@ pub struct Admission {
 pub struct KeptSession {
     /// Subscriptions and cursors.
     pub stored: StoredSession,
-    /// Deliveries that were not acknowledged, as far as the server did not stop in between.
+    /// Deliveries that were not acknowledged, or not without a gap; none after the server stopped in between.
     pub unacked: Vec<Unacked>,
 }
 

@@ -1,4 +1,4 @@
-//! The REST API below `/customers` (contract §4): its routes, and what answers where there is none.
+//! The REST API below `/customers` (wire §4): its routes, and what answers where there is none.
 
 pub(crate) mod auth;
 mod containers;
@@ -45,7 +45,7 @@ pub fn routes() -> Router<Arc<Platform>> {
     router.layer(DefaultBodyLimit::max(BODY_LENGTH_MAX))
 }
 
-// Clients try paths that never existed and go on to the next one only after a 403 (contract §4.1).
+// Clients try paths that never existed and go on to the next one only after a 403 (wire §4.1).
 async fn unknown() -> ApiError {
     ApiError::new(ErrorCode::Forbidden, "there is nothing at this path")
 }

@@ -8,6 +8,7 @@ pub mod verify;
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::Json;
 use axum::Router;
 use axum::body::Bytes;
@@ -31,12 +32,14 @@ use crate::platform::Platform;
 /// Bytes that a request may have; tokens and parameters of clients stay far below.
 const BODY_LENGTH_MAX: usize = 16 * 1024;
 
-/// The paths of the log-in and of its public description.
+/// The paths of the log-in and of its public description. Who started log-ins is remembered in memory, for each call of
+/// this function apart.
 pub fn routes() -> Router<Arc<Platform>> {
     Router::new()
         .route("/gcdm/oauth/device/code", post(device::start))
         .route("/gcdm/oauth/token", post(token::issue))
         .layer(DefaultBodyLimit::max(BODY_LENGTH_MAX))
+        .layer(Extension(Arc::new(device::Starts::default())))
         .route("/.well-known/openid-configuration", get(discovery))
         .route("/.well-known/jwks.json", get(jwks))
 }

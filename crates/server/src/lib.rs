@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod api;
+mod attempts;
 pub mod clock;
 pub mod entitlements;
 pub mod gcdm;

@@ -1,6 +1,5 @@
 //! The pages for customers. For now: the one on which a person lets a program in.
 
-mod attempts;
 pub mod link;
 pub mod login;
 

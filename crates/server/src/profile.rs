@@ -1,4 +1,4 @@
-//! How strict the server is: each a setting of its own, a profile sets them together (design §9).
+//! How strict the server is: each a setting of its own, a profile sets them together (README, "Profiles").
 
 use cardata_domain::projection::Packing;
 use jiff::{SignedDuration, Timestamp};

@@ -15,6 +15,7 @@ use cardata_store::journal::Retention;
 use metrics_exporter_prometheus::PrometheusHandle;
 use rustls::ServerConfig;
 use tokio::time::MissedTickBehavior;
+use tower_http::timeout::TimeoutLayer;
 
 use crate::platform::Platform;
 use crate::stream::connection;
@@ -55,6 +56,11 @@ const CURSOR_FLUSH_INTERVAL: Duration = Duration::from_millis(200);
 const EXPIRY_INTERVAL: Duration = Duration::from_mins(1);
 /// How often old events are dropped.
 const RETENTION_INTERVAL: Duration = Duration::from_mins(1);
+/// How long HTTP peers may take.
+const PATIENCE: Patience =
+    Patience { head: Duration::from_secs(30), request: Duration::from_mins(1) };
+/// Requests at a time on one HTTP/2 connection.
+const STREAMS_MAX: u32 = 32;
 /// How long open requests and connections may take to finish when the server stops.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -76,7 +82,7 @@ pub fn start(
         let handle = Handle::new();
         let server =
             axum_server::from_tcp_rustls(socket, RustlsConfig::from_config(tls.http.clone()))?;
-        let serving = server
+        let serving = impatient(server, PATIENCE)
             .handle(handle.clone())
             .serve(public.clone().into_make_service_with_connect_info::<SocketAddr>());
         platform.tasks.spawn("https", async move {
@@ -89,10 +95,11 @@ pub fn start(
 
     sockets.admin.set_nonblocking(true)?;
     let handle = Handle::new();
-    let serving = axum_server::from_tcp(sockets.admin)?.handle(handle.clone()).serve(
-        operator_routes(platform.clone(), metrics)
-            .into_make_service_with_connect_info::<SocketAddr>(),
-    );
+    let serving =
+        impatient(axum_server::from_tcp(sockets.admin)?, PATIENCE).handle(handle.clone()).serve(
+            operator_routes(platform.clone(), metrics)
+                .into_make_service_with_connect_info::<SocketAddr>(),
+        );
     platform.tasks.spawn("operator", async move {
         if let Err(error) = serving.await {
             tracing::error!(%error, "the operator's listener failed");
@@ -148,12 +155,38 @@ impl Server {
     }
 }
 
+/// How long an HTTP peer may take before it is let go: one that is slow on purpose, or gone, must not hold its place for
+/// good.
+#[derive(Debug, Clone, Copy)]
+struct Patience {
+    /// For the head of a request, also for the first or the next one to begin; a silent HTTP/2 peer is asked after this
+    /// whether it is still there.
+    head: Duration,
+    /// For a request from its head to its answer; most of it is for the body of a slow peer.
+    request: Duration,
+}
+
+fn impatient<A: axum_server::Address, Acc>(
+    mut server: axum_server::Server<A, Acc>,
+    patience: Patience,
+) -> axum_server::Server<A, Acc> {
+    let builder = server.http_builder();
+    builder.http1().header_read_timeout(patience.head);
+    builder.http2().keep_alive_interval(patience.head).max_concurrent_streams(STREAMS_MAX);
+    server.first_request_timeout(patience.head)
+}
+
+fn request_timeout(patience: Patience) -> TimeoutLayer {
+    TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, patience.request)
+}
+
 fn public_routes(platform: Arc<Platform>) -> Router {
     gcdm::routes()
         .merge(portal::routes())
         .merge(api::routes())
         .merge(ingest::routes())
         .with_state(platform)
+        .layer(request_timeout(PATIENCE))
         .layer(tower_http::catch_panic::CatchPanicLayer::new())
 }
 
@@ -248,5 +281,45 @@ async fn retain(platform: Arc<Platform>, retention: Retention) {
                 "old events could not be dropped"
             ),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    /// What a peer that sends `bytes` and then nothing more is answered until its connection ends.
+    async fn answer_to(address: SocketAddr, bytes: &str) -> String {
+        let mut peer = TcpStream::connect(address).await.unwrap();
+        peer.write_all(bytes.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let ended = tokio::time::timeout(Duration::from_secs(20), peer.read_to_end(&mut answer));
+        ended.await.expect("the server ends the connection").unwrap();
+        String::from_utf8(answer).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_does_not_finish_what_it_began_is_let_go() {
+        let patience =
+            Patience { head: Duration::from_millis(300), request: Duration::from_millis(300) };
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let address = socket.local_addr().unwrap();
+        let routes = Router::new()
+            .route("/", get(async |body: String| body))
+            .layer(request_timeout(patience));
+        let server = impatient(axum_server::from_tcp(socket).unwrap(), patience);
+        let mut serving = tokio::task::JoinSet::new();
+        serving.spawn(server.serve(routes.into_make_service()));
+
+        assert_eq!(answer_to(address, "").await, "");
+        assert_eq!(answer_to(address, "GET / HTTP/1.1\r\nHost: ").await, "");
+        let whole = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+        assert!(answer_to(address, whole).await.starts_with("HTTP/1.1 200"));
+        let half_a_body = "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf";
+        assert!(answer_to(address, half_a_body).await.starts_with("HTTP/1.1 408"));
     }
 }

@@ -298,7 +298,7 @@ pub(crate) const SIGNALS: &[Signal] = &[
     }),
 ];
 
-/// The unit of `descriptor` on the stream, which is not always the catalogue's (contract §3.1).
+/// The unit of `descriptor` on the stream, which is not always the catalogue's (wire §3.1).
 pub(crate) fn stream_unit(descriptor: &Descriptor) -> Option<&str> {
     match &*descriptor.name {
         "vehicle.vehicle.travelledDistance"

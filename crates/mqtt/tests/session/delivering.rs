@@ -91,6 +91,15 @@ fn an_overflowing_mailbox_loses_nothing() {
 }
 
 #[test]
+fn an_event_that_did_not_arrive_is_noticed_at_the_next() {
+    let mut world = subscribed(1);
+    append(&mut world, 2);
+    world.lose_event();
+    world.settle_all();
+    assert_eq!(world.got(), ["1", "2"]);
+}
+
+#[test]
 fn an_event_that_arrives_while_the_journal_reads_it_is_delivered_once() {
     for lookup in [Lookup::AtFirst, Lookup::AtLast] {
         let mut world = subscribed_in(World::with(Packing::Event, 8, 2), 1);

@@ -271,6 +271,25 @@ fn messages_of_an_event_keep_their_identity_when_the_entitlement_changes() {
 }
 
 #[test]
+fn a_message_keeps_its_identity_when_less_of_it_may_be_seen() {
+    let mut world = subscribed();
+    for _ in 0..2 {
+        world.append(car(1), &[Soc, Range]);
+    }
+    world.settle();
+    let first = world.received();
+    world.ack(1);
+    world.entitle(&[Soc]);
+    world.connect(Kind::Persistent);
+    world.settle();
+    let again = world.received();
+    assert_eq!(again.len(), 1);
+    assert_eq!(again[0].entries, [(Soc, 1)]);
+    assert_eq!(ids(&again)[0], ids(&first)[0]);
+    world.settle_all();
+}
+
+#[test]
 fn an_entry_that_was_alone_and_is_not_any_more_still_arrives() {
     let mut world = subscribed_in(World::with(Packing::Entry, 8, 8));
     world.append(car(1), &[Soc, Range]);
@@ -443,6 +462,53 @@ fn unsubscribing_gives_up_what_still_waits_to_be_sent_again() {
     world.subscribe([(all(), 1)]);
     append(&mut world, 1);
     world.settle_all();
+    assert_eq!(world.got(), ["3"]);
+}
+
+#[test]
+fn what_is_given_up_leaves_nothing_behind() {
+    type GiveUp = fn(&mut World);
+    let ways: [GiveUp; 4] = [
+        |world| {
+            world.connect(Kind::Persistent);
+            world.subscribe([(all(), 0)]);
+        },
+        |world| {
+            world.subscribe([(all(), 0)]);
+            world.connect(Kind::Persistent);
+        },
+        |world| {
+            world.unsubscribe([all()]);
+            world.subscribe([(all(), 1)]);
+            world.connect(Kind::Persistent);
+        },
+        |world| {
+            world.connect(Kind::Persistent);
+            world.sync();
+            world.drop_up_to(2);
+            world.settle();
+        },
+    ];
+    for give_up in ways {
+        let mut world = subscribed();
+        append(&mut world, 2);
+        world.settle();
+        give_up(&mut world);
+        world.cut();
+        assert_eq!(world.resting(), 0);
+    }
+}
+
+#[test]
+fn a_cursor_from_a_time_with_qos_1_gives_qos_0_no_backlog() {
+    let mut world = World::new();
+    append(&mut world, 2);
+    let stored = world.stored_mut();
+    stored.subscriptions = vec![(all(), 0)];
+    stored.cursors = vec![(car(1), Sequence(1))];
+    world.connect(Kind::Persistent);
+    append(&mut world, 1);
+    world.settle();
     assert_eq!(world.got(), ["3"]);
 }
 

@@ -4,6 +4,7 @@
 //! taken from the mailbox, a read of the journal comes back, the client reads what was sent. [`World::settle`] lets
 //! happen all that is under way. A [`Witness`] watches each step.
 
+mod client;
 mod journal;
 mod source;
 mod witness;
@@ -18,7 +19,7 @@ use cardata_domain::session::StoredSession;
 use cardata_domain::{Recorded, Sequence, Vin};
 use cardata_mqtt::inflight::Unacked;
 use cardata_mqtt::packet::{Auth, Connect, Outgoing};
-use cardata_mqtt::session::{KeptSession, Limits, ProtocolError};
+use cardata_mqtt::session::{KeptSession, Limits};
 use cardata_mqtt::{Action, Admission, CloseReason, ConnectRefusal, Packet, Qos, Session, Version};
 
 use self::journal::FakeJournal;
@@ -236,146 +237,6 @@ impl World {
         self.surroundings().merged
     }
 
-    // What the client does.
-
-    /// Connects, and says whether an earlier session goes on. An open connection is taken over.
-    pub(crate) fn connect(&mut self, kind: Kind) -> bool {
-        self.close(CloseReason::TakenOver);
-        self.connection = Some(Connection {
-            session: Session::new(self.limits, self.now),
-            kind,
-            wire: VecDeque::new(),
-            read: None,
-            subscriptions: BTreeMap::new(),
-            closed: None,
-        });
-        self.unacked.clear();
-        self.done.clear();
-        let mut connect = connect(kind, self.keep_alive_seconds);
-        (self.adjust)(&mut connect);
-        self.handle(Packet::Connect(Box::new(connect))).unwrap();
-        let Some(Done::Sent(Outgoing::ConnAck(connack))) = self.done.first() else {
-            panic!("CONNACK is the first packet, not {:?}", self.done);
-        };
-        connack.session_present
-    }
-
-    /// Subscribes and gives the answer to each filter.
-    pub(crate) fn subscribe<T: Into<String>>(
-        &mut self,
-        filters: impl IntoIterator<Item = (T, u8)>,
-    ) -> Vec<Option<Qos>> {
-        let filters: Vec<(String, Qos)> = filters
-            .into_iter()
-            .map(|(filter, qos)| (filter.into(), Qos::from_level(qos).unwrap()))
-            .collect();
-        let packet_id = self.packet_id();
-        // The witness may know before the session does: nothing is appended in between.
-        self.with_subscriptions(|subscriptions| subscriptions.extend(filters.clone()));
-        let identifier = self.identifier;
-        let wanted = filters.clone();
-        self.handle(Packet::Subscribe { packet_id, filters: wanted, identifier }).unwrap();
-        let answer = self.done.iter().rev().find_map(|done| match done {
-            Done::Sent(Outgoing::SubAck { packet_id: of, granted }) if *of == packet_id => {
-                Some(granted.iter().map(|granted| granted.ok()).collect::<Vec<_>>())
-            }
-            _ => None,
-        });
-        let granted = answer.unwrap_or_default();
-        let refused = filters
-            .iter()
-            .zip(&granted)
-            .filter(|(_, granted)| granted.is_none())
-            .map(|(f, _)| &f.0);
-        let refused: Vec<_> = refused.cloned().collect();
-        self.with_subscriptions(|subscriptions| subscriptions.retain(|f, _| !refused.contains(f)));
-        granted
-    }
-
-    pub(crate) fn unsubscribe<T: Into<String>>(&mut self, filters: impl IntoIterator<Item = T>) {
-        let filters: Vec<String> = filters.into_iter().map(Into::into).collect();
-        let packet_id = self.packet_id();
-        self.with_subscriptions(|subscriptions| subscriptions.retain(|f, _| !filters.contains(f)));
-        self.handle(Packet::Unsubscribe { packet_id, filters }).unwrap();
-        let answered = |done: &Done| matches!(done, Done::Sent(Outgoing::UnsubAck { packet_id: of, .. }) if *of == packet_id);
-        assert!(self.done.iter().any(answered));
-    }
-
-    fn packet_id(&mut self) -> NonZeroU16 {
-        let id = self.next_packet_id;
-        self.next_packet_id = id.checked_add(1).unwrap_or(NonZeroU16::MIN);
-        id
-    }
-
-    fn with_subscriptions(&mut self, change: impl FnOnce(&mut BTreeMap<String, Qos>)) {
-        let Some(connection) = &mut self.connection else { return };
-        change(&mut connection.subscriptions);
-        let subscriptions = &connection.subscriptions;
-        for vin in (1..=9).map(car) {
-            let matching = subscriptions.iter().filter(|(filter, _)| {
-                self.vehicles.contains(&vin)
-                    && (filter.ends_with(['+', '#']) || **filter == only(vin))
-            });
-            self.witness.followed(vin, matching.map(|(_, qos)| (*qos).min(self.qos_max)).max());
-        }
-    }
-
-    /// Reads at most `count` messages of what was sent, and the answers before them.
-    pub(crate) fn receive(&mut self, count: usize) {
-        let Some(connection) = &mut self.connection else { return };
-        let mut messages = 0;
-        while messages < count
-            && let Some(packet) = connection.wire.pop_front()
-        {
-            let Outgoing::Publish(publish) = packet else { continue };
-            messages += 1;
-            let message = Message::read(&publish);
-            self.witness.received(&message);
-            self.unacked.extend(message.packet_id);
-            self.received.push(message);
-        }
-    }
-
-    /// What the client received since the last call.
-    pub(crate) fn received(&mut self) -> Vec<Message> {
-        std::mem::take(&mut self.received)
-    }
-
-    /// The same in short.
-    pub(crate) fn got(&mut self) -> Vec<String> {
-        self.received().iter().map(ToString::to_string).collect()
-    }
-
-    /// What the client received with QoS 1 and has not acknowledged, in order.
-    pub(crate) fn unacked(&self) -> &[NonZeroU16] {
-        &self.unacked
-    }
-
-    /// Acknowledges the delivery at `index` of [`World::unacked`].
-    pub(crate) fn ack(&mut self, index: usize) {
-        let id = self.unacked.remove(index);
-        self.witness.acked(id);
-        self.handle(Packet::PubAck(id)).unwrap();
-    }
-
-    pub(crate) fn ack_all(&mut self) {
-        while !self.unacked.is_empty() {
-            self.ack(0);
-        }
-    }
-
-    /// Hands a packet to the session; a protocol error closes the connection.
-    pub(crate) fn handle(&mut self, packet: Packet) -> Result<(), ProtocolError> {
-        let now = self.now;
-        let session = self.session();
-        let outcome = session.handle(packet, now);
-        if let Err(error) = outcome {
-            session.close(error.into());
-        }
-        self.act();
-        outcome
-    }
-
     // What the driver does.
 
     pub(crate) fn is_connected(&self) -> bool {
@@ -457,6 +318,11 @@ impl World {
         }
     }
 
+    /// Loses the next live event without a word.
+    pub(crate) fn lose_event(&mut self) {
+        self.surroundings().mailbox.events.pop_front();
+    }
+
     /// Looks whether events found no room in the mailbox.
     pub(crate) fn take_missed(&mut self) -> bool {
         let missed = std::mem::take(&mut self.surroundings().mailbox.missed);
@@ -509,6 +375,11 @@ impl World {
     /// Changes what the directory has.
     pub(crate) fn stored_mut(&mut self) -> &mut StoredSession {
         self.sessions.stored.get_or_insert_default()
+    }
+
+    /// Deliveries that were left behind without acknowledgement.
+    pub(crate) fn resting(&self) -> usize {
+        self.sessions.unacked.len()
     }
 
     /// Lets everything happen that is under way but acknowledgements.
@@ -580,12 +451,14 @@ impl World {
     }
 
     fn admit(&mut self, clean: bool) {
-        let kept = if clean { None } else { self.resume() };
-        if kept.is_none() {
+        // A clean session must not look at what there was.
+        let kept = self.resume();
+        if clean || kept.is_none() {
             self.sessions = Sessions::default();
             self.witness.session_ended();
         }
-        let subscriptions = kept.iter().flat_map(|kept| kept.stored.subscriptions.clone());
+        let goes_on = kept.iter().filter(|_| !clean);
+        let subscriptions = goes_on.flat_map(|kept| kept.stored.subscriptions.clone());
         let subscriptions: Vec<_> = subscriptions
             .map(|(filter, level)| (filter, Qos::from_level(level).unwrap()))
             .collect();
@@ -639,6 +512,7 @@ impl World {
             assert!(*ahead < cursor, "the cursor of {vin} goes from {ahead:?} to {cursor:?}");
             *ahead = cursor;
         }
+        self.witness.moved(vin);
         Done::Moved(vin, cursor)
     }
 
@@ -656,6 +530,7 @@ impl World {
         self.receive(usize::MAX);
         let Some(connection) = self.connection.take() else { return };
         if let Some(kept) = connection.session.into_kept() {
+            assert_eq!(connection.kind, Kind::Persistent, "nothing is kept of a clean session");
             for (vin, cursor) in kept.stored.cursors {
                 let ahead = self.sessions.ahead.entry(vin).or_default();
                 *ahead = (*ahead).max(cursor);

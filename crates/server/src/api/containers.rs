@@ -1,4 +1,4 @@
-//! `/customers/containers` (contract §4.5). A container belongs to a customer and a client; nobody else can tell it from
+//! `/customers/containers` (wire §4.5). A container belongs to a customer and a client; nobody else can tell it from
 //! one that never was.
 
 use std::sync::Arc;

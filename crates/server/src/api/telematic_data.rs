@@ -1,4 +1,4 @@
-//! `/customers/vehicles/{vin}/telematicData` (contract §4.6): the latest values of what a container names.
+//! `/customers/vehicles/{vin}/telematicData` (wire §4.6): the latest values of what a container names.
 
 use std::sync::Arc;
 

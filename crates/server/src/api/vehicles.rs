@@ -1,4 +1,4 @@
-//! `/customers/vehicles`: mappings and basic data (contract §4.4, §4.7), and who may read a vehicle at all.
+//! `/customers/vehicles`: mappings and basic data (wire §4.4, §4.7), and who may read a vehicle at all.
 
 use std::sync::Arc;
 

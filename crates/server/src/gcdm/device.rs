@@ -1,7 +1,8 @@
 //! `POST /gcdm/oauth/device/code`: a program starts a log-in; and the decision that a person takes on it elsewhere.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
@@ -21,22 +22,54 @@ use serde_json::json;
 use thiserror::Error;
 
 use super::{Failure, answer, form};
+use crate::attempts::{Attempts, Peer};
 use crate::platform::Platform;
 use crate::secret;
 
+/// Log-ins that a peer may start in a minute. Each is a row that stays for an hour, and anybody who knows a client's id
+/// may start one.
+const STARTS_MAX: u32 = 600;
+
+/// How many log-ins each peer started.
+pub(super) struct Starts(Mutex<Attempts>);
+
+impl Default for Starts {
+    fn default() -> Self {
+        Self(Mutex::new(Attempts::new(STARTS_MAX)))
+    }
+}
+
+impl Starts {
+    fn take(&self, peer: Peer, now: Timestamp) -> Result<(), Failure> {
+        let why = "too many log-ins were started from this address; try again in a minute";
+        let mut attempts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        attempts
+            .take(peer, now)
+            .then_some(())
+            .ok_or_else(|| Failure::new(TokenError::SlowDown, why))
+    }
+}
+
 pub(super) async fn start(
     State(platform): State<Arc<Platform>>,
+    Extension(starts): Extension<Arc<Starts>>,
+    peer: Peer,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
     let outcome = match form(&headers, body) {
-        Ok(body) => begin(&platform, &body).await,
+        Ok(body) => begin(&platform, &starts, peer, &body).await,
         Err(failure) => Err(failure),
     };
     answer("device_code", outcome)
 }
 
-async fn begin(platform: &Platform, body: &[u8]) -> Result<DeviceCodeResponse, Failure> {
+async fn begin(
+    platform: &Platform,
+    starts: &Starts,
+    peer: Peer,
+    body: &[u8],
+) -> Result<DeviceCodeResponse, Failure> {
     let refused = |why: &str| Failure::new(TokenError::InvalidRequest, why);
     let request = DeviceCodeRequest::parse(body)?;
     let unknown = || refused("the client id is unknown; copy it from the portal");
@@ -47,6 +80,7 @@ async fn begin(platform: &Platform, body: &[u8]) -> Result<DeviceCodeResponse, F
     })?;
 
     let now = platform.clock.now();
+    starts.take(peer, now)?;
     let user_code = user_code();
     let device_code = device_code(&platform.public_url, &user_code, now);
     let state = match platform.auto_approve {

@@ -12,7 +12,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// The claims of an id token, in its order (contract §1.8).
+/// The claims of an id token, in its order (wire §1.8).
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct IdToken {
     pub(super) iss: String,

@@ -73,6 +73,18 @@ fn consent_of(tokens: &TokenResponse) -> ConsentId {
 // The start of a log-in.
 
 #[tokio::test]
+async fn one_address_starts_six_hundred_log_ins_a_minute_at_the_most() {
+    let world = World::new().await;
+    for _ in 0..600 {
+        world.start_login(Person::Anna.client_id(), SCOPES).await;
+    }
+    let refused = start_with(&world, "", None).await;
+    assert_eq!(refused.oauth_error(), error(400, "slow_down"));
+    world.pass(60);
+    assert_eq!(start_with(&world, "", None).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn a_start_gives_codes_addresses_and_times_as_numbers() {
     let world = World::new().await;
     let answer = start_with(&world, "another", Some("is ignored")).await;
@@ -174,7 +186,7 @@ async fn a_body_that_is_no_form_is_an_invalid_request() {
     }
 }
 
-// Polling, in the rows of contract §1.5.
+// Polling, in the rows of wire §1.5.
 
 #[tokio::test]
 async fn a_poll_is_pending_until_the_decision_and_too_fast_below_the_interval() {

@@ -17,9 +17,9 @@ use cardata_store::directory::DirectoryError;
 use serde::Deserialize;
 use thiserror::Error;
 
-use super::attempts::Peer;
 use super::login::{Session, Visitor, Visitors};
 use super::page;
+use crate::attempts::Peer;
 use crate::gcdm::device::{self, DecideError};
 use crate::platform::Platform;
 

@@ -13,13 +13,15 @@ use cardata_store::directory::TokenHash;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Semaphore;
 
-use super::attempts::{Attempts, Peer};
+use crate::attempts::{Attempts, Peer};
 use crate::secret;
 
 /// How long a person stays logged in.
 const SESSION_LIFETIME: SignedDuration = SignedDuration::from_mins(15);
 /// Sessions that are remembered; with more, the one that would end first is forgotten.
 const SESSIONS_MAX: usize = 10_000;
+/// Wrong passwords, and wrong codes, that a peer may try in a minute.
+const GUESSES_MAX: u32 = 10;
 /// Passwords that are checked at a time; each needs 19 MiB and a processor.
 const PASSWORD_CHECKS_MAX: usize = 4;
 
@@ -68,8 +70,8 @@ impl Default for Visitors {
     fn default() -> Self {
         Self {
             sessions: Mutex::default(),
-            passwords: Mutex::default(),
-            codes: Mutex::default(),
+            passwords: Mutex::new(Attempts::new(GUESSES_MAX)),
+            codes: Mutex::new(Attempts::new(GUESSES_MAX)),
             password_checks: Semaphore::new(PASSWORD_CHECKS_MAX),
         }
     }

@@ -207,6 +207,11 @@ impl Witness {
         }
     }
 
+    /// The session told how far `vin` was acknowledged.
+    pub(crate) fn moved(&self, vin: Vin) {
+        assert!(self.qos.get(&vin) > Some(&Qos::AtMostOnce), "a cursor without QoS 1");
+    }
+
     pub(crate) fn acked(&mut self, id: NonZeroU16) {
         if let Some((message, _)) = self.unacked.remove(&id) {
             self.acked.push((message.vin, message.entries));

@@ -1,4 +1,4 @@
-//! How often a peer may guess, by its address.
+//! How often a peer may do what costs something, by its address: guess a password, start a log-in.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -7,16 +7,14 @@ use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
 use jiff::{SignedDuration, Timestamp};
 
-/// Wrong guesses that a peer has in one window.
-const GUESSES_MAX: u32 = 10;
-/// From a peer's first guess on.
+/// From a peer's first attempt on.
 const WINDOW: SignedDuration = SignedDuration::from_secs(60);
 /// Peers that are remembered; with more, the one whose window began first is forgotten.
 const PEERS_MAX: usize = 10_000;
 
-/// Where a request comes from, as far as counting guesses goes.
+/// Where a request comes from, as far as counting attempts goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Peer(IpAddr);
+pub(crate) struct Peer(IpAddr);
 
 impl Peer {
     fn new(address: IpAddr) -> Self {
@@ -41,46 +39,53 @@ impl<S: Sync> FromRequestParts<S> for Peer {
     }
 }
 
-/// The guesses of each peer in its present window.
-#[derive(Default)]
-pub(super) struct Attempts(HashMap<Peer, Window>);
+/// The attempts of each peer in its present window.
+pub(crate) struct Attempts {
+    attempts_max: u32,
+    windows: HashMap<Peer, Window>,
+}
 
 struct Window {
     began_at: Timestamp,
-    guesses: u32,
+    attempts: u32,
 }
 
 impl Attempts {
-    /// Counts a guess before it is judged, so that many at a time can't slip through; false when the peer has no more.
-    pub(super) fn take(&mut self, peer: Peer, now: Timestamp) -> bool {
+    /// None yet; each peer has `attempts_max` a minute.
+    pub(crate) fn new(attempts_max: u32) -> Self {
+        Self { attempts_max, windows: HashMap::new() }
+    }
+
+    /// Counts an attempt before it is judged, so that many at a time can't slip through; false when the peer has no more.
+    pub(crate) fn take(&mut self, peer: Peer, now: Timestamp) -> bool {
         self.make_room(peer, now);
-        let window = self.0.entry(peer).or_insert(Window { began_at: now, guesses: 0 });
+        let window = self.windows.entry(peer).or_insert(Window { began_at: now, attempts: 0 });
         if window.is_over(now) {
-            *window = Window { began_at: now, guesses: 0 };
+            *window = Window { began_at: now, attempts: 0 };
         }
-        if window.guesses >= GUESSES_MAX {
+        if window.attempts >= self.attempts_max {
             return false;
         }
-        window.guesses += 1;
+        window.attempts += 1;
         true
     }
 
-    /// Gives a guess back that was right.
-    pub(super) fn give_back(&mut self, peer: Peer) {
-        if let Some(window) = self.0.get_mut(&peer) {
-            window.guesses = window.guesses.saturating_sub(1);
+    /// Gives an attempt back that should not count, such as a right guess.
+    pub(crate) fn give_back(&mut self, peer: Peer) {
+        if let Some(window) = self.windows.get_mut(&peer) {
+            window.attempts = window.attempts.saturating_sub(1);
         }
     }
 
     fn make_room(&mut self, peer: Peer, now: Timestamp) {
-        if self.0.len() < PEERS_MAX || self.0.contains_key(&peer) {
+        if self.windows.len() < PEERS_MAX || self.windows.contains_key(&peer) {
             return;
         }
-        self.0.retain(|_, window| !window.is_over(now));
-        if self.0.len() >= PEERS_MAX {
-            let oldest = self.0.iter().min_by_key(|(_, window)| window.began_at);
+        self.windows.retain(|_, window| !window.is_over(now));
+        if self.windows.len() >= PEERS_MAX {
+            let oldest = self.windows.iter().min_by_key(|(_, window)| window.began_at);
             if let Some(oldest) = oldest.map(|(peer, _)| *peer) {
-                self.0.remove(&oldest);
+                self.windows.remove(&oldest);
             }
         }
     }
@@ -106,14 +111,14 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_has_ten_wrong_guesses_a_minute_and_right_ones_do_not_count() {
-        let mut attempts = Attempts::default();
+    fn a_peer_has_so_many_attempts_a_minute_and_those_given_back_do_not_count() {
+        let mut attempts = Attempts::new(10);
         let (one, other) = (peer("192.0.2.1"), peer("192.0.2.2"));
         for _ in 0..100 {
             assert!(attempts.take(one, at(0)));
             attempts.give_back(one);
         }
-        for _ in 0..GUESSES_MAX {
+        for _ in 0..10 {
             assert!(attempts.take(one, at(0)));
         }
         assert!(!attempts.take(one, at(59)));
@@ -130,10 +135,10 @@ mod tests {
 
     #[test]
     fn no_more_peers_are_remembered_than_there_is_room_for() {
-        let mut attempts = Attempts::default();
+        let mut attempts = Attempts::new(10);
         for number in 0..u32::try_from(PEERS_MAX).unwrap() + 10 {
             assert!(attempts.take(Peer(IpAddr::V4(number.into())), at(i64::from(number / 1000))));
         }
-        assert_eq!(attempts.0.len(), PEERS_MAX);
+        assert_eq!(attempts.windows.len(), PEERS_MAX);
     }
 }

@@ -1,0 +1,150 @@
+//! What the client does.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::num::NonZeroU16;
+
+use cardata_mqtt::packet::Outgoing;
+use cardata_mqtt::session::ProtocolError;
+use cardata_mqtt::{CloseReason, Packet, Qos, Session};
+
+use super::{Connection, Done, Kind, Message, World, car, connect, only};
+
+impl World {
+    /// Connects, and says whether an earlier session goes on. An open connection is taken over.
+    pub(crate) fn connect(&mut self, kind: Kind) -> bool {
+        self.close(CloseReason::TakenOver);
+        self.connection = Some(Connection {
+            session: Session::new(self.limits, self.now),
+            kind,
+            wire: VecDeque::new(),
+            read: None,
+            subscriptions: BTreeMap::new(),
+            closed: None,
+        });
+        self.unacked.clear();
+        self.done.clear();
+        let mut connect = connect(kind, self.keep_alive_seconds);
+        (self.adjust)(&mut connect);
+        self.handle(Packet::Connect(Box::new(connect))).unwrap();
+        let Some(Done::Sent(Outgoing::ConnAck(connack))) = self.done.first() else {
+            panic!("CONNACK is the first packet, not {:?}", self.done);
+        };
+        connack.session_present
+    }
+
+    /// Subscribes and gives the answer to each filter.
+    pub(crate) fn subscribe<T: Into<String>>(
+        &mut self,
+        filters: impl IntoIterator<Item = (T, u8)>,
+    ) -> Vec<Option<Qos>> {
+        let filters: Vec<(String, Qos)> = filters
+            .into_iter()
+            .map(|(filter, qos)| (filter.into(), Qos::from_level(qos).unwrap()))
+            .collect();
+        let packet_id = self.packet_id();
+        // The witness may know before the session does: nothing is appended in between.
+        self.with_subscriptions(|subscriptions| subscriptions.extend(filters.clone()));
+        let identifier = self.identifier;
+        let wanted = filters.clone();
+        self.handle(Packet::Subscribe { packet_id, filters: wanted, identifier }).unwrap();
+        let answer = self.done.iter().rev().find_map(|done| match done {
+            Done::Sent(Outgoing::SubAck { packet_id: of, granted }) if *of == packet_id => {
+                Some(granted.iter().map(|granted| granted.ok()).collect::<Vec<_>>())
+            }
+            _ => None,
+        });
+        let granted = answer.unwrap_or_default();
+        let refused = filters
+            .iter()
+            .zip(&granted)
+            .filter(|(_, granted)| granted.is_none())
+            .map(|(f, _)| &f.0);
+        let refused: Vec<_> = refused.cloned().collect();
+        self.with_subscriptions(|subscriptions| subscriptions.retain(|f, _| !refused.contains(f)));
+        granted
+    }
+
+    pub(crate) fn unsubscribe<T: Into<String>>(&mut self, filters: impl IntoIterator<Item = T>) {
+        let filters: Vec<String> = filters.into_iter().map(Into::into).collect();
+        let packet_id = self.packet_id();
+        self.with_subscriptions(|subscriptions| subscriptions.retain(|f, _| !filters.contains(f)));
+        self.handle(Packet::Unsubscribe { packet_id, filters }).unwrap();
+        let answered = |done: &Done| matches!(done, Done::Sent(Outgoing::UnsubAck { packet_id: of, .. }) if *of == packet_id);
+        assert!(self.done.iter().any(answered));
+    }
+
+    fn packet_id(&mut self) -> NonZeroU16 {
+        let id = self.next_packet_id;
+        self.next_packet_id = id.checked_add(1).unwrap_or(NonZeroU16::MIN);
+        id
+    }
+
+    pub(super) fn with_subscriptions(&mut self, change: impl FnOnce(&mut BTreeMap<String, Qos>)) {
+        let Some(connection) = &mut self.connection else { return };
+        change(&mut connection.subscriptions);
+        let subscriptions = &connection.subscriptions;
+        for vin in (1..=9).map(car) {
+            let matching = subscriptions.iter().filter(|(filter, _)| {
+                self.vehicles.contains(&vin)
+                    && (filter.ends_with(['+', '#']) || **filter == only(vin))
+            });
+            self.witness.followed(vin, matching.map(|(_, qos)| (*qos).min(self.qos_max)).max());
+        }
+    }
+
+    /// Reads at most `count` messages of what was sent, and the answers before them.
+    pub(crate) fn receive(&mut self, count: usize) {
+        let Some(connection) = &mut self.connection else { return };
+        let mut messages = 0;
+        while messages < count
+            && let Some(packet) = connection.wire.pop_front()
+        {
+            let Outgoing::Publish(publish) = packet else { continue };
+            messages += 1;
+            let message = Message::read(&publish);
+            self.witness.received(&message);
+            self.unacked.extend(message.packet_id);
+            self.received.push(message);
+        }
+    }
+
+    /// What the client received since the last call.
+    pub(crate) fn received(&mut self) -> Vec<Message> {
+        std::mem::take(&mut self.received)
+    }
+
+    /// The same in short.
+    pub(crate) fn got(&mut self) -> Vec<String> {
+        self.received().iter().map(ToString::to_string).collect()
+    }
+
+    /// What the client received with QoS 1 and has not acknowledged, in order.
+    pub(crate) fn unacked(&self) -> &[NonZeroU16] {
+        &self.unacked
+    }
+
+    /// Acknowledges the delivery at `index` of [`World::unacked`].
+    pub(crate) fn ack(&mut self, index: usize) {
+        let id = self.unacked.remove(index);
+        self.witness.acked(id);
+        self.handle(Packet::PubAck(id)).unwrap();
+    }
+
+    pub(crate) fn ack_all(&mut self) {
+        while !self.unacked.is_empty() {
+            self.ack(0);
+        }
+    }
+
+    /// Hands a packet to the session; a protocol error closes the connection.
+    pub(crate) fn handle(&mut self, packet: Packet) -> Result<(), ProtocolError> {
+        let now = self.now;
+        let session = self.session();
+        let outcome = session.handle(packet, now);
+        if let Err(error) = outcome {
+            session.close(error.into());
+        }
+        self.act();
+        outcome
+    }
+}
