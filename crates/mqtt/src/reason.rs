@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-/// Why a CONNECT is refused (MQTT 3.1.1 §3.2.2.3, MQTT 5 §3.2.2.2; contract §2.3 for the choice between 4 and 5).
+/// Why a CONNECT is refused (MQTT 3.1.1 §3.2.2.3, MQTT 5 §3.2.2.2; wire §2.3 for the choice between 4 and 5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ConnectRefusal {
     /// Neither 3.1.1 nor another version that this server speaks.

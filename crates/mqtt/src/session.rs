@@ -78,7 +78,7 @@ pub struct Admission {
     pub vehicles: Vec<Vin>,
     /// When the token's time is over.
     pub expires_at: Instant,
-    /// Whether QoS 1 is delivered as granted, or everything with QoS 0 (design §9).
+    /// Whether QoS 1 is delivered as granted, or everything with QoS 0 (wire §2.4).
     pub qos_max: Qos,
     /// The session as it was kept; `None` begins a new one.
     pub kept: Option<KeptSession>,

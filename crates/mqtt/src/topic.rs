@@ -1,6 +1,6 @@
 //! Topic filters, and which of a customer's vehicles they name.
 //!
-//! All topics have the form `{gcid}/{vin}`. A filter is granted only below the customer's own GCID (contract §2.4).
+//! All topics have the form `{gcid}/{vin}`. A filter is granted only below the customer's own GCID (wire §2.4).
 
 use cardata_domain::{Gcid, Vin};
 

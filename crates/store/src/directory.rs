@@ -111,6 +111,14 @@ pub enum DirectoryError {
     },
 }
 
+/// Refresh tokens, and access tokens, that one consent may have at a time, so that a client which refreshes without a
+/// pause can't fill the disk; one that refreshes every half minute needs 120 an hour.
+pub const TOKENS_MAX: u32 = 1000;
+
+/// Persistent sessions that one client may have at one customer. Far more than connections: programs that draw a new
+/// name for each connection leave sessions behind that nobody comes back to.
+pub const SESSIONS_MAX: u32 = 100;
+
 /// The directory. Each method is one transaction: done whole, durable when it returns, or not at all.
 #[async_trait]
 pub trait Directory: Send + Sync + 'static {
@@ -195,7 +203,8 @@ pub trait Directory: Send + Sync + 'static {
     /// Marks `used` as rotated at `now`, if it was not yet, and adds its successors. False when `used` is no longer as
     /// the caller read it, since another rotation or a revocation came first; nothing happened then.
     ///
-    /// Refresh tokens that expired before `now` may go; access tokens a day later, so that their users are told why.
+    /// Refresh tokens that expired before `now` go; access tokens a day later, so that their users are told why. Of the
+    /// consent's tokens the [`TOKENS_MAX`] that expire last stay.
     async fn rotate_refresh_token(
         &self,
         used: &RefreshToken,
@@ -243,6 +252,7 @@ pub trait Directory: Send + Sync + 'static {
     ) -> Result<Option<StoredSession>, DirectoryError>;
     /// Adds a persistent session or replaces its subscriptions and all its cursors. It is connected from now on and does
     /// not expire until [`Directory::rest_session`].
+    /// Of the sessions of one customer and client the [`SESSIONS_MAX`] that were put last stay.
     async fn put_session(
         &self,
         key: &SessionKey,

@@ -53,6 +53,7 @@ macro_rules! every_rule {
             tokens::a_revoked_consent_is_not_active_and_is_revoked_once
             tokens::a_revoked_consent_takes_its_tokens_and_no_others
             tokens::a_rotation_after_the_revocation_adds_nothing
+            tokens::of_a_consents_tokens_the_newest_thousand_stay
             tokens::signing_keys_are_listed_newest_first
             containers::a_container_comes_back_as_it_was_added
             containers::containers_are_listed_for_customer_and_client_oldest_first
@@ -70,6 +71,7 @@ macro_rules! every_rule {
             sessions::cursors_move_in_many_sessions_at_once
             sessions::cursors_of_unknown_sessions_are_left_out
             sessions::a_removed_session_takes_its_cursors_along
+            sessions::of_a_clients_sessions_the_hundred_that_were_put_last_stay
         }
     };
     ($empty:path: $($noun:ident::$rule:ident)+) => {

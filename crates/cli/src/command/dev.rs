@@ -91,7 +91,7 @@ pub(crate) struct Args {
     token_lifetime: i64,
 }
 
-/// The names of the profiles of design §9.
+/// The names of the profiles (README, "Profiles").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum ProfileName {
     Open,

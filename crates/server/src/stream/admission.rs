@@ -28,7 +28,7 @@ pub(crate) const AUTH_METHOD: &str = "cardata-token";
 /// Bytes that a client identifier may have; those of known clients have up to 60.
 const CLIENT_ID_MAX: usize = 256;
 
-/// Why a CONNECT is refused; each reason has its return code (contract §2.3) and stands in the log.
+/// Why a CONNECT is refused; each reason has its return code (wire §2.3) and stands in the log.
 #[derive(Debug, Error)]
 pub(crate) enum RefusedConnect {
     #[error("there is no token in the password field; send an id token or an access token")]
@@ -161,7 +161,7 @@ async fn authenticate(platform: &Platform, connect: &Connect) -> Result<Claims, 
     };
     let token = sent.filter(|token| !token.is_empty()).ok_or(RefusedConnect::NoToken)?;
     let claims = verified(platform, token).await?;
-    // Identity comes from the token. Some clients append to the user name, as in `{gcid}/{e-mail}` (contract §2.2).
+    // Identity comes from the token. Some clients append to the user name, as in `{gcid}/{e-mail}` (wire §2.2).
     let user_name = connect.user_name.as_deref().unwrap_or_default();
     let gcid = user_name.split('/').next().unwrap_or_default();
     if gcid.eq_ignore_ascii_case(&claims.gcid.to_string()) {

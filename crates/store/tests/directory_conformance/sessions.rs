@@ -5,6 +5,7 @@ use std::sync::Arc;
 use cardata_domain::event::Sequence;
 use cardata_domain::session::{SessionKey, StoredSession};
 use cardata_store::Directory;
+use cardata_store::directory::SESSIONS_MAX;
 
 use super::samples::*;
 
@@ -143,4 +144,27 @@ pub(crate) async fn a_crash_gives_connected_sessions_their_time_and_others_no_mo
     assert_eq!(directory.remove_expired_sessions(at(200)).await.unwrap(), [key("connected")]);
     assert_eq!(directory.remove_expired_sessions(at(1 << 32)).await.unwrap(), []);
     assert_eq!(directory.session(&key("lasting"), at(1 << 32)).await.unwrap(), Some(lasting));
+}
+
+pub(crate) async fn of_a_clients_sessions_the_hundred_that_were_put_last_stay(
+    directory: Arc<impl Directory>,
+) {
+    populate(&*directory).await;
+    let neighbours = [
+        SessionKey { gcid: gcid(2), ..key("0") },
+        SessionKey { client_id: client_id(2), ..key("0") },
+    ];
+    for neighbour in &neighbours {
+        directory.put_session(neighbour, &session(&[(1, 1)])).await.unwrap();
+    }
+    for number in 0..SESSIONS_MAX {
+        directory.put_session(&key(&number.to_string()), &session(&[(1, 1)])).await.unwrap();
+    }
+    directory.put_session(&key("0"), &session(&[(1, 2)])).await.unwrap();
+    directory.put_session(&key("one more"), &session(&[(1, 1)])).await.unwrap();
+    assert_eq!(found(&*directory, &key("0")).await, Some(session(&[(1, 2)])));
+    assert_eq!(found(&*directory, &key("1")).await, None);
+    for kept in [&key("2"), &key("one more"), &neighbours[0], &neighbours[1]] {
+        assert!(found(&*directory, kept).await.is_some(), "{kept:?}");
+    }
 }

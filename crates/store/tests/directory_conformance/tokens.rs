@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use cardata_store::Directory;
-use cardata_store::directory::{RefreshToken, SigningKey};
+use cardata_store::directory::{RefreshToken, SigningKey, TOKENS_MAX};
+use jiff::SignedDuration;
 
 use super::samples::*;
 
@@ -114,6 +115,24 @@ pub(crate) async fn a_rotation_after_the_revocation_adds_nothing(directory: Arc<
     assert!(!directory.rotate_refresh_token(&used, &refresh, &access, at(10)).await.unwrap());
     assert_eq!(directory.refresh_token(&hash("second")).await.unwrap(), None);
     assert_eq!(directory.access_token(&hash("second")).await.unwrap(), None);
+}
+
+pub(crate) async fn of_a_consents_tokens_the_newest_thousand_stay(directory: Arc<impl Directory>) {
+    populate(&*directory).await;
+    consented(&*directory, "0", 1).await;
+    consented(&*directory, "other", 2).await;
+    for number in 1..=TOKENS_MAX {
+        let used = read(&*directory, &(number - 1).to_string()).await;
+        let (mut refresh, mut access) = tokens(&number.to_string(), 1);
+        let now = at(i64::from(number) / 1000);
+        refresh.expires_at += SignedDuration::from_millis(number.into());
+        access.expires_at += SignedDuration::from_millis(number.into());
+        assert!(directory.rotate_refresh_token(&used, &refresh, &access, now).await.unwrap());
+    }
+    for (name, there) in [("0", false), ("1", true), ("1000", true), ("other", true)] {
+        assert_eq!(directory.refresh_token(&hash(name)).await.unwrap().is_some(), there, "{name}");
+        assert_eq!(directory.access_token(&hash(name)).await.unwrap().is_some(), there, "{name}");
+    }
 }
 
 pub(crate) async fn signing_keys_are_listed_newest_first(directory: Arc<impl Directory>) {

@@ -9,6 +9,10 @@ use sqlx::{AssertSqlSafe, Row as _, SqliteConnection, SqlitePool};
 
 use super::row::{from_json, micros, parsed, to_json, vin};
 use super::{Failure, begin};
+use crate::directory::SESSIONS_MAX;
+
+const REMOVE: &str =
+    "DELETE FROM sessions WHERE gcid = $1 AND client_id = $2 AND mqtt_client_id = $3";
 
 pub(super) async fn by_key(
     readers: &SqlitePool,
@@ -47,12 +51,16 @@ pub(super) async fn put(
     session: &StoredSession,
 ) -> Result<(), Failure> {
     let mut transaction = begin(writer).await?;
+    // Anew, with the highest number: numbers tell which sessions were put last. Its cursors go with the old row.
+    sqlx::query(REMOVE)
+        .bind(key.gcid.to_string())
+        .bind(key.client_id.to_string())
+        .bind(&key.mqtt_client_id)
+        .execute(&mut *transaction)
+        .await?;
     let number: i64 = sqlx::query_scalar(
         "INSERT INTO sessions (gcid, client_id, mqtt_client_id, subscriptions, expiry_seconds)
          VALUES ($1, $2, $3, $4, $5)
-         ON CONFLICT (gcid, client_id, mqtt_client_id) DO UPDATE SET
-             subscriptions = excluded.subscriptions, expiry_seconds = excluded.expiry_seconds,
-             expires_at = NULL
          RETURNING number",
     )
     .bind(key.gcid.to_string())
@@ -62,10 +70,15 @@ pub(super) async fn put(
     .bind(session.expiry_seconds.map(i64::from))
     .fetch_one(&mut *transaction)
     .await?;
-    sqlx::query("DELETE FROM cursors WHERE session = $1")
-        .bind(number)
-        .execute(&mut *transaction)
-        .await?;
+    sqlx::query(
+        "DELETE FROM sessions WHERE gcid = $1 AND client_id = $2 AND number NOT IN
+             (SELECT number FROM sessions WHERE gcid = $1 AND client_id = $2 ORDER BY number DESC LIMIT $3)",
+    )
+    .bind(key.gcid.to_string())
+    .bind(key.client_id.to_string())
+    .bind(SESSIONS_MAX)
+    .execute(&mut *transaction)
+    .await?;
     put_cursors(&mut transaction, number, &session.cursors).await?;
     transaction.commit().await?;
     Ok(())
@@ -142,14 +155,12 @@ pub(super) async fn remove_expired(
 
 pub(super) async fn remove(writer: &SqlitePool, key: &SessionKey) -> Result<bool, Failure> {
     // Its cursors go with it.
-    let done = sqlx::query(
-        "DELETE FROM sessions WHERE gcid = $1 AND client_id = $2 AND mqtt_client_id = $3",
-    )
-    .bind(key.gcid.to_string())
-    .bind(key.client_id.to_string())
-    .bind(&key.mqtt_client_id)
-    .execute(writer)
-    .await?;
+    let done = sqlx::query(REMOVE)
+        .bind(key.gcid.to_string())
+        .bind(key.client_id.to_string())
+        .bind(&key.mqtt_client_id)
+        .execute(writer)
+        .await?;
     Ok(done.rows_affected() > 0)
 }
 

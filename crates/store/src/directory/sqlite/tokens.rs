@@ -6,7 +6,7 @@ use sqlx::{Row as _, SqliteConnection, SqlitePool};
 
 use super::row::{instant, instant_if_any, micros, parsed};
 use super::{Failure, begin};
-use crate::directory::{AccessToken, RefreshToken, SigningKey, TokenHash};
+use crate::directory::{AccessToken, RefreshToken, SigningKey, TOKENS_MAX, TokenHash};
 
 pub(super) async fn refresh(
     readers: &SqlitePool,
@@ -100,6 +100,18 @@ pub(super) async fn rotate(
         ("DELETE FROM access_tokens WHERE expires_at < $1", long_expired),
     ] {
         sqlx::query(query).bind(micros(before)).execute(&mut *transaction).await?;
+    }
+    for query in [
+        "DELETE FROM refresh_tokens WHERE consent_id = $1 AND hash NOT IN
+             (SELECT hash FROM refresh_tokens WHERE consent_id = $1 ORDER BY expires_at DESC LIMIT $2)",
+        "DELETE FROM access_tokens WHERE consent_id = $1 AND hash NOT IN
+             (SELECT hash FROM access_tokens WHERE consent_id = $1 ORDER BY expires_at DESC LIMIT $2)",
+    ] {
+        sqlx::query(query)
+            .bind(refresh.consent_id.to_string())
+            .bind(TOKENS_MAX)
+            .execute(&mut *transaction)
+            .await?;
     }
     transaction.commit().await?;
     Ok(true)
