@@ -75,7 +75,7 @@ pub enum IngestError {
     /// No answer came, so the events may have been taken or not: send them again.
     #[error(transparent)]
     Transport(#[from] TransportError),
-    /// The server can't take events now (HTTP 5xx or 429): send them again.
+    /// The server can't take events now (HTTP 5xx, 408 or 429): send them again.
     #[error("the server takes no events at the moment (HTTP {status})")]
     Unavailable {
         /// The HTTP status.
@@ -131,7 +131,7 @@ impl Operator {
         let (status, retry_after) = (answer.status, answer.retry_after);
         match status {
             401 | 403 => Err(IngestError::Unauthorized(status)),
-            429 | 500.. => Err(IngestError::Unavailable { status, retry_after }),
+            408 | 429 | 500.. => Err(IngestError::Unavailable { status, retry_after }),
             // 400 with this body says that every event was refused, which is an answer, too.
             _ => answer.json().ok_or(IngestError::Unexpected(status)),
         }

@@ -204,11 +204,11 @@ mod tests {
     #[tokio::test]
     async fn a_request_is_repeated_until_the_server_takes_it() {
         let mut world = World::new();
-        world.serve(&[503, 500, 429]).await;
+        world.serve(&[503, 500, 429, 408]).await;
         let mut repeated = 0;
         let mut sender = world.sender(MINUTE).unwrap();
         let ingested = sender.send(b"one\ntwo\n", || repeated += 1).await.unwrap();
-        assert_eq!((ingested.accepted, repeated), (2, 3));
+        assert_eq!((ingested.accepted, repeated), (2, 4));
         assert_eq!(*world.taken.lock().unwrap(), ["one\ntwo\n"]);
     }
 
