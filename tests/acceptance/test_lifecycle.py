@@ -18,7 +18,7 @@ from harness.events import event, inject
 from harness.login import log_in, refresh
 from harness.rest import create_container
 from harness.stream import subscriber
-from harness.wire import Peer
+from harness.wire import Peer, connect
 
 
 def test_the_ready_file_tells_where_everything_is(dev: Dev) -> None:
@@ -108,24 +108,55 @@ def test_two_data_folders_have_nothing_in_common(start_dev: StartDev) -> None:
 
 def test_secrets_in_the_data_folder_are_for_their_owner_only(dev: Dev) -> None:
     log_in(dev, dev.first)
-    readable = [
-        str(path.relative_to(dev.data_dir))
-        for path in dev.data_dir.rglob("*")
-        if path.is_file() and path.stat().st_mode & 0o077 and path.name != "ca.pem"
-    ]
-    assert readable == [] or not dev.data_dir.stat().st_mode & 0o077, readable
+    assert dev.data_dir.stat().st_mode & 0o777 == 0o700
+    secret = ("admin-token", "ready.json", "ca.key", "*.key", "directory.sqlite*")
+    files = [dev.ready_file, *(path for pattern in secret for path in dev.data_dir.rglob(pattern))]
+    assert len(files) > len(secret)
+    for file in files:
+        assert file.stat().st_mode & 0o077 == 0, file
 
 
-def test_the_log_names_no_secret_and_no_whole_vin(dev: Dev) -> None:
+@pytest.mark.parametrize("log", ["info", "trace"])
+def test_the_log_names_no_secret_and_no_whole_vin(start_dev: StartDev, log: str) -> None:
+    dev = start_dev(*STILL, "--log", log)
     tokens = log_in(dev, dev.first)
+    assert refresh(dev, tokens.client_id, tokens.refresh).status == 200
     create_container(dev, tokens, SOC)
+    vin = dev.first.vin
+    mappings = dev.http("GET", "/customers/vehicles/mappings", token=tokens.access)
+    assert vin in mappings.text
     with subscriber(dev, tokens, [dev.first.topic()], qos=1) as stream:
-        inject(dev, event(dev.first.vin, 1, {SOC: 1}))
+        inject(dev, event(vin, 1, {SOC: 1}))
         stream.wait_for_value(SOC, 1)
+    for refused in (f"/customers/vehicles/{dev.second.vin}/basicData", f"/customers/vehicles/{vin.lower()}/basicData"):
+        assert dev.http("GET", refused, token=tokens.access).status in (400, 403)
+    with Peer(dev) as peer:
+        peer.send(connect(tokens.gcid, tokens.refresh))
+        assert peer.read_to_end() == b"\x20\x02\x00\x04"
     dev.stop()
     secrets = [tokens.access, tokens.id, tokens.refresh, dev.ready.admin_token, dev.first.password]
-    for secret in [*secrets, dev.first.email, *(vehicle.vin for vehicle in dev.first.vehicles)]:
-        assert secret not in dev.stderr
+    vins = [vehicle.vin for customer in dev.ready.customers for vehicle in customer.vehicles]
+    for secret in [*secrets, dev.first.email, *vins]:
+        assert secret.lower() not in dev.stderr.lower()
+    assert "container" in dev.stderr
+
+
+def test_whoever_knows_the_real_host_names_finds_them_here(start_dev: StartDev) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", 443))
+        except OSError as error:
+            pytest.skip(f"port 443 can't be bound here: {error}")
+    dev = start_dev(*STILL, "--intercept")
+    doors = {
+        "customer.bmwgroup.com": 443,
+        "api-cardata.bmwgroup.com": 443,
+        "customer.streaming-cardata.bmwgroup.com": dev.ready.mqtt_port,
+    }
+    for host, port in doors.items():
+        with dev.tls().wrap_socket(socket.create_connection(("127.0.0.1", port)), server_hostname=host):
+            assert f"127.0.0.1 {host}\n" in dev.stdout
 
 
 def test_a_port_that_is_taken_is_named_and_ends_the_start(dev: Dev, tmp_path: Path) -> None:
