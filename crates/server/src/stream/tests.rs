@@ -378,6 +378,8 @@ async fn a_persistent_session_gets_what_it_missed_and_first_what_it_did_not_ackn
     assert_eq!((&first.values, &second.values), (&soc(1), &soc(2)));
     peer.ack(&first).await;
     assert!(!peer.is_quiet().await, "the third is on its way");
+    // Only now has the server read the acknowledgement before the PINGREQ, too.
+    assert_eq!(peer.receive().await, Some((0xD0, Vec::new())));
     drop(peer);
     report(&world, ANNAS, 4).await;
 
