@@ -49,7 +49,8 @@ impl Entitlements {
     ///
     /// # Errors
     /// [`DirectoryError`] when the containers can't be read. The cell then shows nothing at all until the next
-    /// successful call: too little is better than too much.
+    /// successful call: too little is better than too much. Close the connections that look into it, since their cursors
+    /// would move past what they are due.
     pub async fn refresh(&self, gcid: Gcid, client_id: ClientId) -> Result<(), DirectoryError> {
         let cells = self.cells.lock().await;
         let Some(cell) = cells.get(&(gcid, client_id)).and_then(Weak::upgrade) else {

@@ -4,6 +4,7 @@ pub mod admin;
 pub mod api;
 mod attempts;
 pub mod clock;
+mod crowd;
 pub mod entitlements;
 pub mod gcdm;
 pub mod ingest;

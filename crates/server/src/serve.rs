@@ -10,13 +10,14 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use axum_server::Handle;
-use axum_server::tls_rustls::RustlsConfig;
+use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use cardata_store::journal::Retention;
 use metrics_exporter_prometheus::PrometheusHandle;
 use rustls::ServerConfig;
 use tokio::time::MissedTickBehavior;
 use tower_http::timeout::TimeoutLayer;
 
+use crate::crowd::Doorkeeper;
 use crate::platform::Platform;
 use crate::stream::connection;
 use crate::stream::listener::{self, Serving};
@@ -56,6 +57,9 @@ const CURSOR_FLUSH_INTERVAL: Duration = Duration::from_millis(200);
 const EXPIRY_INTERVAL: Duration = Duration::from_mins(1);
 /// How often old events are dropped.
 const RETENTION_INTERVAL: Duration = Duration::from_mins(1);
+/// HTTPS connections at a time, in all and from one address. Streams are not among them.
+const CONNECTIONS_MAX: usize = 4096;
+const CONNECTIONS_EACH_MAX: usize = 256;
 /// How long HTTP peers may take.
 const PATIENCE: Patience =
     Patience { head: Duration::from_secs(30), request: Duration::from_mins(1) };
@@ -77,11 +81,13 @@ pub fn start(
 ) -> std::io::Result<Server> {
     let mut handles = Vec::new();
     let public = public_routes(platform.clone());
+    let door = Doorkeeper::new(CONNECTIONS_MAX, CONNECTIONS_EACH_MAX);
     for socket in sockets.http {
         socket.set_nonblocking(true)?;
         let handle = Handle::new();
-        let server =
-            axum_server::from_tcp_rustls(socket, RustlsConfig::from_config(tls.http.clone()))?;
+        let acceptor =
+            RustlsAcceptor::new(RustlsConfig::from_config(tls.http.clone())).acceptor(door.clone());
+        let server = axum_server::from_tcp(socket)?.acceptor(acceptor);
         let serving = impatient(server, PATIENCE)
             .handle(handle.clone())
             .serve(public.clone().into_make_service_with_connect_info::<SocketAddr>());

@@ -35,7 +35,9 @@ impl FromRequestParts<Arc<Platform>> for Caller {
         })?;
         let refused = |note: &str| ApiError::new(ErrorCode::Authentication, note);
         let claims = verify::access_token(platform, token).await.map_err(|error| match error {
-            VerifyError::Invalid => refused("this is not an access token of this service"),
+            VerifyError::Invalid => refused(
+                "this is no access token of this service, or its consent was revoked; authorize anew",
+            ),
             VerifyError::Revoked => refused("the customer revoked the consent; authorize anew"),
             VerifyError::Directory(error) => error.into(),
         })?;

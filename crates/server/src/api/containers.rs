@@ -163,8 +163,9 @@ where
             tracing::warn!(
                 client.id = %caller.client_id,
                 error = &error as &(dyn std::error::Error + 'static),
-                "containers could not be read anew; open streams of the client show nothing for now"
+                "containers could not be read anew; open streams of the client are closed"
             );
+            owned.router.close_client(caller.gcid, caller.client_id);
         }
         // Nobody listens any more when the caller hung up.
         let _ = done.send(outcome);

@@ -154,7 +154,9 @@ async fn a_token_that_is_none_or_revoked_or_expired_or_lacks_the_scope_is_told_w
     let claims = verify::access_token(&world.platform, &token).await.unwrap();
     let now = world.platform.clock.now();
     assert!(world.platform.directory.revoke_consent(claims.consent_id, now).await.unwrap());
-    assert_eq!(refusal(&world.get(MAPPINGS, &token).await), refused(401, "CU-101"));
+    let answer = world.get(MAPPINGS, &token).await;
+    assert_eq!(refusal(&answer), refused(401, "CU-101"));
+    assert!(answer.json()["exveNote"].as_str().unwrap().contains("revoked"), "{}", answer.body);
 }
 
 #[tokio::test]

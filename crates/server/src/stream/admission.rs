@@ -193,12 +193,13 @@ async fn kept_session(
         platform.directory.remove_session(key).await?;
         return Ok(None);
     }
+    let known = platform.cursors.resume(key);
     let stored = platform.directory.session(key, platform.clock.now()).await?;
     if stored.is_none() {
         // Expired, perhaps; what is still known of it must not come back.
         platform.cursors.forget(key);
     }
-    Ok(stored.map(|stored| platform.cursors.resume(key, stored)))
+    Ok(stored.map(|stored| known.over(stored)))
 }
 
 /// A session's view of the journal, the router and its entitlement.

@@ -13,6 +13,9 @@ use cardata_mqtt::session::KeptSession;
 use cardata_store::Directory;
 use cardata_store::directory::DirectoryError;
 
+/// Sessions of which unacknowledged deliveries are remembered between two connections.
+const AT_REST_MAX: usize = 10_000;
+
 /// Cursors that are ahead of the directory, and unacknowledged deliveries of sessions at rest.
 #[derive(Default)]
 pub struct Cursors {
@@ -23,6 +26,23 @@ pub struct Cursors {
 struct Ahead {
     cursors: BTreeMap<Vin, Cursor>,
     unacked: Vec<Unacked>,
+}
+
+/// What is known of a session besides what the directory has.
+#[derive(Debug, Default)]
+pub struct Known {
+    cursors: BTreeMap<Vin, Sequence>,
+    unacked: Vec<Unacked>,
+}
+
+impl Known {
+    /// What the session's next connection starts from, given what the directory has `stored`.
+    pub fn over(self, mut stored: StoredSession) -> KeptSession {
+        for (vin, cursor) in &mut stored.cursors {
+            *cursor = self.cursors.get(vin).copied().unwrap_or_default().max(*cursor);
+        }
+        KeptSession { stored, unacked: self.unacked }
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -66,25 +86,26 @@ impl Cursors {
     /// Takes what a connection leaves behind.
     pub fn rest(&self, key: &SessionKey, kept: KeptSession) {
         let mut ahead = self.lock();
+        let is_crowded = ahead.len() >= AT_REST_MAX;
         let known = ahead.entry(key.clone()).or_default();
         for (vin, cursor) in kept.stored.cursors {
             known.advance(vin, cursor);
         }
-        known.unacked = kept.unacked;
+        if is_crowded {
+            // Without them they are sent again as new: worse than with DUP, better than memory without an end.
+            known.unacked.clear();
+        } else {
+            known.unacked = kept.unacked;
+        }
     }
 
-    /// What the session's next connection starts from, given what the directory has `stored`.
-    pub fn resume(&self, key: &SessionKey, mut stored: StoredSession) -> KeptSession {
+    /// What is known here of a session that goes on. To be asked before the directory is: a flush in between moves
+    /// cursors from here to there, and never back.
+    pub fn resume(&self, key: &SessionKey) -> Known {
         let mut ahead = self.lock();
-        let Some(known) = ahead.get_mut(key) else {
-            return KeptSession { stored, unacked: Vec::new() };
-        };
-        for (vin, cursor) in &mut stored.cursors {
-            if let Some(state) = known.cursors.get(vin) {
-                *cursor = state.acknowledged.max(*cursor);
-            }
-        }
-        KeptSession { stored, unacked: std::mem::take(&mut known.unacked) }
+        let Some(known) = ahead.get_mut(key) else { return Known::default() };
+        let cursors = known.cursors.iter().map(|(vin, cursor)| (*vin, cursor.acknowledged));
+        Known { cursors: cursors.collect(), unacked: std::mem::take(&mut known.unacked) }
     }
 
     /// Forgets a session that has ended.
@@ -191,8 +212,8 @@ mod tests {
             StoredSession { cursors: vec![(vin(), Sequence(5))], ..StoredSession::default() };
         let storable = cursors.storable(&key(), &stored, Sequence(3));
         assert_eq!(storable.cursors, [(vin(), Sequence(3))]);
-        assert_eq!(cursors.resume(&key(), storable.clone()).stored, stored);
+        assert_eq!(cursors.resume(&key()).over(storable.clone()).stored, stored);
         cursors.forget(&key());
-        assert_eq!(cursors.resume(&key(), storable.clone()).stored, storable);
+        assert_eq!(cursors.resume(&key()).over(storable.clone()).stored, storable);
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use cardata_domain::consent::ConsentId;
 use cardata_domain::session::SessionKey;
-use cardata_domain::{Recorded, Vin};
+use cardata_domain::{ClientId, Gcid, Recorded, Vin};
 use cardata_mqtt::CloseReason;
 use cardata_store::journal::LiveFeed;
 use tokio::sync::{Notify, mpsc, watch};
@@ -162,6 +162,18 @@ impl Router {
         resting.for_each(|connection| connection.close(CloseReason::ConsentEnded));
     }
 
+    /// Closes every connection of a client at a customer, whose entitlement can't be read: showing nothing would move
+    /// their cursors past what they are due.
+    pub fn close_client(&self, gcid: Gcid, client_id: ClientId) {
+        let connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_client = |connection: &&Arc<Connection>| {
+            (connection.key.gcid, connection.key.client_id) == (gcid, client_id)
+        };
+        for connection in connections.values().filter(of_client) {
+            connection.close(CloseReason::StoreFailed);
+        }
+    }
+
     /// How many connections are open.
     pub fn connections(&self) -> usize {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner).len()
@@ -231,7 +243,7 @@ mod tests {
     fn key(client: u128, mqtt: &str) -> SessionKey {
         SessionKey {
             gcid: "aa111192-d570-4d3d-8835-656ee00edcd7".parse().unwrap(),
-            client_id: cardata_domain::ClientId::new(uuid::Uuid::from_u128(client)),
+            client_id: ClientId::new(uuid::Uuid::from_u128(client)),
             mqtt_client_id: mqtt.into(),
         }
     }
@@ -297,5 +309,17 @@ mod tests {
         assert_eq!(reason(&first), None);
         router.close_consent(ConsentId::new(uuid::Uuid::nil()));
         assert_eq!(reason(&first), Some(CloseReason::ConsentEnded));
+    }
+
+    #[tokio::test]
+    async fn a_client_is_closed_without_its_neighbours() {
+        let router = Arc::new(Router::default());
+        let limit = Connections::PerClient(5);
+        let [one, other] = [key(1, "a"), key(2, "a")];
+        let client = (one.gcid, one.client_id);
+        let first = register(&router, one, limit).await.unwrap();
+        let second = register(&router, other, limit).await.unwrap();
+        router.close_client(client.0, client.1);
+        assert_eq!([&first, &second].map(reason), [Some(CloseReason::StoreFailed), None]);
     }
 }
