@@ -40,7 +40,7 @@ class Newcomer:
         self._changed = threading.Event()
         client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="newcomer", protocol=mqtt.MQTTv5)
         client.tls_set(ca_certs=str(dev.ready.ca_file), tls_version=ssl.PROTOCOL_TLS_CLIENT)
-        client.username_pw_set(dev.first.gcid, password or tokens.id_token)
+        client.username_pw_set(dev.first.gcid, password or tokens.id)
         client.on_connect = lambda _c, _u, flags, reason, _p: self.connected.append(
             (reason.value, flags.session_present)
         )
@@ -125,7 +125,7 @@ def test_a_client_of_mqtt_5_hears_why(dev: Dev, tokens: Tokens) -> None:
 
 def test_mosquitto_sub_streams_over_mqtt_5(dev: Dev, tokens: Tokens) -> None:
     address = ["-h", "localhost", "-p", str(dev.ready.mqtt_port), "--cafile", str(dev.ready.ca_file)]
-    login = ["-u", dev.first.gcid, "-P", tokens.id_token]
+    login = ["-u", dev.first.gcid, "-P", tokens.id]
     # A persistent session, so that it is known on the way when the event comes.
     stay = ["-V", "5", "-i", "sub", "-c", "-x", "600", "-q", "1", "-t", dev.first.every_vehicle]
     subprocess.run(["mosquitto_sub", *address, *login, *stay, "-E"], check=True, timeout=20)
