@@ -6,6 +6,7 @@
 //! - [`session`]: connect, subscribe, keep alive, close — which packet may come when.
 //! - [`delivery`]: which event goes out when, and how far a client got.
 //! - [`inflight`]: deliveries that wait for their acknowledgement.
+//! - `outlet`: what MQTT 5 adds to a message on its way out.
 //! - [`topic`]: filters, and which of a customer's vehicles they name.
 //! - [`encode`]: packets to bytes.
 
