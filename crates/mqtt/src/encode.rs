@@ -26,6 +26,7 @@ const TOPIC_LENGTH: usize = GCID_LENGTH + 1 + cardata_domain::Vin::LENGTH;
 /// MQTT 5 §2.2.2.2.
 mod property {
     pub(super) const SUBSCRIPTION_IDENTIFIER: u8 = 0x0B;
+    pub(super) const SESSION_EXPIRY_INTERVAL: u8 = 0x11;
     pub(super) const ASSIGNED_CLIENT_IDENTIFIER: u8 = 0x12;
     pub(super) const AUTHENTICATION_METHOD: u8 = 0x15;
     pub(super) const REASON_STRING: u8 = 0x1F;
@@ -205,6 +206,10 @@ fn connack_v5(connack: &ConnAck, buffer: &mut BytesMut) {
     properties.put_slice(&[property::SHARED_SUBSCRIPTION_AVAILABLE, 0]);
     properties.put_u8(property::MAXIMUM_PACKET_SIZE);
     properties.put_u32(PACKET_SIZE_MAX);
+    if let Some(seconds) = connack.session_expiry_seconds {
+        properties.put_u8(property::SESSION_EXPIRY_INTERVAL);
+        properties.put_u32(seconds);
+    }
     if let Some(client_id) = &connack.assigned_client_id {
         put_text(property::ASSIGNED_CLIENT_IDENTIFIER, client_id, &mut properties);
     }

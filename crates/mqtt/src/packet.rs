@@ -193,6 +193,8 @@ pub struct ConnAck {
     pub session_present: bool,
     /// The identifier that the server chose.
     pub assigned_client_id: Option<String>,
+    /// How long the session is kept, where that differs from what was asked for.
+    pub session_expiry_seconds: Option<u32>,
     /// The method of authentication, as it came.
     pub auth_method: Option<String>,
 }

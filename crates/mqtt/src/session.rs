@@ -80,6 +80,8 @@ pub struct Admission {
     pub expires_at: Instant,
     /// Whether QoS 1 is delivered as granted, or everything with QoS 0 (wire §2.4).
     pub qos_max: Qos,
+    /// Whether sessions are kept beyond their connections at all.
+    pub keeps_sessions: bool,
     /// The session as it was kept; `None` begins a new one.
     pub kept: Option<KeptSession>,
     /// Where events come from.
@@ -284,13 +286,24 @@ impl Session {
         let Phase::Authenticating { connect, .. } = taken else {
             panic!("only a session that asked who it is can be admitted");
         };
-        let Admission { gcid, assigned_client_id, vehicles, expires_at, qos_max, kept, source } =
-            admission;
+        let Admission {
+            gcid,
+            assigned_client_id,
+            vehicles,
+            expires_at,
+            qos_max,
+            keeps_sessions,
+            kept,
+            source,
+        } = admission;
+        let wanted = connect.session_expiry_seconds;
+        let session_expiry_seconds = if keeps_sessions { wanted } else { 0 };
         let kept = kept.filter(|_| !connect.clean_start);
         let auth_method = connect.auth.as_ref().map(|auth| auth.method.clone());
         self.actions.push_back(Action::Send(Outgoing::ConnAck(Box::new(ConnAck {
             session_present: kept.is_some(),
             assigned_client_id,
+            session_expiry_seconds: (session_expiry_seconds != wanted).then_some(0),
             auth_method: auth_method.clone(),
         }))));
         let kept = kept.unwrap_or_default();
@@ -305,7 +318,7 @@ impl Session {
             gcid,
             vehicles,
             version: connect.version,
-            session_expiry_seconds: connect.session_expiry_seconds,
+            session_expiry_seconds,
             keep_alive: (seconds > 0).then(|| Duration::from_secs(1) * seconds * 3 / 2),
             auth_method,
             expires_at,

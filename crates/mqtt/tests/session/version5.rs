@@ -83,6 +83,19 @@ fn a_disconnect_may_shorten_what_is_kept_and_not_begin_to_keep() {
 }
 
 #[test]
+fn where_no_session_is_kept_a_client_that_wants_one_is_told() {
+    let mut world = world(|connect| {
+        plain(connect);
+        connect.session_expiry_seconds = 100;
+    });
+    world.keeps_sessions = false;
+    world.connect(Kind::Persistent);
+    let done = world.done();
+    let [Done::Sent(Outgoing::ConnAck(connack))] = &done[..] else { panic!("{done:?}") };
+    assert_eq!(connack.session_expiry_seconds, Some(0));
+}
+
+#[test]
 fn no_more_deliveries_wait_than_the_client_takes() {
     let mut world = world(|connect| {
         plain(connect);

@@ -55,6 +55,7 @@ pub(crate) struct World {
     pub(crate) adjust: fn(&mut Connect),
     /// The identifier of the subscriptions to come (MQTT 5).
     pub(crate) identifier: Option<NonZeroU32>,
+    pub(crate) keeps_sessions: bool,
     pub(crate) token_lifetime: Duration,
     /// Whether the directory refuses to store sessions.
     pub(crate) store_fails: bool,
@@ -174,6 +175,7 @@ impl World {
             keep_alive_seconds: 30,
             adjust: |_| {},
             identifier: None,
+            keeps_sessions: true,
             token_lifetime: Duration::from_hours(1),
             store_fails: false,
             surroundings: Arc::new(Mutex::new(surroundings)),
@@ -469,6 +471,7 @@ impl World {
             vehicles: self.vehicles.clone(),
             expires_at: self.now + self.token_lifetime,
             qos_max: self.qos_max,
+            keeps_sessions: self.keeps_sessions,
             kept,
             source: Box::new(FakeSource(self.surroundings.clone())),
         };

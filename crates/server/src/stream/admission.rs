@@ -110,6 +110,7 @@ pub(crate) async fn admit(
             Delivery::AsGranted => Qos::AtLeastOnce,
             Delivery::AtMostOnce => Qos::AtMostOnce,
         },
+        keeps_sessions: platform.profile.delivery == Delivery::AsGranted,
         kept,
         source: Box::new(source),
     };

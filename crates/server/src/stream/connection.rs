@@ -18,7 +18,6 @@ use tokio::io::{
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::platform::Platform;
-use crate::profile::Delivery;
 use crate::stream::admission::{self, Admitted};
 use crate::stream::codec::{Decoder, PacketError};
 use crate::stream::router::{Arrivals, Registration};
@@ -239,7 +238,6 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
                 Action::MoveCursor { vin, cursor } => {
                     if let Some(open) = &self.open
                         && self.session.is_persistent()
-                        && self.platform.profile.delivery == Delivery::AsGranted
                     {
                         self.platform.cursors.advance(open.registration.key(), vin, cursor);
                     }
@@ -261,9 +259,6 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
 
     async fn store(&mut self, stored: &StoredSession) {
         let Some(open) = &mut self.open else { return };
-        if self.platform.profile.delivery != Delivery::AsGranted {
-            return;
-        }
         open.stored = true;
         let key = open.registration.key();
         let synced = self.platform.journal.synced();
