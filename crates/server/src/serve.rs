@@ -21,6 +21,7 @@ use crate::crowd::Doorkeeper;
 use crate::platform::Platform;
 use crate::stream::connection;
 use crate::stream::listener::{self, Serving};
+use crate::tasks::Stopping;
 use crate::{admin, api, gcdm, ingest, portal};
 
 /// Sockets that are bound already, so that their ports are known before anything is told about them.
@@ -128,9 +129,18 @@ pub fn start(
         "vehicles_mqtt",
         listener::run(platform.clone(), vehicles_mqtt, tls.vehicles_mqtt, vehicles),
     );
-    platform.tasks.spawn("cursors", flush_cursors(platform.clone()));
-    platform.tasks.spawn("sessions", expire_sessions(platform.clone()));
-    platform.tasks.spawn("retention", retain(platform.clone(), retention));
+    let shared = platform.clone();
+    let flush = move || flush_cursors(shared.clone());
+    let flushing = periodically(platform.tasks.stopping(), CURSOR_FLUSH_INTERVAL, flush);
+    platform.tasks.spawn("cursors", flushing);
+    let shared = platform.clone();
+    let expire = move || expire_sessions(shared.clone());
+    let expiring = periodically(platform.tasks.stopping(), EXPIRY_INTERVAL, expire);
+    platform.tasks.spawn("sessions", expiring);
+    let shared = platform.clone();
+    let cut = move || retain(shared.clone(), retention);
+    let cutting = periodically(platform.tasks.stopping(), RETENTION_INTERVAL, cut);
+    platform.tasks.spawn("retention", cutting);
     Ok(Server { platform, http: handles })
 }
 
@@ -216,76 +226,64 @@ async fn ready(State(platform): State<Arc<Platform>>) -> impl IntoResponse {
     }
 }
 
-async fn flush_cursors(platform: Arc<Platform>) {
-    let mut stopping = platform.tasks.stopping();
-    let mut ticks = tokio::time::interval(CURSOR_FLUSH_INTERVAL);
+/// Does `work` at once and then at each `interval` after it was done, until the server stops.
+async fn periodically<W: Future<Output = ()>>(
+    mut stopping: Stopping,
+    interval: Duration,
+    work: impl Fn() -> W,
+) {
+    let mut ticks = tokio::time::interval(interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            // The last flush is `Server::stop`'s, after the journal was synced.
             () = stopping.wait() => return,
             _ = ticks.tick() => {}
         }
-        if let Err(error) =
-            platform.cursors.flush(&*platform.directory, platform.journal.synced()).await
-        {
-            metrics::counter!("cardata_cursor_flush_errors_total").increment(1);
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "cursors were not written; the next flush tries again"
-            );
-        }
+        work().await;
+    }
+}
+
+/// Writes cursors of sessions. The last time is [`Server::stop`]'s, after the journal was synced.
+async fn flush_cursors(platform: Arc<Platform>) {
+    let synced = platform.journal.synced();
+    if let Err(error) = platform.cursors.flush(&*platform.directory, synced).await {
+        metrics::counter!("cardata_cursor_flush_errors_total").increment(1);
+        let error = &error as &dyn std::error::Error;
+        tracing::warn!(error, "cursors were not written; the next flush tries again");
     }
 }
 
 /// Ends sessions whose time is over.
 async fn expire_sessions(platform: Arc<Platform>) {
-    let mut stopping = platform.tasks.stopping();
-    let mut ticks = tokio::time::interval(EXPIRY_INTERVAL);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            () = stopping.wait() => return,
-            _ = ticks.tick() => {}
+    match platform.directory.remove_expired_sessions(platform.clock.now()).await {
+        Ok(expired) => {
+            for key in &expired {
+                platform.cursors.forget(key);
+            }
+            metrics::counter!("cardata_mqtt_sessions_expired_total")
+                .increment(expired.len() as u64);
         }
-        match platform.directory.remove_expired_sessions(platform.clock.now()).await {
-            Ok(expired) => {
-                for key in &expired {
-                    platform.cursors.forget(key);
-                }
-                metrics::counter!("cardata_mqtt_sessions_expired_total")
-                    .increment(expired.len() as u64);
-            }
-            Err(error) => {
-                let error = &error as &dyn std::error::Error;
-                tracing::warn!(
-                    error,
-                    "expired sessions could not be removed; the next round tries again"
-                );
-            }
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(
+                error,
+                "expired sessions could not be removed; the next round tries again"
+            );
         }
     }
 }
 
+/// Drops old events.
 async fn retain(platform: Arc<Platform>, retention: Retention) {
-    let mut stopping = platform.tasks.stopping();
-    let mut ticks = tokio::time::interval(RETENTION_INTERVAL);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            () = stopping.wait() => return,
-            _ = ticks.tick() => {}
+    match platform.journal.retain(retention, platform.clock.now()).await {
+        Ok(0) => {}
+        Ok(events) => {
+            metrics::counter!("cardata_journal_retired_events_total").increment(events);
+            tracing::info!(events, "{events} events left the journal by age or size");
         }
-        match platform.journal.retain(retention, platform.clock.now()).await {
-            Ok(0) => {}
-            Ok(events) => {
-                metrics::counter!("cardata_journal_retired_events_total").increment(events);
-                tracing::info!(events, "{events} events left the journal by age or size");
-            }
-            Err(error) => tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "old events could not be dropped"
-            ),
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "old events could not be dropped");
         }
     }
 }

@@ -143,11 +143,11 @@ impl Cursors {
                 .map(|(vin, cursor, _)| (vin, cursor))
                 .collect()
         };
-        ahead
-            .iter()
-            .map(|(key, state)| (key.clone(), due_of(state)))
-            .filter(|(_, due): &(_, Vec<_>)| !due.is_empty())
-            .collect()
+        let due = |(key, state): (&SessionKey, &Ahead)| {
+            let due: Vec<_> = due_of(state);
+            (!due.is_empty()).then(|| (key.clone(), due))
+        };
+        ahead.iter().filter_map(due).collect()
     }
 
     fn written(&self, moves: &[(SessionKey, Vec<(Vin, Sequence)>)]) {
