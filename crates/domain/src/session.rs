@@ -30,6 +30,9 @@ pub struct StoredSession {
     pub expiry_seconds: Option<u32>,
     /// For each VIN with a subscription of QoS 1 or 2: the sequence number up to which everything was acknowledged.
     pub cursors: Vec<(Vin, Sequence)>,
+    /// Whether it has ever had a subscription of QoS 2, so that its client may know packet identifiers which a crash has
+    /// made unknown here.
+    pub exactly_once: bool,
     /// What its last connection left behind; `None` while it is connected, and after a crash that ended its connection.
     pub left: Option<LeftBehind>,
 }

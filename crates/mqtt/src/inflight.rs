@@ -75,9 +75,11 @@ impl Window {
         if self.bytes < self.limits.bytes_max { room } else { room.min(usize::from(taken == 0)) }
     }
 
-    /// Whether at least half of the window is free; asking the journal for less is not worth a read.
+    /// Whether at least half of the window is free, or nothing is on its way; asking the journal for less is not worth a
+    /// read.
     pub fn is_roomy(&self) -> bool {
-        self.room() * 2 >= self.limits.deliveries_max
+        let (room, idle) = (self.room(), self.sent.is_empty() && self.releasing.is_empty());
+        room > 0 && (idle || room * 2 >= self.limits.deliveries_max)
     }
 
     /// Notes what an earlier connection left behind, but for its deliveries: each is sent again in its turn. Gives the
@@ -345,9 +347,9 @@ mod tests {
         window.ack(first);
         assert_eq!(window.room(), 7);
         let mut window = Window::new(WindowLimits { deliveries_max: 8, bytes_max: 0 });
-        assert_eq!(window.room(), 1);
+        assert_eq!((window.room(), window.is_roomy()), (1, true));
         push(&mut window, 1, 0, Qos::AtLeastOnce);
-        assert_eq!(window.room(), 0);
+        assert_eq!((window.room(), window.is_roomy()), (0, false));
     }
 
     #[test]

@@ -274,8 +274,11 @@ pub trait Directory: Send + Sync + 'static {
     /// To be called before the first connection, with the journal's `newest` event. Sessions that a crash found
     /// connected are at rest from `now` on. What sessions left behind is forgotten where it speaks of events that a
     /// crash took with it: their numbers will be given to others.
-    async fn recover_sessions(&self, newest: Sequence, now: Timestamp)
-    -> Result<(), DirectoryError>;
+    async fn recover_sessions(
+        &self,
+        newest: Sequence,
+        now: Timestamp,
+    ) -> Result<(), DirectoryError>;
     /// Ends the sessions that have expired at `now`, and gives their names.
     async fn remove_expired_sessions(
         &self,

@@ -34,6 +34,7 @@ fn session() -> StoredSession {
             identifier: None,
         }],
         cursors: vec![(vin(1), Sequence(7))],
+        exactly_once: false,
         left: None,
     }
 }

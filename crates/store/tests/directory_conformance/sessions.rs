@@ -28,6 +28,7 @@ fn session(cursors: &[(u32, u64)]) -> StoredSession {
             .iter()
             .map(|(number, sequence)| (vin(*number), Sequence(*sequence)))
             .collect(),
+        exactly_once: cursors.len() > 1,
         left: None,
     }
 }

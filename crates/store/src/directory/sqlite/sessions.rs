@@ -23,7 +23,7 @@ pub(super) async fn by_key(
 ) -> Result<Option<StoredSession>, Failure> {
     // One query, so that subscriptions and cursors are of the same moment.
     let rows = sqlx::query(
-        "SELECT subscriptions, expiry_seconds, left_behind, vin, sequence
+        "SELECT subscriptions, expiry_seconds, exactly_once, left_behind, vin, sequence
          FROM sessions LEFT JOIN cursors ON session = number
          WHERE gcid = $1 AND client_id = $2 AND mqtt_client_id = $3
            AND (expires_at IS NULL OR expires_at > $4) ORDER BY vin",
@@ -44,6 +44,7 @@ pub(super) async fn by_key(
         } else {
             rows.iter().map(cursor).collect::<Result<_, _>>()?
         },
+        exactly_once: first.try_get("exactly_once")?,
         left: json::left_behind(first)?,
     }))
 }
@@ -78,8 +79,8 @@ async fn put_within(
     let left = session.left.as_ref().filter(|_| rested_at.is_some());
     let number: i64 = sqlx::query_scalar(
         "INSERT INTO sessions (gcid, client_id, mqtt_client_id, subscriptions, expiry_seconds, expires_at,
-                               left_behind, left_newest)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+                               exactly_once, left_behind, left_newest)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
          RETURNING number",
     )
     .bind(key.gcid.to_string())
@@ -88,6 +89,7 @@ async fn put_within(
     .bind(json::of_subscriptions(&session.subscriptions)?)
     .bind(session.expiry_seconds.map(i64::from))
     .bind(expires_at)
+    .bind(session.exactly_once)
     .bind(left.map(json::of_left_behind).transpose()?)
     .bind(left.map(LeftBehind::newest).map(number_of))
     .fetch_one(&mut *transaction)
@@ -150,10 +152,12 @@ pub(super) async fn recover(
     .bind(micros(now))
     .execute(&mut *transaction)
     .await?;
-    sqlx::query("UPDATE sessions SET left_behind = NULL, left_newest = NULL WHERE left_newest > $1")
-        .bind(number_of(newest))
-        .execute(&mut *transaction)
-        .await?;
+    sqlx::query(
+        "UPDATE sessions SET left_behind = NULL, left_newest = NULL WHERE left_newest > $1",
+    )
+    .bind(number_of(newest))
+    .execute(&mut *transaction)
+    .await?;
     transaction.commit().await?;
     Ok(())
 }

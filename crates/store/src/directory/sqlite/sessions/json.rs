@@ -61,8 +61,7 @@ pub(super) fn of_left_behind(left: &LeftBehind) -> Result<String, Failure> {
         qos: if one.exactly_once { 2 } else { 1 },
         done: one.done,
     };
-    let until =
-        |(vin, at): &(Vin, Timestamp)| (vin.as_str().to_owned(), at.as_microsecond());
+    let until = |(vin, at): &(Vin, Timestamp)| (vin.as_str().to_owned(), at.as_microsecond());
     to_json(&Left {
         unfinished: left.unfinished.iter().map(delivery).collect(),
         releasing: left.releasing.clone(),
@@ -92,7 +91,11 @@ pub(super) fn left_behind(row: &SqliteRow) -> Result<Option<LeftBehind>, Failure
         unfinished: left.unfinished.into_iter().map(delivery).collect::<Result<_, Failure>>()?,
         releasing: left.releasing,
         given_up: left.given_up,
-        complete_until: left.complete_until.into_iter().map(until).collect::<Result<_, Failure>>()?,
+        complete_until: left
+            .complete_until
+            .into_iter()
+            .map(until)
+            .collect::<Result<_, Failure>>()?,
     }))
 }
 
