@@ -455,9 +455,10 @@ impl Deliveries {
             }
             return;
         }
+        let is_due = recorded.sequence > track.due_after;
         let (begun, goes_on) = self.take_earlier(vin, recorded.sequence);
         // What lies before a delivery that was begun was passed: acknowledged, or with nothing to show at its turn.
-        let passed = begun.is_empty() && goes_on;
+        let passed = begun.is_empty() && (goes_on || !is_due);
         if !passed {
             self.send_lasting(recorded, begun, actions);
         }
