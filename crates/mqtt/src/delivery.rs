@@ -439,31 +439,41 @@ impl Deliveries {
     }
 
     fn deliver(&mut self, vin: Vin, recorded: &Recorded, actions: &mut VecDeque<Action>) {
+        self.give_up_before(vin, recorded.sequence);
         let Some(track) = self.tracks.get_mut(&vin) else { return };
         track.position = recorded.sequence;
         track.complete_until = Some(recorded.event.at());
         track.head = track.head.max(recorded.sequence);
-        if track.is_fresh() {
-            if self.congested {
-                self.source.note_merged();
-                track.merge(&recorded.event);
-                return;
-            }
-            for payload in self.source.payloads(recorded).iter() {
-                let gap = track.tell_gap(recorded.event.at());
-                actions.push_back(send(Publish { gap, ..Publish::new(vin, payload.clone()) }));
-            }
-            return;
-        }
         let is_due = recorded.sequence > track.due_after;
-        let (begun, goes_on) = self.take_earlier(vin, recorded.sequence);
-        // What lies before a delivery that was begun was passed: acknowledged, or with nothing to show at its turn.
-        let passed = begun.is_empty() && (goes_on || !is_due);
-        if !passed {
-            self.send_lasting(recorded, begun, actions);
+        if track.is_fresh() {
+            if is_due {
+                self.send_fresh(recorded, actions);
+            }
+        } else {
+            let (begun, goes_on) = self.take_earlier(vin, recorded.sequence);
+            // What lies before a delivery that was begun was passed: acknowledged, or with nothing to show at its turn.
+            let passed = begun.is_empty() && (goes_on || !is_due);
+            if !passed {
+                self.send_lasting(recorded, begun, actions);
+            }
         }
         self.leave_earlier(vin);
         self.tell_cursor(vin, actions);
+    }
+
+    /// Sends an event with QoS 0, or merges it while the way out is full.
+    fn send_fresh(&mut self, recorded: &Recorded, actions: &mut VecDeque<Action>) {
+        let (vin, at) = (recorded.event.vin(), recorded.event.at());
+        let Some(track) = self.tracks.get_mut(&vin) else { return };
+        if self.congested {
+            self.source.note_merged();
+            track.merge(&recorded.event);
+            return;
+        }
+        for payload in self.source.payloads(recorded).iter() {
+            let gap = track.tell_gap(at);
+            actions.push_back(send(Publish { gap, ..Publish::new(vin, payload.clone()) }));
+        }
     }
 
     /// Sends an event with QoS 1 or 2; if an earlier connection has `begun` to, what is not done.
@@ -517,10 +527,8 @@ impl Deliveries {
         self.window.drop_done();
     }
 
-    /// Takes the earlier connection's deliveries of an event, and says whether there are later ones. Those before it are
-    /// no longer wanted.
+    /// Takes the earlier connection's deliveries of an event, and says whether there are later ones.
     fn take_earlier(&mut self, vin: Vin, sequence: Sequence) -> (Vec<Unfinished>, bool) {
-        self.give_up_before(vin, sequence);
         let Some(track) = self.tracks.get_mut(&vin) else { return (Vec::new(), false) };
         let of_event = |delivery: &mut Unfinished| delivery.sequence == sequence;
         let begun = std::iter::from_fn(|| track.earlier.pop_front_if(of_event)).collect();
@@ -533,6 +541,7 @@ impl Deliveries {
         self.leave_earlier(vin);
     }
 
+    /// Gives up the earlier connection's deliveries of events before `sequence`: they are no longer wanted.
     fn give_up_before(&mut self, vin: Vin, sequence: Sequence) {
         let Some(track) = self.tracks.get_mut(&vin) else { return };
         let is_before = |delivery: &mut Unfinished| delivery.sequence < sequence;
