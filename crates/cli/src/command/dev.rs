@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use cardata_domain::Catalogue;
+use cardata_server::door::Door;
 use cardata_server::entitlements::Entitlements;
 use cardata_server::gcdm::keys::Keys;
 use cardata_server::serve;
@@ -74,6 +75,9 @@ pub(crate) struct Args {
     /// How strict to be: `open` is what users wish for, `bmw` is the real service as documented and observed
     #[arg(long, value_enum, default_value_t = ProfileName::Open, env = "CARDATA_PROFILE")]
     profile: ProfileName,
+    /// How many CONNECTs of one address are looked at in a minute, and four times as many connections; 0 is no limit
+    #[arg(long, value_name = "N", default_value_t = 600, env = "CARDATA_CONNECTS_PER_MINUTE")]
+    connects_per_minute: u32,
     /// Stand in for the real service: the certificate carries its three host names, and HTTPS also listens on port 443
     #[arg(long)]
     intercept: bool,
@@ -181,6 +185,8 @@ async fn platform(args: &Args, public_url: String) -> anyhow::Result<(Arc<Platfo
         keys,
         router,
         cursors: Cursors::default(),
+        door: Arc::new(Door::new(args.connects_per_minute)),
+        vehicles_door: Arc::new(Door::new(0)),
         auto_approve: args.auto_approve.then(|| demo.first().gcid),
         access_lifetime: SignedDuration::from_secs(args.token_lifetime),
         admin_token: authority::admin_token(&args.data_dir)?,

@@ -17,6 +17,7 @@ use tokio::io::{
 };
 use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::attempts::Peer;
 use crate::platform::Platform;
 use crate::stream::admission::{self, Admitted};
 use crate::stream::codec::{Decoder, PacketError};
@@ -43,6 +44,7 @@ type Read =
 
 struct Connection<S> {
     platform: Arc<Platform>,
+    peer: Peer,
     session: Session,
     decoder: Decoder,
     reader: ReadHalf<S>,
@@ -71,7 +73,7 @@ struct Open {
 }
 
 /// Serves one client until either side ends the connection.
-pub(crate) async fn serve<S>(platform: Arc<Platform>, stream: S, mut stopping: Stopping)
+pub(crate) async fn serve<S>(platform: Arc<Platform>, stream: S, peer: Peer, mut stopping: Stopping)
 where
     S: AsyncRead + AsyncWrite + Send + 'static,
 {
@@ -79,6 +81,7 @@ where
     let now = Instant::now();
     let mut connection = Connection {
         platform,
+        peer,
         session: Session::new(Limits::default(), now.into_std()),
         decoder: Decoder::default(),
         reader,
@@ -311,7 +314,8 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
         let now = Instant::now().into_std();
         self.use_version(connect, Gcid::new(uuid::Uuid::nil()));
         let admitted =
-            timeout(ADMISSION_PATIENCE, admission::admit(&self.platform, connect, now)).await;
+            timeout(ADMISSION_PATIENCE, admission::admit(&self.platform, connect, self.peer, now))
+                .await;
         match admitted {
             Ok(Ok(Admitted { admission, registration, arrivals })) => {
                 metrics::counter!("cardata_mqtt_connects_total", "outcome" => "accepted")
