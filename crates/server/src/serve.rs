@@ -17,7 +17,7 @@ use rustls::ServerConfig;
 use tokio::time::MissedTickBehavior;
 use tower_http::timeout::TimeoutLayer;
 
-use crate::crowd::Doorkeeper;
+use crate::crowd::{Crowd, Doorkeeper};
 use crate::platform::Platform;
 use crate::stream::connection;
 use crate::stream::listener::{self, Serve};
@@ -82,7 +82,7 @@ pub fn start(
 ) -> std::io::Result<Server> {
     let mut handles = Vec::new();
     let public = public_routes(platform.clone());
-    let door = Doorkeeper::new(CONNECTIONS_MAX, CONNECTIONS_EACH_MAX);
+    let door = Doorkeeper(Crowd::new("https", CONNECTIONS_MAX, CONNECTIONS_EACH_MAX));
     for socket in sockets.http {
         socket.set_nonblocking(true)?;
         let handle = Handle::new();

@@ -53,12 +53,11 @@ pub(crate) async fn run(
         match accepted {
             Ok((stream, address)) => {
                 let peer = Peer::new(address.ip());
-                if !door.enter(peer, platform.clock.now()) {
-                    continue;
-                }
+                let Some(place) = door.enter(peer, platform.clock.now()) else { continue };
                 let (shared, acceptor, mut stopping) =
                     (platform.clone(), acceptor.clone(), platform.tasks.stopping());
                 platform.tasks.spawn("mqtt_connection", async move {
+                    let _place = place;
                     if let Some(stream) = handshake(acceptor, stream, &mut stopping).await {
                         drop(permit);
                         serve(shared, stream, peer, stopping).await;
@@ -107,6 +106,7 @@ mod tests {
     use tokio::net::TcpSocket;
 
     use super::*;
+    use crate::door::Limits;
     use crate::test_platform::World;
 
     /// A listener whose handshakes all fail, as it has no certificate.
@@ -124,11 +124,15 @@ mod tests {
         address
     }
 
-    /// Whether a peer at `from` that does not speak TLS is told so; one that is not let in is told nothing.
-    async fn is_answered(from: [u8; 4], to: SocketAddr) -> bool {
+    async fn connect(from: [u8; 4], to: SocketAddr) -> TcpStream {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind((from, 0).into()).unwrap();
-        let mut stream = socket.connect(to).await.unwrap();
+        socket.connect(to).await.unwrap()
+    }
+
+    /// Whether a peer at `from` that does not speak TLS is told so; one that is not let in is told nothing.
+    async fn is_answered(from: [u8; 4], to: SocketAddr) -> bool {
+        let mut stream = connect(from, to).await;
         // The server may have closed already.
         let _ = stream.write_all(b"GET / HTTP/1.1\r\n\r\n").await;
         let mut answer = Vec::new();
@@ -140,7 +144,8 @@ mod tests {
     #[tokio::test]
     async fn no_handshake_is_begun_with_an_address_that_connects_far_too_often() {
         let world = World::new().await;
-        let to = listen(&world, Door::new(1)).await;
+        let door = Door::new("test", Limits { connects_per_minute: 1, ..Limits::NONE });
+        let to = listen(&world, door).await;
         for _ in 0..4 {
             assert!(is_answered([127, 0, 0, 1], to).await);
         }
@@ -148,5 +153,21 @@ mod tests {
         assert!(is_answered([127, 0, 0, 2], to).await);
         world.pass(60);
         assert!(is_answered([127, 0, 0, 1], to).await);
+    }
+
+    #[tokio::test]
+    async fn one_address_has_its_share_of_the_connections_and_no_more() {
+        let world = World::new().await;
+        let limits = Limits { connections_max: 3, connections_each_max: 2, ..Limits::NONE };
+        let to = listen(&world, Door::new("test", limits)).await;
+        let one = connect([127, 0, 0, 1], to).await;
+        let _other = connect([127, 0, 0, 1], to).await;
+        assert!(!is_answered([127, 0, 0, 1], to).await);
+        assert!(is_answered([127, 0, 0, 2], to).await);
+        let _third = connect([127, 0, 0, 2], to).await;
+        assert!(!is_answered([127, 0, 0, 3], to).await);
+        drop(one);
+        let again = async { while !is_answered([127, 0, 0, 1], to).await {} };
+        timeout(Duration::from_secs(20), again).await.unwrap();
     }
 }

@@ -15,9 +15,7 @@ use tokio::time::timeout;
 use super::connection;
 use crate::attempts;
 use crate::profile::{Connections, Profile};
-use crate::test_platform::{
-    CONNECTS_PER_MINUTE, Person, SCOPES, START, World, third_party, vehicle,
-};
+use crate::test_platform::{LIMITS, Person, SCOPES, START, World, third_party, vehicle};
 
 const SOC: &str = "vehicle.drivetrain.batteryManagement.header";
 const ODOMETER: &str = "vehicle.vehicle.travelledDistance";
@@ -320,7 +318,7 @@ async fn an_address_that_connects_too_often_is_told_to_wait_whatever_its_token_a
         peer.introduced(&anna, token, "", true).await.1
     };
     let (here, there) = ([192, 0, 2, 1], [192, 0, 2, 2]);
-    for _ in 0..CONNECTS_PER_MINUTE {
+    for _ in 0..LIMITS.connects_per_minute {
         assert_eq!(connect(here, "garbage").await, 4);
     }
     assert_eq!([connect(here, "garbage").await, connect(here, &token).await], [3, 3]);
