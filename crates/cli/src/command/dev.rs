@@ -21,10 +21,10 @@ use cardata_server::stream::cursors::Cursors;
 use cardata_server::stream::router::Router;
 use cardata_server::tasks::Tasks;
 use cardata_server::{Clock as _, Platform, Profile};
-use cardata_store::Directory;
 use cardata_store::directory::sqlite::SqliteDirectory;
 use cardata_store::journal::Retention;
 use cardata_store::journal::embedded::{EmbeddedJournal, Limits};
+use cardata_store::{Directory, Journal as _};
 use jiff::SignedDuration;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -105,6 +105,9 @@ pub(crate) struct Args {
     /// Seconds that access and id tokens live, to see in a test what happens when they expire
     #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(i64).range(1..=3600), hide = true)]
     token_lifetime: i64,
+    /// Seconds that events are kept, to see in a test what happens to readers who come later
+    #[arg(long, value_name = "SECONDS", default_value_t = 7 * 24 * 3600, value_parser = clap::value_parser!(i64).range(1..=7 * 24 * 3600), hide = true)]
+    retention: i64,
 }
 
 impl Args {
@@ -131,9 +134,8 @@ const REAL_HOSTS: [&str; 3] = [
     "customer.streaming-cardata.bmwgroup.com",
 ];
 
-/// What a sandbox keeps of its events.
-const RETENTION: Retention =
-    Retention { age_max: SignedDuration::from_hours(7 * 24), size_bytes_max: 2 << 30 };
+/// What a sandbox keeps of its events, by their size.
+const RETENTION_BYTES_MAX: u64 = 2 << 30;
 
 /// Runs until SIGINT or SIGTERM.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
@@ -154,7 +156,11 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let ready = ready::describe(&args, &sockets, &platform, &demo, &authority)?;
     let welcome = welcome::text(&args, &ready);
     simulation::start(&platform, &demo, args.vehicles, args.speed, args.seed).await?;
-    let server = serve::start(platform, sockets.into_sockets(), tls, RETENTION, metrics)
+    let retention = Retention {
+        age_max: SignedDuration::from_secs(args.retention),
+        size_bytes_max: RETENTION_BYTES_MAX,
+    };
+    let server = serve::start(platform, sockets.into_sockets(), tls, retention, metrics)
         .context("the listeners can't be started")?;
     ready::write(&args, &ready)?;
     output::data(&welcome);
@@ -191,7 +197,10 @@ async fn platform(args: &Args, public_url: String) -> anyhow::Result<(Arc<Platfo
 
     let now = SystemClock.now();
     let demo = demo::seed(&*directory, args.vehicles, now).await?;
-    directory.rest_all_sessions(now).await.context("the sessions can't be opened")?;
+    directory
+        .recover_sessions(journal.synced(), now)
+        .await
+        .context("the sessions can't be opened")?;
     let keys = Keys::open(&*directory, now).await.context("the signing keys can't be opened")?;
     let profile = match args.profile {
         ProfileName::Open => Profile::open(),
