@@ -9,7 +9,6 @@ use sqlx::{AssertSqlSafe, Row as _, SqliteConnection, SqlitePool};
 
 use super::row::{from_json, micros, parsed, to_json, vin};
 use super::{Failure, begin};
-use crate::directory::SESSIONS_MAX;
 
 const REMOVE: &str =
     "DELETE FROM sessions WHERE gcid = $1 AND client_id = $2 AND mqtt_client_id = $3";
@@ -49,6 +48,7 @@ pub(super) async fn put(
     writer: &SqlitePool,
     key: &SessionKey,
     session: &StoredSession,
+    sessions_max: u32,
 ) -> Result<(), Failure> {
     let mut transaction = begin(writer).await?;
     // Anew, with the highest number: numbers tell which sessions were put last. Its cursors go with the old row.
@@ -70,17 +70,38 @@ pub(super) async fn put(
     .bind(session.expiry_seconds.map(i64::from))
     .fetch_one(&mut *transaction)
     .await?;
-    sqlx::query(
-        "DELETE FROM sessions WHERE gcid = $1 AND client_id = $2 AND number NOT IN
-             (SELECT number FROM sessions WHERE gcid = $1 AND client_id = $2 ORDER BY number DESC LIMIT $3)",
+    put_cursors(&mut transaction, number, &session.cursors).await?;
+    remove_surplus(&mut transaction, key, sessions_max).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// Ends the sessions of a customer and client that were put first, where there are more than `sessions_max`. Their
+/// number is kept up to date by the tables themselves: counting them here would cost more the more there are.
+async fn remove_surplus(
+    transaction: &mut SqliteConnection,
+    key: &SessionKey,
+    sessions_max: u32,
+) -> Result<(), Failure> {
+    let sessions: i64 = sqlx::query_scalar(
+        "SELECT sessions FROM session_counts WHERE gcid = $1 AND client_id = $2",
     )
     .bind(key.gcid.to_string())
     .bind(key.client_id.to_string())
-    .bind(SESSIONS_MAX)
-    .execute(&mut *transaction)
+    .fetch_one(&mut *transaction)
     .await?;
-    put_cursors(&mut transaction, number, &session.cursors).await?;
-    transaction.commit().await?;
+    let surplus = sessions - i64::from(sessions_max);
+    if surplus > 0 {
+        sqlx::query(
+            "DELETE FROM sessions WHERE number IN
+                 (SELECT number FROM sessions WHERE gcid = $1 AND client_id = $2 ORDER BY number LIMIT $3)",
+        )
+        .bind(key.gcid.to_string())
+        .bind(key.client_id.to_string())
+        .bind(surplus)
+        .execute(&mut *transaction)
+        .await?;
+    }
     Ok(())
 }
 
