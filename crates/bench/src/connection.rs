@@ -58,8 +58,8 @@ pub enum ConnectError {
 impl Remedy for ConnectError {
     fn remedy(&self) -> Option<String> {
         let remedy = match self {
-            Self::Refused(_) => {
-                "see the server's log for the reason; limits on connections are flags of `cardata dev`"
+            Self::Refused(_) | Self::Ended(_) => {
+                "see the server's log for the reason; `cardata dev` has --connections-per-client and other limits"
             }
             Self::Descriptors(_) => "a higher `ulimit -n`, or fewer connections",
             Self::Ports(_) => {
