@@ -90,6 +90,9 @@ pub enum CloseReason {
     /// Nothing was heard for one and a half keep-alive times. [MQTT-3.1.2-24]
     #[error("keep_alive_timeout")]
     KeepAliveTimeout,
+    /// Nothing was heard for as long as the profile allows silence.
+    #[error("idle")]
+    Idle,
     /// The CONNECT was refused.
     #[error("connect_refused")]
     ConnectRefused(ConnectRefusal),
@@ -144,6 +147,7 @@ impl CloseReason {
             Self::KeepAliveTimeout => {
                 (0x8D, "nothing was heard for one and a half keep-alive times")
             }
+            Self::Idle => (0x8D, "nothing was heard for too long; use a shorter keep-alive time"),
             Self::ProtocolError => (0x82, "a packet that may not come at this point"),
             Self::Malformed => (0x81, "a packet that can't be read"),
             Self::TooLarge => (0x95, "a packet that is too large"),

@@ -114,22 +114,6 @@ CREATE TABLE sessions (
 ) STRICT;
 
 CREATE INDEX sessions_by_expiry ON sessions (expires_at) WHERE expires_at IS NOT NULL;
-CREATE INDEX sessions_by_age ON sessions (gcid, client_id, number);
-
--- How many sessions a client has at a customer, since counting the rows takes the longer the more there are.
-CREATE TABLE session_counts (
-    gcid      TEXT    NOT NULL,
-    client_id TEXT    NOT NULL,
-    sessions  INTEGER NOT NULL,
-    PRIMARY KEY (gcid, client_id)
-) STRICT, WITHOUT ROWID;
-CREATE TRIGGER session_put AFTER INSERT ON sessions BEGIN
-    INSERT INTO session_counts (gcid, client_id, sessions) VALUES (new.gcid, new.client_id, 1)
-        ON CONFLICT (gcid, client_id) DO UPDATE SET sessions = sessions + 1;
-END;
-CREATE TRIGGER session_removed AFTER DELETE ON sessions BEGIN
-    UPDATE session_counts SET sessions = sessions - 1 WHERE gcid = old.gcid AND client_id = old.client_id;
-END;
 
 -- The busiest table, moved for every acknowledged batch: no second tree beside the key, and no reference to the
 -- vehicle, lest one strange VIN fail the moves of everybody else in its transaction.

@@ -10,7 +10,7 @@ use std::path::Path;
 use cardata_domain::container::{Container, ContainerId};
 use cardata_domain::device_grant::State;
 use cardata_domain::event::Sequence;
-use cardata_domain::session::{SessionKey, StoredSession};
+use cardata_domain::session::{SessionKey, StoredSession, StoredSubscription};
 use cardata_store::Directory;
 use cardata_store::directory::sqlite::SqliteDirectory;
 use cardata_store::directory::{ContainerLimit, DirectoryError, SigningKey};
@@ -28,8 +28,14 @@ fn key() -> SessionKey {
 fn session() -> StoredSession {
     StoredSession {
         expiry_seconds: Some(7),
-        subscriptions: vec![(format!("{}/{}", gcid(1), vin(1).as_str()), 1)],
+        subscriptions: vec![StoredSubscription {
+            filter: format!("{}/{}", gcid(1), vin(1).as_str()),
+            qos: 1,
+            identifier: None,
+        }],
         cursors: vec![(vin(1), Sequence(7))],
+        exactly_once: false,
+        left: None,
     }
 }
 
@@ -264,7 +270,7 @@ async fn as_many_sessions_of_a_client_stay_as_the_directory_was_told() {
     assert_eq!(kept(["a", "b", "c", "d", "e"]).await, ["b", "c", "d"]);
     // What ended otherwise has left its place.
     assert!(directory.remove_session(&key("b")).await.unwrap());
-    directory.rest_session(&key("c"), at(0)).await.unwrap();
+    directory.rest_session(&key("c"), &session(), at(0)).await.unwrap();
     assert_eq!(directory.remove_expired_sessions(at(1 << 32)).await.unwrap(), [key("c")]);
     for name in ["a", "e"] {
         directory.put_session(&key(name), &session()).await.unwrap();

@@ -20,10 +20,10 @@ use cardata_server::stream::cursors::Cursors;
 use cardata_server::stream::router::Router;
 use cardata_server::tasks::Tasks;
 use cardata_server::{Clock as _, Platform, Profile};
-use cardata_store::Directory;
 use cardata_store::directory::sqlite::SqliteDirectory;
 use cardata_store::journal::Retention;
 use cardata_store::journal::embedded::{EmbeddedJournal, Limits};
+use cardata_store::{Directory, Journal as _};
 use jiff::SignedDuration;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -177,7 +177,10 @@ async fn platform(
 
     let now = SystemClock.now();
     let demo = demo::seed(&*directory, args.vehicles, now).await?;
-    directory.rest_all_sessions(now).await.context("the sessions can't be opened")?;
+    directory
+        .recover_sessions(journal.synced(), now)
+        .await
+        .context("the sessions can't be opened")?;
     let keys = Keys::open(&*directory, now).await.context("the signing keys can't be opened")?;
     let platform = Platform {
         entitlements: Entitlements::new(directory.clone(), catalogue.clone()),

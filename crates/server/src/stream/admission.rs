@@ -6,12 +6,11 @@ use std::time::{Duration, Instant};
 use cardata_contract::stream::encode;
 use cardata_domain::event::Payloads;
 use cardata_domain::projection::View;
-use cardata_domain::session::SessionKey;
+use cardata_domain::session::{SessionKey, StoredSession};
 use cardata_domain::token::{Claims, Refusal, Scope, check};
 use cardata_domain::vehicle::MappingType;
 use cardata_domain::{Event, Recorded, Sequence, Vin};
 use cardata_mqtt::packet::{Auth, Connect};
-use cardata_mqtt::session::KeptSession;
 use cardata_mqtt::{Admission, ConnectRefusal, Qos, Source};
 use cardata_store::directory::DirectoryError;
 use thiserror::Error;
@@ -107,9 +106,10 @@ pub(crate) async fn admit(
         vehicles: primary.map(|mapping| mapping.vin).collect(),
         expires_at: expires_at(platform, &claims, now),
         qos_max: match platform.profile.delivery {
-            Delivery::AsGranted => Qos::AtLeastOnce,
+            Delivery::AsGranted => Qos::ExactlyOnce,
             Delivery::AtMostOnce => Qos::AtMostOnce,
         },
+        snapshots: platform.profile.snapshots,
         keeps_sessions: platform.profile.delivery == Delivery::AsGranted,
         kept,
         source: Box::new(source),
@@ -188,7 +188,7 @@ async fn kept_session(
     platform: &Platform,
     key: &SessionKey,
     clean: bool,
-) -> Result<Option<KeptSession>, DirectoryError> {
+) -> Result<Option<StoredSession>, DirectoryError> {
     if clean || platform.profile.delivery == Delivery::AtMostOnce {
         platform.cursors.forget(key);
         platform.directory.remove_session(key).await?;
@@ -246,6 +246,10 @@ impl Source for LiveSource {
 
     fn note_oversized(&mut self) {
         metrics::counter!("cardata_mqtt_oversized_messages_total").increment(1);
+    }
+
+    fn note_gap(&mut self) {
+        metrics::counter!("cardata_mqtt_gaps_total").increment(1);
     }
 
     fn note_merged(&mut self) {
