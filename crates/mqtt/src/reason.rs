@@ -23,6 +23,9 @@ pub enum ConnectRefusal {
     /// A method of authentication that this service does not have.
     #[error("bad authentication method")]
     BadAuthenticationMethod,
+    /// Too many CONNECTs came from where this one comes from: the client should wait before the next one.
+    #[error("connection rate exceeded")]
+    ConnectionRateExceeded,
 }
 
 impl ConnectRefusal {
@@ -35,6 +38,8 @@ impl ConnectRefusal {
             Self::BadUserNameOrPassword => 0x86,
             Self::NotAuthorized => 0x87,
             Self::BadAuthenticationMethod => 0x8C,
+            // Not 0x9F, which names it better: clients of the real service wait a minute after 0x97 (wire §2.3).
+            Self::ConnectionRateExceeded => 0x97,
         }
     }
 
@@ -43,7 +48,7 @@ impl ConnectRefusal {
         match self {
             Self::UnacceptableProtocolVersion => 1,
             Self::IdentifierRejected => 2,
-            Self::ServerUnavailable => 3,
+            Self::ServerUnavailable | Self::ConnectionRateExceeded => 3,
             Self::BadUserNameOrPassword => 4,
             Self::NotAuthorized | Self::BadAuthenticationMethod => 5,
         }

@@ -15,6 +15,7 @@ use cardata_mqtt::{Admission, ConnectRefusal, Qos, Source};
 use cardata_store::directory::DirectoryError;
 use thiserror::Error;
 
+use crate::attempts::Peer;
 use crate::entitlements::EntitlementCell;
 use crate::gcdm::verify::{self, VerifyError};
 use crate::platform::Platform;
@@ -30,6 +31,8 @@ const CLIENT_ID_MAX: usize = 256;
 /// Why a CONNECT is refused; each reason has its return code (wire §2.3) and stands in the log.
 #[derive(Debug, Error)]
 pub(crate) enum RefusedConnect {
+    #[error("too many CONNECTs came from this address; wait a minute")]
+    Rate,
     #[error("there is no token in the password field; send an id token or an access token")]
     NoToken,
     #[error("the token is not genuine, or its consent was ended; log in again")]
@@ -55,6 +58,7 @@ pub(crate) enum RefusedConnect {
 impl RefusedConnect {
     pub(crate) fn code(&self) -> ConnectRefusal {
         match self {
+            Self::Rate => ConnectRefusal::ConnectionRateExceeded,
             Self::NoToken | Self::Token | Self::Expired(_) => ConnectRefusal::BadUserNameOrPassword,
             Self::Scope | Self::UserName | Self::Occupied => ConnectRefusal::NotAuthorized,
             Self::AuthMethod => ConnectRefusal::BadAuthenticationMethod,
@@ -75,8 +79,13 @@ pub(crate) struct Admitted {
 pub(crate) async fn admit(
     platform: &Arc<Platform>,
     connect: &Connect,
+    peer: Peer,
     now: Instant,
 ) -> Result<Admitted, RefusedConnect> {
+    // Before the token: whoever sends too many gets no signature checked and no row read.
+    if !platform.door.hears(peer, platform.clock.now()) {
+        return Err(RefusedConnect::Rate);
+    }
     let claims = authenticate(platform, connect).await?;
     let key = session_key(&claims, &connect.client_id)?;
     let registration = platform

@@ -16,6 +16,7 @@ use tokio::io::{
 };
 use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::attempts::Peer;
 use crate::platform::Platform;
 use crate::stream::admission::{self, Admitted};
 use crate::stream::codec::{Decoder, PacketError};
@@ -47,6 +48,7 @@ enum Found {
 
 struct Connection<S> {
     platform: Arc<Platform>,
+    peer: Peer,
     session: Session,
     decoder: Decoder,
     reader: ReadHalf<S>,
@@ -75,7 +77,7 @@ struct Open {
 }
 
 /// Serves one client until either side ends the connection.
-pub(crate) async fn serve<S>(platform: Arc<Platform>, stream: S, mut stopping: Stopping)
+pub(crate) async fn serve<S>(platform: Arc<Platform>, stream: S, peer: Peer, mut stopping: Stopping)
 where
     S: AsyncRead + AsyncWrite + Send + 'static,
 {
@@ -84,6 +86,7 @@ where
     let mut connection = Connection {
         session: Session::new(platform.profile.session, now.into_std()),
         platform,
+        peer,
         decoder: Decoder::default(),
         reader,
         writer,
@@ -326,7 +329,8 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
         let now = Instant::now().into_std();
         self.use_version(connect, Gcid::new(uuid::Uuid::nil()));
         let admitted =
-            timeout(ADMISSION_PATIENCE, admission::admit(&self.platform, connect, now)).await;
+            timeout(ADMISSION_PATIENCE, admission::admit(&self.platform, connect, self.peer, now))
+                .await;
         match admitted {
             Ok(Ok(Admitted { admission, registration, arrivals })) => {
                 metrics::counter!("cardata_mqtt_connects_total", "outcome" => "accepted")
