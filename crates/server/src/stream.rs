@@ -1,7 +1,6 @@
 //! The customers' MQTT listener: sockets, tasks and stores around the session of `cardata-mqtt`.
 
 pub mod admission;
-pub mod codec;
 pub mod connection;
 pub mod cursors;
 pub mod listener;
