@@ -7,4 +7,8 @@ pub mod listener;
 pub mod router;
 
 #[cfg(test)]
+mod conformance;
+#[cfg(test)]
+mod test_peer;
+#[cfg(test)]
 mod tests;
