@@ -15,7 +15,7 @@ use thiserror::Error;
 use self::properties::Properties;
 use self::reader::{Reader, VariableByteInteger};
 use crate::encode::PACKET_SIZE_MAX;
-use crate::packet::{Auth, Packet, Qos, Version};
+use crate::packet::{Auth, Packet, Qos, RetainHandling, Version, Wanted};
 use crate::reason::{CloseReason, ConnectRefusal};
 use crate::topic;
 
@@ -189,15 +189,13 @@ fn packet(version: Version, first: u8, mut body: Reader<'_>) -> Result<Packet, P
     let packet = match kind {
         CONNECT => Packet::Connect(Box::new(connect::read(version, body)?)),
         PUBLISH => publish(version, flags, body)?,
-        PUBACK => Packet::PubAck(acknowledgement(version, PUBLISH_CODES, body)?),
+        PUBACK => Packet::PubAck(acknowledgement(version, PUBLISH_CODES, body)?.0),
         PUBREC => {
-            acknowledgement(version, PUBLISH_CODES, body)?;
-            Packet::OtherAcknowledgement
+            let (packet_id, code) = acknowledgement(version, PUBLISH_CODES, body)?;
+            Packet::PubRec { packet_id, refused: code >= 0x80 }
         }
-        PUBREL | PUBCOMP => {
-            acknowledgement(version, RELEASE_CODES, body)?;
-            Packet::OtherAcknowledgement
-        }
+        PUBREL => Packet::PubRel(acknowledgement(version, RELEASE_CODES, body)?.0),
+        PUBCOMP => Packet::PubComp(acknowledgement(version, RELEASE_CODES, body)?.0),
         SUBSCRIBE => subscribe(version, body)?,
         UNSUBSCRIBE => unsubscribe(version, body)?,
         PINGREQ => Packet::PingReq,
@@ -270,16 +268,18 @@ fn reason<'a>(
     Ok((code, properties))
 }
 
+/// What is acknowledged, and the reason code.
 fn acknowledgement(
     version: Version,
     codes: &[u8],
     body: &mut Reader<'_>,
-) -> Result<NonZeroU16, PacketError> {
+) -> Result<(NonZeroU16, u8), PacketError> {
     let packet_id = packet_id(body)?;
-    if version == Version::V5 {
-        reason(body, codes, properties::ACKNOWLEDGEMENT)?;
-    }
-    Ok(packet_id)
+    let code = match version {
+        Version::V311 => 0,
+        Version::V5 => reason(body, codes, properties::ACKNOWLEDGEMENT)?.0,
+    };
+    Ok((packet_id, code))
 }
 
 fn subscribe(version: Version, body: &mut Reader<'_>) -> Result<Packet, PacketError> {
@@ -290,9 +290,7 @@ fn subscribe(version: Version, body: &mut Reader<'_>) -> Result<Packet, PacketEr
     };
     let mut filters = Vec::new();
     while !body.is_empty() {
-        let filter = filter(version, body)?;
-        let qos = options(version, filter, body.byte()?)?;
-        filters.push((filter.to_owned(), qos));
+        filters.push(wanted(version, body)?);
     }
     if filters.is_empty() {
         // [MQTT-3.8.3-2], in 3.1.1 [MQTT-3.8.3-3]
@@ -327,8 +325,11 @@ fn filter<'a>(version: Version, body: &mut Reader<'a>) -> Result<&'a str, Packet
     if is_sound { Ok(text) } else { Err(PacketError::TopicFilterInvalid) }
 }
 
-/// The options of one filter: in 3.1.1 the QoS alone, and other bits are reserved (MQTT 5 §3.8.3.1).
-fn options(version: Version, filter: &str, options: u8) -> Result<Qos, PacketError> {
+/// A filter with its options: in 3.1.1 the QoS alone, and other bits are reserved (MQTT 5 §3.8.3.1).
+fn wanted(version: Version, body: &mut Reader<'_>) -> Result<Wanted, PacketError> {
+    const NO_LOCAL: u8 = 0x04;
+    let filter = filter(version, body)?;
+    let options = body.byte()?;
     let reserved = if version == Version::V311 { 0xFC } else { 0xC0 };
     if options & reserved != 0 {
         // [MQTT-3.8.3-5], in 3.1.1 [MQTT-3.8.3-4]
@@ -337,14 +338,17 @@ fn options(version: Version, filter: &str, options: u8) -> Result<Qos, PacketErr
     let Some(qos) = Qos::from_level(options & 0x03) else {
         return Err(PacketError::ProtocolError("a SUBSCRIBE for QoS 3"));
     };
-    if options & 0x30 == 0x30 {
-        return Err(PacketError::ProtocolError("a SUBSCRIBE with retain handling 3"));
-    }
-    if options & 0x04 != 0 && topic::is_shared(filter) {
+    let retain_handling = match options >> 4 {
+        0 => RetainHandling::Always,
+        1 => RetainHandling::IfNew,
+        2 => RetainHandling::Never,
+        _ => return Err(PacketError::ProtocolError("a SUBSCRIBE with retain handling 3")),
+    };
+    if options & NO_LOCAL != 0 && topic::is_shared(filter) {
         // [MQTT-3.8.3-4]
         return Err(PacketError::ProtocolError("a shared subscription with the option No Local"));
     }
-    Ok(qos)
+    Ok(Wanted { filter: filter.to_owned(), qos, retain_handling })
 }
 
 fn disconnect(version: Version, body: &mut Reader<'_>) -> Result<Packet, PacketError> {
@@ -475,18 +479,29 @@ mod tests {
 
     #[test]
     fn a_subscribe_brings_its_filters_and_its_identifier() {
-        let wanted = |identifier| Packet::Subscribe {
+        let wanted = |filter: &str, qos, retain_handling| Wanted {
+            filter: filter.to_owned(),
+            qos,
+            retain_handling,
+        };
+        let filters = [("a", Qos::AtLeastOnce), ("b", Qos::AtMostOnce)];
+        let older = Packet::Subscribe {
             packet_id: NonZeroU16::MIN,
-            filters: vec![("a".to_owned(), Qos::AtLeastOnce), ("b".to_owned(), Qos::AtMostOnce)],
-            identifier,
+            filters: filters.map(|(a, qos)| wanted(a, qos, RetainHandling::Always)).to_vec(),
+            identifier: None,
+        };
+        assert_eq!(then(CONNECT_311, b"\x82\x0a\0\x01\0\x01a\x01\0\x01b\x00"), Ok(Some(older)));
+        let newer = Packet::Subscribe {
+            packet_id: NonZeroU16::MIN,
+            filters: vec![
+                wanted("a", Qos::ExactlyOnce, RetainHandling::Never),
+                wanted("b", Qos::AtMostOnce, RetainHandling::IfNew),
+            ],
+            identifier: NonZeroU32::new(128),
         };
         assert_eq!(
-            then(CONNECT_311, b"\x82\x0a\0\x01\0\x01a\x01\0\x01b\x00"),
-            Ok(Some(wanted(None)))
-        );
-        assert_eq!(
-            then(CONNECT_5, b"\x82\x0e\0\x01\x03\x0b\x80\x01\0\x01a\x2d\0\x01b\x00"),
-            Ok(Some(wanted(NonZeroU32::new(128))))
+            then(CONNECT_5, b"\x82\x0e\0\x01\x03\x0b\x80\x01\0\x01a\x2e\0\x01b\x1c"),
+            Ok(Some(newer))
         );
     }
 }

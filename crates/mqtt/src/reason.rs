@@ -23,6 +23,9 @@ pub enum ConnectRefusal {
     /// A method of authentication that this service does not have.
     #[error("bad authentication method")]
     BadAuthenticationMethod,
+    /// Too many CONNECTs came from where this one comes from: the client should wait before the next one.
+    #[error("connection rate exceeded")]
+    ConnectionRateExceeded,
     /// The CONNECT can't be read (MQTT 5).
     #[error("malformed packet")]
     Malformed,
@@ -44,6 +47,8 @@ impl ConnectRefusal {
             Self::BadUserNameOrPassword => 0x86,
             Self::NotAuthorized => 0x87,
             Self::BadAuthenticationMethod => 0x8C,
+            // Not 0x9F, which names it better: clients of the real service wait a minute after 0x97 (wire §2.3).
+            Self::ConnectionRateExceeded => 0x97,
             Self::Malformed => 0x81,
             Self::ProtocolError => 0x82,
             Self::TooLarge => 0x95,
@@ -56,7 +61,7 @@ impl ConnectRefusal {
         match self {
             Self::UnacceptableProtocolVersion => Some(1),
             Self::IdentifierRejected => Some(2),
-            Self::ServerUnavailable => Some(3),
+            Self::ServerUnavailable | Self::ConnectionRateExceeded => Some(3),
             Self::BadUserNameOrPassword => Some(4),
             Self::NotAuthorized | Self::BadAuthenticationMethod => Some(5),
             Self::Malformed | Self::ProtocolError | Self::TooLarge => None,
@@ -104,6 +109,9 @@ pub enum CloseReason {
     /// Nothing was heard for one and a half keep-alive times. [MQTT-3.1.2-24]
     #[error("keep_alive_timeout")]
     KeepAliveTimeout,
+    /// Nothing was heard for as long as the profile allows silence.
+    #[error("idle")]
+    Idle,
     /// The CONNECT was refused.
     #[error("connect_refused")]
     ConnectRefused(ConnectRefusal),
@@ -164,6 +172,7 @@ impl CloseReason {
             Self::KeepAliveTimeout => {
                 (0x8D, "nothing was heard for one and a half keep-alive times")
             }
+            Self::Idle => (0x8D, "nothing was heard for too long; use a shorter keep-alive time"),
             Self::ProtocolError(why) => (0x82, why),
             Self::Malformed(why) => (0x81, why),
             Self::TopicFilterInvalid => (0x8F, "a topic filter has not the form of one"),

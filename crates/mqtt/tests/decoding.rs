@@ -23,8 +23,10 @@ enum Seen {
         limits: Option<Limits>,
     },
     Publish(Option<NonZeroU16>, u8),
-    PubAck(NonZeroU16),
-    Subscribe(NonZeroU16, Vec<(String, u8)>, Option<u32>),
+    /// A kind of acknowledgement, and whether it refuses.
+    Ack(u8, NonZeroU16, bool),
+    /// With the QoS and the retain handling of each filter.
+    Subscribe(NonZeroU16, Vec<(String, u8, u8)>, Option<u32>),
     Unsubscribe(NonZeroU16, Vec<String>),
     Disconnect(Option<u32>),
     Auth(Option<String>, Vec<u8>),
@@ -60,15 +62,20 @@ fn ours(packet: Packet) -> Seen {
             password: connect.password.map(|password| password.to_vec()),
         },
         Packet::Publish { packet_id, qos } => Seen::Publish(packet_id, qos.level()),
-        Packet::PubAck(packet_id) => Seen::PubAck(packet_id),
+        Packet::PubAck(packet_id) => Seen::Ack(4, packet_id, false),
+        Packet::PubRec { packet_id, refused } => Seen::Ack(5, packet_id, refused),
+        Packet::PubRel(packet_id) => Seen::Ack(6, packet_id, false),
+        Packet::PubComp(packet_id) => Seen::Ack(7, packet_id, false),
         Packet::Subscribe { packet_id, filters, identifier } => {
-            let filters = filters.into_iter().map(|(filter, qos)| (filter, qos.level()));
+            let filters = filters
+                .into_iter()
+                .map(|wanted| (wanted.filter, wanted.qos.level(), wanted.retain_handling as u8));
             Seen::Subscribe(packet_id, filters.collect(), identifier.map(Into::into))
         }
         Packet::Unsubscribe { packet_id, filters } => Seen::Unsubscribe(packet_id, filters),
         Packet::Disconnect { session_expiry_seconds } => Seen::Disconnect(session_expiry_seconds),
         Packet::Auth(auth) => Seen::Auth(Some(auth.method), auth.data.to_vec()),
-        Packet::OtherAcknowledgement | Packet::PingReq => Seen::Other,
+        Packet::PingReq => Seen::Other,
     }
 }
 
@@ -83,10 +90,13 @@ fn theirs_311(packet: v3::Packet) -> Seen {
             limits: None,
         },
         v3::Packet::Publish(publish) => Seen::Publish(publish.packet_id, publish.qos.value()),
-        v3::Packet::PublishAck { packet_id } => Seen::PubAck(packet_id),
+        v3::Packet::PublishAck { packet_id } => Seen::Ack(4, packet_id, false),
+        v3::Packet::PublishReceived { packet_id } => Seen::Ack(5, packet_id, false),
+        v3::Packet::PublishRelease { packet_id } => Seen::Ack(6, packet_id, false),
+        v3::Packet::PublishComplete { packet_id } => Seen::Ack(7, packet_id, false),
         v3::Packet::Subscribe { packet_id, topic_filters } => {
             let filters =
-                topic_filters.into_iter().map(|(filter, qos)| (filter.to_string(), qos.value()));
+                topic_filters.into_iter().map(|(filter, qos)| (filter.to_string(), qos.value(), 0));
             Seen::Subscribe(packet_id, filters.collect(), None)
         }
         v3::Packet::Unsubscribe { packet_id, topic_filters } => {
@@ -115,11 +125,17 @@ fn theirs_5(packet: v5::Packet) -> Seen {
             }),
         },
         v5::Packet::Publish(publish) => Seen::Publish(publish.packet_id, publish.qos.value()),
-        v5::Packet::PublishAck(ack) => Seen::PubAck(ack.packet_id),
+        v5::Packet::PublishAck(ack) => Seen::Ack(4, ack.packet_id, false),
+        v5::Packet::PublishReceived(ack) => {
+            Seen::Ack(5, ack.packet_id, u8::from(ack.reason_code) >= 0x80)
+        }
+        v5::Packet::PublishRelease(ack) => Seen::Ack(6, ack.packet_id, false),
+        v5::Packet::PublishComplete(ack) => Seen::Ack(7, ack.packet_id, false),
         v5::Packet::Subscribe(wanted) => {
             let filters = wanted.topic_filters.into_iter();
-            let filters =
-                filters.map(|(filter, options)| (filter.to_string(), options.qos.value()));
+            let filters = filters.map(|(filter, options)| {
+                (filter.to_string(), options.qos.value(), u8::from(options.retain_handling))
+            });
             Seen::Subscribe(wanted.packet_id, filters.collect(), wanted.id.map(Into::into))
         }
         v5::Packet::Unsubscribe(unwanted) => Seen::Unsubscribe(

@@ -1,5 +1,6 @@
 //! A client for tests, at the level of bytes, over a pipe: real packets, real stores, no socket.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use cardata_contract::stream::parse;
@@ -12,6 +13,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::time::timeout;
 
 use super::connection;
+use crate::attempts;
 use crate::profile::Profile;
 use crate::test_platform::{Person, SCOPES, START, World, vehicle};
 
@@ -219,11 +221,19 @@ pub(crate) struct Farewell {
 }
 
 impl Peer {
-    /// A connection on which nothing was said.
+    /// A connection on which nothing was said, from an address of its own.
     pub(crate) fn open(world: &World) -> Self {
+        static ADDRESSES: AtomicU32 = AtomicU32::new(0x0A00_0000);
+        let address = ADDRESSES.fetch_add(1, Ordering::Relaxed);
+        Self::open_from(world, address.to_be_bytes())
+    }
+
+    /// A connection from `address`.
+    pub(crate) fn open_from(world: &World, address: [u8; 4]) -> Self {
         let (client, server) = tokio::io::duplex(1 << 16);
         let platform = world.platform.clone();
-        let serving = connection::serve(platform.clone(), server, platform.tasks.stopping());
+        let from = attempts::Peer::new(address.into());
+        let serving = connection::serve(platform.clone(), server, from, platform.tasks.stopping());
         platform.tasks.spawn("test", serving);
         Self { stream: client, version: Version::V311 }
     }
@@ -236,10 +246,15 @@ impl Peer {
     /// Connects and gives the answer.
     pub(crate) async fn connect_with(world: &World, connect: &Connect) -> (Self, ConnAck) {
         let mut peer = Self::open(world);
-        peer.speak(connect.version);
-        peer.send(0x10, &connect.body()).await;
-        let connack = peer.connack().await.expect("a CONNACK is expected");
+        let connack = peer.introduce(connect).await.expect("a CONNACK is expected");
         (peer, connack)
+    }
+
+    /// Sends a CONNECT and gives the answer; `None` when the server closed the connection.
+    pub(crate) async fn introduce(&mut self, connect: &Connect) -> Option<ConnAck> {
+        self.speak(connect.version);
+        self.send(0x10, &connect.body()).await;
+        self.connack().await
     }
 
     /// The next packet, which must be a CONNACK; `None` when the server closed the connection.

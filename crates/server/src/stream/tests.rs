@@ -12,7 +12,7 @@ use super::test_peer::{
     delete_container, id_token, odometer, put_properties, put_text, report, soc, text, world,
 };
 use crate::profile::{Connections, Profile};
-use crate::test_platform::{Person, SCOPES, START, World, third_party};
+use crate::test_platform::{LIMITS, Person, SCOPES, START, World, third_party};
 
 #[tokio::test]
 async fn a_connect_gets_the_return_code_of_its_reason() {
@@ -68,6 +68,30 @@ async fn other_protocol_versions_are_refused_in_their_own_words() {
 }
 
 #[tokio::test]
+async fn an_address_that_connects_too_often_is_told_to_wait_whatever_its_token_and_others_are_let_in()
+ {
+    let world = world(Profile::open()).await;
+    let token = id_token(&world, Person::Anna).await;
+    let connect = async |address, token: &str| {
+        let connect = Connect::new(Version::V311, Person::Anna, token);
+        Peer::open_from(&world, address).introduce(&connect).await.unwrap().code
+    };
+    let (here, there) = ([192, 0, 2, 1], [192, 0, 2, 2]);
+    for _ in 0..LIMITS.connects_per_minute {
+        assert_eq!(connect(here, "garbage").await, 4);
+    }
+    assert_eq!([connect(here, "garbage").await, connect(here, &token).await], [3, 3]);
+    assert_eq!(connect(there, &token).await, 0);
+    let mut peer = Peer::open_from(&world, here);
+    let connack = peer.introduce(&Connect::new(Version::V5, Person::Anna, &token)).await.unwrap();
+    assert_eq!(connack.code, 0x97);
+    assert!(String::from_utf8_lossy(&connack.properties).contains("wait a minute"));
+    assert_eq!(peer.receive().await, None);
+    world.pass(60);
+    assert_eq!(connect(here, &token).await, 0);
+}
+
+#[tokio::test]
 async fn each_client_sees_its_own_containers_of_its_own_customer_and_nothing_else() {
     let world = world(Profile::open()).await;
     add_container(&world, Person::Anna, Person::Anna.client_id(), SOC).await;
@@ -115,7 +139,7 @@ async fn filters_beyond_the_own_vehicles_are_refused_one_by_one() {
     for filter in refused {
         assert_eq!(peer.subscribe(&filter, 1).await, 0x80, "{filter}");
     }
-    assert_eq!(peer.subscribe(&format!("{anna}/{ANNAS}"), 2).await, 1);
+    assert_eq!(peer.subscribe(&format!("{anna}/{ANNAS}"), 2).await, 2);
     assert!(peer.is_quiet().await);
 }
 
