@@ -85,6 +85,18 @@ async fn report(world: &World, vin: &str, number: u32) {
     world.platform.journal.append(vec![event], START).await.unwrap();
 }
 
+/// A vehicle reports the numbers up to `count` as its state of charge, all in one go.
+async fn report_many(world: &World, vin: &str, count: u32) {
+    let at = "2026-07-27T12:37:58Z";
+    let events = (1..=count).map(|number| {
+        let json = format!(
+            r#"{{"vin":"{vin}","timestamp":"{at}","data":{{"{SOC}":{{"timestamp":"{at}","value":{number}}}}}}}"#
+        );
+        parse(json.as_bytes(), &world.platform.catalogue).unwrap().event
+    });
+    world.platform.journal.append(events.collect(), START).await.unwrap();
+}
+
 /// A client's end of a connection.
 struct Peer(DuplexStream);
 
@@ -293,6 +305,18 @@ async fn a_connect_gets_the_return_code_of_its_reason() {
 }
 
 #[tokio::test]
+async fn a_connection_that_waits_takes_little_room() {
+    let world = world(Profile::open()).await;
+    let (_, stream) = tokio::io::duplex(64);
+    let platform = world.platform.clone();
+    let from = attempts::Peer::new([192, 0, 2, 1].into());
+    let serving = connection::serve(platform.clone(), stream, from, platform.tasks.stopping());
+    // Each connection has this as long as it is open, whatever it does; what is rare and large belongs into a box.
+    let size = size_of_val(&serving);
+    assert!(size <= 2048, "{size}");
+}
+
+#[tokio::test]
 async fn other_protocol_versions_are_refused_in_their_own_words() {
     let world = world(Profile::open()).await;
     let refused: [(&[u8], Packet); 2] = [
@@ -381,6 +405,24 @@ async fn filters_beyond_the_own_vehicles_are_refused_one_by_one() {
     }
     assert_eq!(peer.subscribe(&format!("{anna}/{ANNAS}"), 2).await, 2);
     assert!(peer.is_quiet().await);
+}
+
+#[tokio::test]
+async fn events_that_come_all_at_once_go_out_one_by_one_also_where_they_do_not_fit_the_mailbox() {
+    for count in [64, 65, 66, 300] {
+        let world = world(Profile::open()).await;
+        add_container(&world, Person::Anna, Person::Anna.client_id(), SOC).await;
+        let token = id_token(&world, Person::Anna).await;
+        let (mut peer, _) = Peer::connected(&world, Person::Anna, &token, "", true).await;
+        peer.subscribe(&format!("{}/+", Person::Anna.gcid()), 1).await;
+        report_many(&world, ANNAS, count).await;
+        for number in 1..=count {
+            let delivery = peer.delivery().await;
+            assert_eq!(delivery.values, soc(number.into()));
+            peer.ack(&delivery).await;
+        }
+        assert!(peer.is_quiet().await);
+    }
 }
 
 #[tokio::test]
