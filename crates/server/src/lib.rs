@@ -5,6 +5,7 @@ pub mod api;
 mod attempts;
 pub mod clock;
 mod crowd;
+pub mod door;
 pub mod entitlements;
 pub mod gcdm;
 pub mod ingest;

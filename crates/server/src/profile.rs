@@ -1,6 +1,9 @@
 //! How strict the server is: each a setting of its own, a profile sets them together (README, "Profiles").
 
+use std::time::Duration;
+
 use cardata_domain::projection::Packing;
+use cardata_mqtt::session::Limits;
 use jiff::{SignedDuration, Timestamp};
 
 use cardata_store::directory::ContainerLimit;
@@ -16,6 +19,10 @@ pub struct Profile {
     pub packing: Packing,
     /// Whether QoS 1 is delivered as granted, or everything with QoS 0.
     pub delivery: Delivery,
+    /// Whether a subscription brings the newest values.
+    pub snapshots: bool,
+    /// What one MQTT session may use.
+    pub session: Limits,
     /// For how long a refresh token is still good after it was exchanged; zero refuses it at once.
     pub refresh_grace: SignedDuration,
 }
@@ -75,6 +82,8 @@ impl Profile {
             containers: Containers::ActivePerClient(10),
             packing: Packing::Event,
             delivery: Delivery::AsGranted,
+            snapshots: true,
+            session: Limits::default(),
             refresh_grace: SignedDuration::from_secs(60),
         }
     }
@@ -89,6 +98,8 @@ impl Profile {
             },
             packing: Packing::Entry,
             delivery: Delivery::AtMostOnce,
+            snapshots: false,
+            session: Limits { idle_max: Some(Duration::from_mins(1)), ..Limits::default() },
             refresh_grace: SignedDuration::ZERO,
         }
     }

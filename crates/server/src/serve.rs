@@ -17,10 +17,10 @@ use rustls::ServerConfig;
 use tokio::time::MissedTickBehavior;
 use tower_http::timeout::TimeoutLayer;
 
-use crate::crowd::Doorkeeper;
+use crate::crowd::{Crowd, Doorkeeper};
 use crate::platform::Platform;
 use crate::stream::connection;
-use crate::stream::listener::{self, Serving};
+use crate::stream::listener::{self, Serve};
 use crate::tasks::Stopping;
 use crate::{admin, api, gcdm, ingest, portal};
 
@@ -82,7 +82,7 @@ pub fn start(
 ) -> std::io::Result<Server> {
     let mut handles = Vec::new();
     let public = public_routes(platform.clone());
-    let door = Doorkeeper::new(CONNECTIONS_MAX, CONNECTIONS_EACH_MAX);
+    let door = Doorkeeper(Crowd::new("https", CONNECTIONS_MAX, CONNECTIONS_EACH_MAX));
     for socket in sockets.http {
         socket.set_nonblocking(true)?;
         let handle = Handle::new();
@@ -116,18 +116,19 @@ pub fn start(
 
     sockets.mqtt.set_nonblocking(true)?;
     let mqtt = tokio::net::TcpListener::from_std(sockets.mqtt)?;
-    let customers = |platform, stream, stopping| {
-        Box::pin(connection::serve(platform, stream, stopping)) as Serving
+    let customers: Serve = |platform, stream, peer, stopping| {
+        Box::pin(connection::serve(platform, stream, peer, stopping))
     };
-    platform.tasks.spawn("mqtt", listener::run(platform.clone(), mqtt, tls.mqtt, customers));
+    let door = platform.door.clone();
+    platform.tasks.spawn("mqtt", listener::run(platform.clone(), mqtt, tls.mqtt, door, customers));
     sockets.vehicles_mqtt.set_nonblocking(true)?;
     let vehicles_mqtt = tokio::net::TcpListener::from_std(sockets.vehicles_mqtt)?;
-    let vehicles = |platform, stream, stopping| {
-        Box::pin(ingest::mqtt::serve(platform, stream, stopping)) as Serving
-    };
+    let vehicles: Serve =
+        |platform, stream, _, stopping| Box::pin(ingest::mqtt::serve(platform, stream, stopping));
+    let door = platform.vehicles_door.clone();
     platform.tasks.spawn(
         "vehicles_mqtt",
-        listener::run(platform.clone(), vehicles_mqtt, tls.vehicles_mqtt, vehicles),
+        listener::run(platform.clone(), vehicles_mqtt, tls.vehicles_mqtt, door, vehicles),
     );
     let shared = platform.clone();
     let flush = move || flush_cursors(shared.clone());

@@ -10,7 +10,7 @@ use std::path::Path;
 use cardata_domain::container::{Container, ContainerId};
 use cardata_domain::device_grant::State;
 use cardata_domain::event::Sequence;
-use cardata_domain::session::{SessionKey, StoredSession};
+use cardata_domain::session::{SessionKey, StoredSession, StoredSubscription};
 use cardata_store::Directory;
 use cardata_store::directory::sqlite::SqliteDirectory;
 use cardata_store::directory::{ContainerLimit, DirectoryError, SigningKey};
@@ -28,8 +28,14 @@ fn key() -> SessionKey {
 fn session() -> StoredSession {
     StoredSession {
         expiry_seconds: Some(7),
-        subscriptions: vec![(format!("{}/{}", gcid(1), vin(1).as_str()), 1)],
+        subscriptions: vec![StoredSubscription {
+            filter: format!("{}/{}", gcid(1), vin(1).as_str()),
+            qos: 1,
+            identifier: None,
+        }],
         cursors: vec![(vin(1), Sequence(7))],
+        exactly_once: false,
+        left: None,
     }
 }
 

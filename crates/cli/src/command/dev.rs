@@ -2,6 +2,7 @@
 
 mod authority;
 mod demo;
+mod open_files;
 mod ready;
 mod simulation;
 mod sockets;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use cardata_domain::Catalogue;
+use cardata_server::door::{self, Door};
 use cardata_server::entitlements::Entitlements;
 use cardata_server::gcdm::keys::Keys;
 use cardata_server::serve;
@@ -19,10 +21,10 @@ use cardata_server::stream::cursors::Cursors;
 use cardata_server::stream::router::Router;
 use cardata_server::tasks::Tasks;
 use cardata_server::{Clock as _, Platform, Profile};
-use cardata_store::Directory;
 use cardata_store::directory::sqlite::SqliteDirectory;
 use cardata_store::journal::Retention;
 use cardata_store::journal::embedded::{EmbeddedJournal, Limits};
+use cardata_store::{Directory, Journal as _};
 use jiff::SignedDuration;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -74,6 +76,20 @@ pub(crate) struct Args {
     /// How strict to be: `open` is what users wish for, `bmw` is the real service as documented and observed
     #[arg(long, value_enum, default_value_t = ProfileName::Open, env = "CARDATA_PROFILE")]
     profile: ProfileName,
+    /// How many CONNECTs of one address are looked at in a minute, and four times as many connections; 0 is no limit
+    #[arg(long, value_name = "N", default_value_t = 600, env = "CARDATA_CONNECTS_PER_MINUTE")]
+    connects_per_minute: u32,
+    /// How many connections each of the two MQTT listeners has at a time
+    #[arg(long, value_name = "N", default_value_t = 100_000, env = "CARDATA_CONNECTIONS")]
+    connections: usize,
+    /// How many of them may come from one address
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 10_000,
+        env = "CARDATA_CONNECTIONS_PER_ADDRESS"
+    )]
+    connections_per_address: usize,
     /// Stand in for the real service: the certificate carries its three host names, and HTTPS also listens on port 443
     #[arg(long)]
     intercept: bool,
@@ -92,6 +108,16 @@ pub(crate) struct Args {
     /// Seconds that events are kept, to see in a test what happens to readers who come later
     #[arg(long, value_name = "SECONDS", default_value_t = 7 * 24 * 3600, value_parser = clap::value_parser!(i64).range(1..=7 * 24 * 3600), hide = true)]
     retention: i64,
+}
+
+impl Args {
+    fn limits(&self) -> door::Limits {
+        door::Limits {
+            connects_per_minute: self.connects_per_minute,
+            connections_max: self.connections,
+            connections_each_max: self.connections_per_address,
+        }
+    }
 }
 
 /// The names of the profiles (README, "Profiles").
@@ -121,6 +147,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
 
     make_folder(&args.data_dir)
         .with_context(|| format!("the data folder {} can't be made", args.data_dir.display()))?;
+    open_files::raise_limit(args.connections);
     let sockets = Bound::bind(&args)?;
     let authority = Authority::open(&args.data_dir, SystemClock.now())?;
     let tls = authority.server(&certificate_names(&args), SystemClock.now())?;
@@ -170,7 +197,10 @@ async fn platform(args: &Args, public_url: String) -> anyhow::Result<(Arc<Platfo
 
     let now = SystemClock.now();
     let demo = demo::seed(&*directory, args.vehicles, now).await?;
-    directory.rest_all_sessions(now).await.context("the sessions can't be opened")?;
+    directory
+        .recover_sessions(journal.synced(), now)
+        .await
+        .context("the sessions can't be opened")?;
     let keys = Keys::open(&*directory, now).await.context("the signing keys can't be opened")?;
     let profile = match args.profile {
         ProfileName::Open => Profile::open(),
@@ -187,6 +217,12 @@ async fn platform(args: &Args, public_url: String) -> anyhow::Result<(Arc<Platfo
         keys,
         router,
         cursors: Cursors::default(),
+        door: Arc::new(Door::new("mqtt", args.limits())),
+        // Vehicles have shown a certificate before they connect, and many share a mobile network's address.
+        vehicles_door: Arc::new(Door::new(
+            "vehicles_mqtt",
+            door::Limits { connects_per_minute: 0, ..args.limits() },
+        )),
         auto_approve: args.auto_approve.then(|| demo.first().gcid),
         access_lifetime: SignedDuration::from_secs(args.token_lifetime),
         admin_token: authority::admin_token(&args.data_dir)?,

@@ -35,6 +35,7 @@ enum Step {
     Disconnect,
     Cut,
     Crash,
+    Restart,
     Settle,
 }
 
@@ -65,6 +66,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => Just(Step::Disconnect),
         3 => Just(Step::Cut),
         2 => Just(Step::Crash),
+        1 => Just(Step::Restart),
         2 => Just(Step::Settle),
     ]
 }
@@ -90,6 +92,12 @@ fn take(world: &mut World, step: Step) {
             world.connect(kind);
         }
         Step::Crash => world.crash(),
+        Step::Restart => {
+            world.close(CloseReason::ServerStopping);
+            world.sync();
+            world.flush();
+            world.crash();
+        }
         _ if !connected => {}
         Step::Subscribe(number, qos) => {
             world.subscribe([(filter(number), qos)]);
@@ -130,9 +138,11 @@ proptest! {
         packing in prop_oneof![2 => Just(Packing::Event), 1 => Just(Packing::Entry)],
         inflight_max in 1..6_usize,
         mailbox in 1..6_usize,
+        snapshots: bool,
         steps in vec(step(), 1..120),
     ) {
         let mut world = World::with(packing, inflight_max, mailbox);
+        world.snapshots = snapshots;
         world.vehicles = (1..=CARS).map(car).collect::<Vec<Vin>>();
         world.connect(Kind::Persistent);
         for step in steps {

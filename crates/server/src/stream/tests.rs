@@ -13,8 +13,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::time::timeout;
 
 use super::connection;
+use crate::attempts;
 use crate::profile::{Connections, Profile};
-use crate::test_platform::{Person, SCOPES, START, World, third_party, vehicle};
+use crate::test_platform::{LIMITS, Person, SCOPES, START, World, third_party, vehicle};
 
 const SOC: &str = "vehicle.drivetrain.batteryManagement.header";
 const ODOMETER: &str = "vehicle.vehicle.travelledDistance";
@@ -102,9 +103,15 @@ struct Delivery {
 
 impl Peer {
     fn open(world: &World) -> Self {
+        Self::open_from(world, [192, 0, 2, 1])
+    }
+
+    /// A connection from `address`.
+    fn open_from(world: &World, address: [u8; 4]) -> Self {
         let (client, server) = tokio::io::duplex(1 << 16);
         let platform = world.platform.clone();
-        let serving = connection::serve(platform.clone(), server, platform.tasks.stopping());
+        let from = attempts::Peer::new(address.into());
+        let serving = connection::serve(platform.clone(), server, from, platform.tasks.stopping());
         platform.tasks.spawn("test", serving);
         Self(client)
     }
@@ -117,7 +124,17 @@ impl Peer {
         id: &str,
         clean: bool,
     ) -> (Self, u8, bool) {
-        let mut peer = Self::open(world);
+        Self::open(world).introduced(user, token, id, clean).await
+    }
+
+    /// Sends a CONNECT and gives the return code and whether the session was present.
+    async fn introduced(
+        mut self,
+        user: &str,
+        token: &str,
+        id: &str,
+        clean: bool,
+    ) -> (Self, u8, bool) {
         let mut body = b"\0\x04MQTT\x04".to_vec();
         body.push(0xC0 | u8::from(clean) << 1);
         body.extend([0, 30]);
@@ -125,10 +142,10 @@ impl Peer {
             body.extend(u16::try_from(text.len()).unwrap().to_be_bytes());
             body.extend(text.bytes());
         }
-        peer.send(0x10, &body).await;
-        let (first, body) = peer.receive().await.expect("a CONNACK is expected");
+        self.send(0x10, &body).await;
+        let (first, body) = self.receive().await.expect("a CONNACK is expected");
         assert_eq!(first, 0x20);
-        (peer, body[1], body[0] == 1)
+        (self, body[1], body[0] == 1)
     }
 
     /// Connects as `person`, who must be let in.
@@ -291,6 +308,30 @@ async fn other_protocol_versions_are_refused_in_their_own_words() {
 }
 
 #[tokio::test]
+async fn an_address_that_connects_too_often_is_told_to_wait_whatever_its_token_and_others_are_let_in()
+ {
+    let world = world(Profile::open()).await;
+    let anna = Person::Anna.gcid().to_string();
+    let token = id_token(&world, Person::Anna).await;
+    let connect = async |address, token: &str| {
+        let peer = Peer::open_from(&world, address);
+        peer.introduced(&anna, token, "", true).await.1
+    };
+    let (here, there) = ([192, 0, 2, 1], [192, 0, 2, 2]);
+    for _ in 0..LIMITS.connects_per_minute {
+        assert_eq!(connect(here, "garbage").await, 4);
+    }
+    assert_eq!([connect(here, "garbage").await, connect(here, &token).await], [3, 3]);
+    assert_eq!(connect(there, &token).await, 0);
+    let (mut peer, connack) = connect_5(&world, "a", &token, 0, None).await;
+    assert_eq!(connack[..2], [0, 0x97]);
+    assert!(String::from_utf8_lossy(&connack).contains("wait a minute"));
+    assert_eq!(peer.receive().await, None);
+    world.pass(60);
+    assert_eq!(connect(here, &token).await, 0);
+}
+
+#[tokio::test]
 async fn each_client_sees_its_own_containers_of_its_own_customer_and_nothing_else() {
     let world = world(Profile::open()).await;
     add_container(&world, Person::Anna, Person::Anna.client_id(), SOC).await;
@@ -338,7 +379,7 @@ async fn filters_beyond_the_own_vehicles_are_refused_one_by_one() {
     for filter in refused {
         assert_eq!(peer.subscribe(&filter, 1).await, 0x80, "{filter}");
     }
-    assert_eq!(peer.subscribe(&format!("{anna}/{ANNAS}"), 2).await, 1);
+    assert_eq!(peer.subscribe(&format!("{anna}/{ANNAS}"), 2).await, 2);
     assert!(peer.is_quiet().await);
 }
 

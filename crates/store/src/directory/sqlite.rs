@@ -322,12 +322,21 @@ impl Directory for SqliteDirectory {
         sessions::move_cursors(&self.writer, moves).await.failing_to("move the cursors")
     }
 
-    async fn rest_session(&self, key: &SessionKey, now: Timestamp) -> Result<(), DirectoryError> {
-        sessions::rest(&self.writer, key, now).await.failing_to("lay a session to rest")
+    async fn rest_session(
+        &self,
+        key: &SessionKey,
+        session: &StoredSession,
+        now: Timestamp,
+    ) -> Result<(), DirectoryError> {
+        sessions::rest(&self.writer, key, session, now).await.failing_to("lay a session to rest")
     }
 
-    async fn rest_all_sessions(&self, now: Timestamp) -> Result<(), DirectoryError> {
-        sessions::rest_all(&self.writer, now).await.failing_to("lay all sessions to rest")
+    async fn recover_sessions(
+        &self,
+        newest: Sequence,
+        now: Timestamp,
+    ) -> Result<(), DirectoryError> {
+        sessions::recover(&self.writer, newest, now).await.failing_to("lay all sessions to rest")
     }
 
     async fn remove_expired_sessions(
