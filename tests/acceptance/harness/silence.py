@@ -22,6 +22,8 @@ class Silence:
         # How long the silent one was let be, and what it was told.
         self.seconds: float | None = None
         self.last_words = b""
+        # Whether the other one was still answered then.
+        self.pinging_stayed = False
         self._pinging = self._connected(dev.second)
         self._silent = self._connected(dev.first)
         self._thread = threading.Thread(target=self._watch, args=(time.monotonic(),), daemon=True)
@@ -31,11 +33,6 @@ class Silence:
         """Waits until the silent one is closed, or has been watched for long enough."""
         self._thread.join()
 
-    def ping(self) -> bool:
-        """Whether the other one is still answered."""
-        self._pinging.send(PINGREQ)
-        return self._pinging.read(2) == PINGRESP
-
     def _connected(self, customer: Customer) -> Peer:
         tokens = log_in(self.dev, customer)
         peer = Peer(self.dev)
@@ -44,8 +41,14 @@ class Silence:
         return peer
 
     def _watch(self, begin: float) -> None:
-        timer = threading.Timer(PING_SECONDS, self.ping)
+        timer = threading.Timer(PING_SECONDS, self._ping)
         timer.daemon = True
         timer.start()
         self.last_words = self._silent.read_to_end(PATIENCE_SECONDS)
         self.seconds = time.monotonic() - begin
+        self.pinging_stayed = self._ping()
+        self._pinging.close()
+
+    def _ping(self) -> bool:
+        self._pinging.send(PINGREQ)
+        return self._pinging.read(2) == PINGRESP
