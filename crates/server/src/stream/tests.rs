@@ -17,15 +17,15 @@ use crate::attempts;
 use crate::profile::{Connections, Profile};
 use crate::test_platform::{LIMITS, Person, SCOPES, START, World, third_party, vehicle};
 
-const SOC: &str = "vehicle.drivetrain.batteryManagement.header";
+pub(super) const SOC: &str = "vehicle.drivetrain.batteryManagement.header";
 const ODOMETER: &str = "vehicle.vehicle.travelledDistance";
-const ANNAS: &str = "WBY00000000000001";
+pub(super) const ANNAS: &str = "WBY00000000000001";
 const BENS: &str = "WBY00000000000002";
 /// Anna drives it, too, but may read nothing of it.
 const SHARED: &str = "WBY00000000000003";
 
 /// Anna and Ben with a car each, and one of Ben's that Anna drives as well.
-async fn world(profile: Profile) -> World {
+pub(super) async fn world(profile: Profile) -> World {
     let world = World::with(profile, None).await;
     let mappings = [
         (Person::Anna, ANNAS, MappingType::Primary),
@@ -42,12 +42,12 @@ async fn world(profile: Profile) -> World {
     world
 }
 
-async fn id_token(world: &World, person: Person) -> String {
+pub(super) async fn id_token(world: &World, person: Person) -> String {
     world.log_in(person.client_id(), person, SCOPES).await.id_token
 }
 
 /// Registers a container and lets open connections know, as the REST API does.
-async fn add_container(
+pub(super) async fn add_container(
     world: &World,
     person: Person,
     client_id: ClientId,
@@ -74,7 +74,7 @@ async fn delete_container(world: &World, person: Person, id: ContainerId) {
 }
 
 /// A vehicle reports `number` as its state of charge and as its odometer.
-async fn report(world: &World, vin: &str, number: u32) {
+pub(super) async fn report(world: &World, vin: &str, number: u32) {
     let at = "2026-07-27T12:37:58Z";
     let json = format!(
         r#"{{"vin":"{vin}","timestamp":"{at}","data":{{
@@ -135,14 +135,7 @@ impl Peer {
         id: &str,
         clean: bool,
     ) -> (Self, u8, bool) {
-        let mut body = b"\0\x04MQTT\x04".to_vec();
-        body.push(0xC0 | u8::from(clean) << 1);
-        body.extend([0, 30]);
-        for text in [id, user, token] {
-            body.extend(u16::try_from(text.len()).unwrap().to_be_bytes());
-            body.extend(text.bytes());
-        }
-        self.send(0x10, &body).await;
+        self.send(0x10, &connect_body(user, token, id, clean)).await;
         let (first, body) = self.receive().await.expect("a CONNACK is expected");
         assert_eq!(first, 0x20);
         (self, body[1], body[0] == 1)
@@ -163,19 +156,8 @@ impl Peer {
     }
 
     async fn send(&mut self, first: u8, body: &[u8]) {
-        let mut packet = vec![first];
-        let mut length = body.len();
-        loop {
-            let bits = u8::try_from(length % 128).unwrap();
-            length /= 128;
-            packet.push(if length > 0 { bits | 0x80 } else { bits });
-            if length == 0 {
-                break;
-            }
-        }
-        packet.extend(body);
         // The server may have closed already; the test then sees that at its next read.
-        let _ = self.0.write_all(&packet).await;
+        let _ = self.0.write_all(&packet(first, body)).await;
     }
 
     /// The next packet; `None` when the server closed the connection.
@@ -244,6 +226,33 @@ impl Peer {
         self.send(0xC0, &[]).await;
         self.receive().await == Some((0xD0, Vec::new()))
     }
+}
+
+/// The bytes of a packet.
+pub(super) fn packet(first: u8, body: &[u8]) -> Vec<u8> {
+    let mut packet = vec![first];
+    let mut length = body.len();
+    loop {
+        let bits = u8::try_from(length % 128).unwrap();
+        length /= 128;
+        packet.push(if length > 0 { bits | 0x80 } else { bits });
+        if length == 0 {
+            break;
+        }
+    }
+    packet.extend(body);
+    packet
+}
+
+/// What a CONNECT of MQTT 3.1.1 says.
+pub(super) fn connect_body(user: &str, token: &str, id: &str, clean: bool) -> Vec<u8> {
+    let mut body = b"\0\x04MQTT\x04".to_vec();
+    body.push(0xC0 | u8::from(clean) << 1);
+    body.extend([0, 30]);
+    for text in [id, user, token] {
+        put_text(text, &mut body);
+    }
+    body
 }
 
 fn soc(number: i64) -> Vec<(String, i64)> {
@@ -599,6 +608,16 @@ async fn connect_5(
     expiry: u32,
     auth: Option<&str>,
 ) -> (Peer, Vec<u8>) {
+    let body = connect_5_body(id, token, expiry, auth);
+    let mut peer = Peer::open(world);
+    peer.send(0x10, &body).await;
+    let (first, body) = peer.receive().await.expect("a CONNACK is expected");
+    assert_eq!(first, 0x20);
+    (peer, body)
+}
+
+/// What Anna's CONNECT of MQTT 5 says.
+pub(super) fn connect_5_body(id: &str, token: &str, expiry: u32, auth: Option<&str>) -> Vec<u8> {
     let mut properties = vec![0x11];
     properties.extend(expiry.to_be_bytes());
     if let Some(token) = auth {
@@ -609,11 +628,7 @@ async fn connect_5(
     for text in [id, &Person::Anna.gcid().to_string(), token] {
         put_text(text, &mut body);
     }
-    let mut peer = Peer::open(world);
-    peer.send(0x10, &body).await;
-    let (first, body) = peer.receive().await.expect("a CONNACK is expected");
-    assert_eq!(first, 0x20);
-    (peer, body)
+    body
 }
 
 fn auth_properties(method: &str, token: &str) -> Vec<u8> {
@@ -624,7 +639,7 @@ fn auth_properties(method: &str, token: &str) -> Vec<u8> {
     properties
 }
 
-fn put_text(text: &str, body: &mut Vec<u8>) {
+pub(super) fn put_text(text: &str, body: &mut Vec<u8>) {
     body.extend(u16::try_from(text.len()).unwrap().to_be_bytes());
     body.extend(text.bytes());
 }
