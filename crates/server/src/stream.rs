@@ -5,6 +5,7 @@ pub mod connection;
 pub mod cursors;
 pub mod listener;
 pub mod router;
+pub(crate) mod websocket;
 
 #[cfg(test)]
 mod conformance;

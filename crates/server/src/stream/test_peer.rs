@@ -298,10 +298,7 @@ impl Peer {
     }
 
     pub(crate) async fn send(&mut self, first: u8, body: &[u8]) {
-        let mut packet = vec![first];
-        put_length(body.len(), &mut packet);
-        packet.extend(body);
-        self.send_bytes(&packet).await;
+        self.send_bytes(&packet(first, body)).await;
     }
 
     pub(crate) async fn send_bytes(&mut self, bytes: &[u8]) {
@@ -426,6 +423,14 @@ impl Peer {
         self.send(0xC0, &[]).await;
         self.receive().await == Some((0xD0, Vec::new()))
     }
+}
+
+/// The bytes of a packet.
+pub(crate) fn packet(first: u8, body: &[u8]) -> Vec<u8> {
+    let mut packet = vec![first];
+    put_length(body.len(), &mut packet);
+    packet.extend(body);
+    packet
 }
 
 /// The body of a SUBSCRIBE; `properties` without their length, for MQTT 5 only.
