@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use tower::Layer as _;
 
 use crate::attempts::Peer;
+use crate::socket;
 
 /// Counts the connections of a listener, and has a place for so many.
 #[derive(Clone)]
@@ -89,6 +90,7 @@ impl<S> Accept<TcpStream, S> for Doorkeeper {
         ready(stream.peer_addr().and_then(|address| {
             let place = self.0.enter(Peer::new(address.ip()));
             let place = place.ok_or_else(|| io::Error::other("too many connections"))?;
+            socket::prepare(&stream);
             // The connection drops its service when it ends, and with it the place.
             Ok((stream, Extension(Arc::new(place)).layer(service)))
         }))

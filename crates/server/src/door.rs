@@ -59,6 +59,12 @@ impl Door {
         has_time_for(&self.connections, "accept", peer, now).then(|| self.crowd.enter(peer))?
     }
 
+    /// Who is inside.
+    #[cfg(test)]
+    pub(crate) fn crowd(&self) -> &Crowd {
+        &self.crowd
+    }
+
     /// Whether the token in a CONNECT of `peer` is looked at.
     pub(crate) fn hears(&self, peer: Peer, now: Timestamp) -> bool {
         has_time_for(&self.connects, "connect", peer, now)

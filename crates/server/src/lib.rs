@@ -14,6 +14,7 @@ pub mod portal;
 pub mod profile;
 pub mod secret;
 pub mod serve;
+mod socket;
 pub mod stream;
 pub mod tasks;
 #[cfg(test)]

@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use cardata_domain::session::StoredSession;
 use cardata_domain::{Entry, Gcid, Recorded, Vin};
+use cardata_mqtt::decode::{Decoder, PacketError};
 use cardata_mqtt::encode::Encoder;
 use cardata_mqtt::packet::{Auth, Connect, Outgoing};
 use cardata_mqtt::{Action, CloseReason, ConnectRefusal, Session, Version};
@@ -20,7 +21,6 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::attempts::Peer;
 use crate::platform::Platform;
 use crate::stream::admission::{self, Admitted};
-use crate::stream::codec::{Decoder, PacketError};
 use crate::stream::router::{Arrival, Arrivals, Registration};
 use crate::tasks::Stopping;
 
@@ -235,16 +235,13 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
     }
 
     fn refuse_packet(&mut self, error: PacketError) {
-        match error {
-            PacketError::UnsupportedLevel(_) => {
-                self.session.refuse(ConnectRefusal::UnacceptableProtocolVersion, error.to_string());
-            }
-            PacketError::EmptyClientId => {
-                self.session.refuse(ConnectRefusal::IdentifierRejected, error.to_string());
-            }
-            PacketError::Malformed => self.session.close(CloseReason::Malformed),
-            PacketError::TooLarge => self.session.close(CloseReason::TooLarge),
+        tracing::debug!("a packet was refused: {error}");
+        if self.open.is_none()
+            && let Some(version) = self.decoder.version()
+        {
+            self.encoder = Encoder::new(version, Gcid::new(uuid::Uuid::nil()));
         }
+        self.session.handle_error(error);
     }
 
     async fn act(&mut self) {
@@ -368,7 +365,8 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
     }
 
     fn refuse(&mut self, code: ConnectRefusal, why: &dyn std::fmt::Display) {
-        metrics::counter!("cardata_mqtt_connects_total", "outcome" => "refused", "code" => code.return_code().to_string())
+        let number = code.return_code().map_or_else(|| "none".to_owned(), |code| code.to_string());
+        metrics::counter!("cardata_mqtt_connects_total", "outcome" => "refused", "code" => number)
             .increment(1);
         tracing::info!(mqtt.reason = code.return_code(), "a CONNECT was refused ({code}): {why}");
         self.session.refuse(code, why.to_string());

@@ -14,6 +14,7 @@ use tokio_rustls::server::TlsStream;
 use crate::attempts::Peer;
 use crate::door::Door;
 use crate::platform::Platform;
+use crate::socket;
 use crate::tasks::Stopping;
 
 /// How long a TLS handshake may take.
@@ -80,8 +81,7 @@ async fn handshake(
     stream: TcpStream,
     stopping: &mut Stopping,
 ) -> Option<TlsStream<TcpStream>> {
-    // Small packets must leave at once; without this they wait for the client's delayed acknowledgement.
-    let _ = stream.set_nodelay(true);
+    socket::prepare(&stream);
     let accepted = tokio::select! {
         () = stopping.wait() => return None,
         accepted = timeout(HANDSHAKE_PATIENCE, acceptor.accept(stream)) => accepted,
