@@ -85,18 +85,6 @@ pub(crate) async fn report(world: &World, vin: &str, number: u32) {
     world.platform.journal.append(vec![event], START).await.unwrap();
 }
 
-/// A vehicle reports the numbers up to `count` as its state of charge, all in one go.
-pub(crate) async fn report_many(world: &World, vin: &str, count: u32) {
-    let at = "2026-07-27T12:37:58Z";
-    let events = (1..=count).map(|number| {
-        let json = format!(
-            r#"{{"vin":"{vin}","timestamp":"{at}","data":{{"{SOC}":{{"timestamp":"{at}","value":{number}}}}}}}"#
-        );
-        parse(json.as_bytes(), &world.platform.catalogue).unwrap().event
-    });
-    world.platform.journal.append(events.collect(), START).await.unwrap();
-}
-
 pub(crate) fn soc(number: i64) -> Vec<(String, i64)> {
     vec![(SOC.to_owned(), number)]
 }
