@@ -4,6 +4,7 @@ pub mod admission;
 pub mod codec;
 pub mod connection;
 pub mod cursors;
+mod form;
 pub mod listener;
 pub mod router;
 

@@ -224,6 +224,7 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
                 self.session.refuse(ConnectRefusal::IdentifierRejected, error.to_string());
             }
             PacketError::Malformed => self.session.close(CloseReason::Malformed),
+            PacketError::Forbidden => self.session.close(CloseReason::ProtocolError),
             PacketError::TooLarge => self.session.close(CloseReason::TooLarge),
         }
     }
