@@ -1,0 +1,279 @@
+//! The inputs that are made by hand: a sample of each packet, filter, token and course of a session, sound ones and
+//! broken ones. `scripts/fuzz --seeds` writes them to `corpus/`.
+
+use crate::packet::{AFTER_V5, AFTER_V311, CONNECT_V5, CONNECT_V311, OPENING, OUTGOING};
+
+/// An input to begin with.
+pub struct Seed {
+    /// For which target.
+    pub target: &'static str,
+    /// The name of its file.
+    pub name: String,
+    /// What is in it.
+    pub bytes: Vec<u8>,
+}
+
+/// All of them.
+pub fn seeds() -> Vec<Seed> {
+    let mut seeds = Vec::new();
+    let mut add = |target, name: &str, bytes: Vec<u8>| {
+        seeds.push(Seed { target, name: name.replace(' ', "-"), bytes });
+    };
+    for (name, bytes) in openings() {
+        add("packet", &format!("opening {name}"), [&[OPENING, 7, 1][..], &bytes].concat());
+    }
+    for (name, first, body) in BOTH.iter().chain(V311) {
+        let bytes = [&[AFTER_V311, 5, 2][..], &packet(*first, body)].concat();
+        add("packet", &format!("v311 {name}"), bytes);
+    }
+    for (name, first, body) in BOTH.iter().chain(V5) {
+        let bytes = [&[AFTER_V5, 5, 2][..], &packet(*first, body)].concat();
+        add("packet", &format!("v5 {name}"), bytes);
+    }
+    for kind in 0..=8_u8 {
+        for version in 0..2 {
+            let bytes = [&[OUTGOING, version, 1, 1, kind][..], &[1; 40]].concat();
+            add("packet", &format!("outgoing {kind} {version}"), bytes);
+        }
+    }
+    for (name, filter) in FILTERS {
+        add("topic", name, filter.to_vec());
+    }
+    for (name, steps) in sessions() {
+        add("session", name, steps);
+    }
+    for number in 1..=TOKENS {
+        add("token", &format!("token {number:02}"), vec![number]);
+        let end_cut = vec![number, 2, 0xFF, 0xFF, 1, 4, 0, 0, b'A'];
+        add("token", &format!("token {number:02} changed"), end_cut);
+    }
+    add("token", "access token", b"\0bm90IGFuIGlkIHRva2Vu".to_vec());
+    add("token", "dots only", b"\0..".to_vec());
+    seeds
+}
+
+/// The tokens in `fixtures/tokens.json`.
+const TOKENS: u8 = 21;
+
+fn packet(first: u8, body: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(body.len()).ok().filter(|length| *length < 0x80);
+    [&[first, length.expect("short")][..], body].concat()
+}
+
+fn openings() -> Vec<(&'static str, Vec<u8>)> {
+    let connect = |body: &[u8]| packet(0x10, body);
+    let will = b"\0\x04MQTT\x05\xce\0\x1e\x05\x11\0\0\0\x64\0\x04abcd\x07\x18\0\0\0\x01\x01\x01\0\x01w\0\x01m\0\x04user\0\x04pass";
+    let properties = b"\0\x04MQTT\x05\x02\0\x1e\x31\x11\0\0\0\x64\x15\0\x0dcardata-token\x16\0\x03x.y\x17\x01\x19\0\x21\0\x05\x22\0\x07\x26\0\x01k\0\x01v\x27\0\0\x10\0\0\x04abcd";
+    vec![
+        ("v311", CONNECT_V311.to_vec()),
+        ("v5", CONNECT_V5.to_vec()),
+        ("v311 user", connect(b"\0\x04MQTT\x04\xc0\0\0\0\x04abcd\0\x04user\0\x04pass")),
+        (
+            "v311 will",
+            connect(b"\0\x04MQTT\x04\xf6\0\x1e\0\x04abcd\0\x01t\0\x01m\0\x04user\0\x04pass"),
+        ),
+        ("v5 will", connect(will)),
+        ("v5 properties", connect(properties)),
+        (
+            "v5 property twice",
+            connect(b"\0\x04MQTT\x05\x02\0\x1e\x06\x21\0\x05\x21\0\x05\0\x04abcd"),
+        ),
+        ("v5 no client id", connect(b"\0\x04MQTT\x05\0\0\x1e\x05\x11\0\0\0\x64\0\0")),
+        ("v5 long lengths", b"\x10\x91\0\0\x04MQTT\x05\x02\0\x1e\0\0\x04abcd".to_vec()),
+        ("v311 no client id", connect(b"\0\x04MQTT\x04\0\0\x1e\0\0")),
+        ("v311 null", connect(b"\0\x04MQTT\x04\x02\0\x1e\0\x04a\0cd")),
+        ("v311 more", connect(b"\0\x04MQTT\x04\x02\0\x1e\0\x04abcdmore")),
+        ("v311 then subscribe", [CONNECT_V311, b"\x82\x06\0\x01\0\x01a\x01\xc0\0\xe0\0"].concat()),
+        ("v5 then subscribe", [CONNECT_V5, b"\x82\x07\0\x01\0\0\x01a\x01\xc0\0\xe0\0"].concat()),
+        ("v311 then connect", [CONNECT_V311, CONNECT_V311].concat()),
+        ("v5 then connect", [CONNECT_V5, CONNECT_V5].concat()),
+        (
+            "v311 then v31",
+            [CONNECT_V311, &connect(b"\0\x06MQIsdp\x03\x02\0\x1e\0\x04abcd")].concat(),
+        ),
+        ("v31", connect(b"\0\x06MQIsdp\x03\x02\0\x1e\0\x04abcd")),
+        ("v9", connect(b"\0\x04MQTT\x09\x02\0\x1e\0\x04abcd")),
+        ("long", b"\x10\xff\xff\x03\0\x04MQTT\x04\x02\0\x1e".to_vec()),
+        ("five length bytes", b"\x10\xff\xff\xff\xff\x01".to_vec()),
+        ("http", b"GET / HTTP/1.1\r\n\r\n".to_vec()),
+    ]
+}
+
+const BOTH: &[(&str, u8, &[u8])] = &[
+    ("puback", 0x40, b"\0\x01"),
+    ("pubrec", 0x50, b"\0\x01"),
+    ("pubrel", 0x62, b"\0\x01"),
+    ("pubcomp", 0x70, b"\0\x01"),
+    ("puback 0", 0x40, b"\0\0"),
+    ("pubrel without its flag", 0x60, b"\0\x01"),
+    ("pingreq", 0xC0, b""),
+    ("pingreq with more", 0xC0, b"\0"),
+    ("disconnect", 0xE0, b""),
+    ("connack", 0x20, b"\0\0"),
+    ("suback", 0x90, b"\0\x01\0"),
+    ("type 0", 0x00, b""),
+    ("publish of qos 3", 0x36, b"\0\x01t\0\x01x"),
+];
+
+const V311: &[(&str, u8, &[u8])] = &[
+    ("subscribe", 0x82, b"\0\x01\0\x03a/+\0\0\x01b\x02"),
+    ("subscribe to nothing", 0x82, b"\0\x01"),
+    ("subscribe with reserved bits", 0x82, b"\0\x01\0\x01a\x81"),
+    ("unsubscribe", 0xA2, b"\0\x01\0\x01a\0\x01b"),
+    ("publish", 0x30, b"\0\x01tpx"),
+    ("publish of qos 1", 0x3B, b"\0\x01t\0\x01x"),
+    ("publish to a wildcard", 0x30, b"\0\x01+x"),
+    ("type 15", 0xF0, b""),
+];
+
+const V5: &[(&str, u8, &[u8])] = &[
+    ("subscribe", 0x82, b"\0\x01\0\0\x03a/+\x2d\0\x01b\x02"),
+    ("subscribe with properties", 0x82, b"\0\x01\x0a\x0b\x80\x01\x26\0\x01k\0\x01v\0\x01a\x01"),
+    ("subscribe with identifier 0", 0x82, b"\0\x01\x02\x0b\0\0\x01a\x01"),
+    ("subscribe to nothing", 0x82, b"\0\x01\0"),
+    ("subscribe to an empty filter", 0x82, b"\0\x01\0\0\0\x01"),
+    ("subscribe shared without local", 0x82, b"\0\x01\0\0\x0a$share/a/b\x04"),
+    ("retain handling 3", 0x82, b"\0\x01\0\0\x01a\x30"),
+    ("unsubscribe", 0xA2, b"\0\x01\0\0\x01a\0\x01b"),
+    ("publish", 0x30, b"\0\x01t\0px"),
+    (
+        "publish with properties",
+        0x32,
+        b"\0\x01t\0\x01\x14\x01\x01\x02\0\0\0\x05\x03\0\x01j\x08\0\x01r\x09\0\x02cdpx",
+    ),
+    ("publish with an alias", 0x30, b"\0\0\x03\x23\0\x01"),
+    ("publish with an identifier", 0x30, b"\0\x01t\x02\x0b\x01"),
+    ("puback with reason", 0x40, b"\0\x01\x10"),
+    ("puback with properties", 0x40, b"\0\x01\x80\x05\x1f\0\x02no"),
+    ("pubrec with a wrong reason", 0x50, b"\0\x01\x92"),
+    ("pubcomp with reason", 0x70, b"\0\x01\x92\0"),
+    ("disconnect with expiry", 0xE0, b"\0\x05\x11\0\0\0\x64"),
+    ("disconnect as a server", 0xE0, b"\x8b"),
+    ("disconnect with a long length", 0xE0, b"\0\x81\0\0"),
+    ("auth", 0xF0, b"\x19\x15\x15\0\x0dcardata-token\x16\0\x02xy"),
+    ("auth without method", 0xF0, b"\x19\x05\x16\0\x02xy"),
+    ("auth without anything", 0xF0, b""),
+];
+
+/// In which 1 is the own GCID, 2 another's, 3 to 5 vehicles.
+const FILTERS: &[(&str, &[u8])] = &[
+    ("all", b"\x01/+"),
+    ("everything", b"\x01/#"),
+    ("all and below", b"\x01/+/#"),
+    ("one", b"\x01/\x03"),
+    ("one and below", b"\x01/\x03/#"),
+    ("below one", b"\x01/\x03/+"),
+    ("below all", b"\x01/+/+"),
+    ("foreign", b"\x02/+"),
+    ("foreign vehicle", b"\x02/\x04"),
+    ("any customer", b"+/\x03"),
+    ("any", b"#"),
+    ("any one", b"+/+"),
+    ("shared", b"$share/group/\x01/+"),
+    ("system", b"$SYS/#"),
+    ("own level only", b"\x01"),
+    ("empty", b""),
+    ("empty level", b"\x01//\x03"),
+    ("slash at the end", b"\x01/\x03/"),
+    ("null", b"\x01/\0"),
+    ("wildcard in a level", b"\x01/WBY+"),
+    ("hash in the middle", b"\x01/#/\x03"),
+    ("no utf-8", b"\x01/\xff"),
+    ("lower case", b"\x01/wby00000000000001"),
+    ("another vehicle", b"\x01/WBA00000000000009"),
+];
+
+/// Courses of sessions, step by step as `session.rs` reads them.
+fn sessions() -> Vec<(&'static str, Vec<u8>)> {
+    // Packing, window - 1, subscriptions - 1, QoS, keeps sessions.
+    const OPEN: &[u8] = &[0, 3, 4, 0, 1];
+    const BMW: &[u8] = &[1, 3, 4, 1, 1];
+    const V311: &[u8] = &[20, 0, 1, 0, 0, 2, 1, 1];
+    const V311_CLEAN: &[u8] = &[20, 0, 0, 0, 0, 2, 1, 1];
+    const V5: &[u8] = &[20, 1, 1, 0, 0, 0, 3, 0, 0, 1, 0, 2, 1, 1];
+    // Window 2, packets of 70 bytes, one alias, authentication by method.
+    const V5_SMALL: &[u8] = &[20, 1, 1, 0, 0, 0, 1, 4, 1, 1, 1, 0, 1, 2, 1, 1];
+    const REFUSED: &[u8] = &[20, 0, 1, 0, 0, 0, 1, 1];
+    const PENDING: &[u8] = &[20, 0, 1, 0, 0, 1, 1, 1];
+    const STORE_FAILS: &[u8] = &[20, 0, 1, 0, 0, 2, 0, 1];
+    const NO_CONNECT: &[u8] = &[20, 0, 1, 0, 0, 2, 1, 0];
+    // QoS 1 or 0 for all vehicles; QoS 1 for one.
+    const ALL_1: &[u8] = &[12, 1, 0, 1, 0, 1, 0];
+    const ALL_0: &[u8] = &[12, 1, 0, 0, 0, 0, 0];
+    const ONE_1: &[u8] = &[12, 1, 0, 2, 0, 1, 4, 1];
+    const UNSUBSCRIBE_ALL: &[u8] = &[14, 1, 0, 0, 0];
+    const APPEND: &[u8] = &[0, 0, 6, 0, 1, 0, 0, 2, 3];
+    const FOREIGN: &[u8] = &[0, 3, 6];
+    const TAKE: &[u8] = &[4, 63];
+    const ACK: &[u8] = &[10, 0];
+    const READ: &[u8] = &[8, 1];
+    const MISS: &[u8] = &[6];
+    const LOSE: &[u8] = &[7];
+    const CUT: &[u8] = &[19, 1];
+    let many = APPEND.repeat(6);
+    let acks = ACK.repeat(4);
+    let course = |steps: &[&[u8]]| steps.concat();
+    vec![
+        ("live", course(&[OPEN, V311, ALL_1, APPEND, TAKE, ACK, ACK, ACK, FOREIGN, TAKE])),
+        ("live v5", course(&[OPEN, V5, ALL_1, ONE_1, APPEND, TAKE, ACK, ACK, ACK])),
+        ("qos 0", course(&[OPEN, V5, ALL_0, APPEND, TAKE])),
+        ("bmw", course(&[BMW, V5, ALL_1, APPEND, TAKE])),
+        ("window full", course(&[OPEN, V5_SMALL, ALL_1, &many, TAKE, &acks, READ, &acks, READ])),
+        ("missed", course(&[OPEN, V311, ALL_1, APPEND, LOSE, MISS, READ, TAKE, &acks])),
+        (
+            "resumed",
+            course(&[OPEN, V311, ALL_1, &many, TAKE, CUT, APPEND, V311, READ, &acks, READ]),
+        ),
+        ("resumed v5", course(&[OPEN, V5, ALL_1, &many, TAKE, ACK, CUT, V5_SMALL, READ, &acks])),
+        (
+            "resumed after a crash",
+            course(&[OPEN, V311, ALL_1, &many, TAKE, CUT, &[23, 2, 2], V311, READ]),
+        ),
+        (
+            "resumed with less",
+            course(&[OPEN, V311, ALL_1, &many, TAKE, CUT, &[16, 1], V311, READ, &acks]),
+        ),
+        ("resumed past retention", course(&[OPEN, V311, ALL_1, CUT, &many, &[22, 2], V311, READ])),
+        (
+            "resumed without a vehicle",
+            course(&[OPEN, V311, ALL_1, CUT, &[23, 0, 0, 3], &many, V311, READ]),
+        ),
+        ("resumed foreign", course(&[OPEN, V311, CUT, &[23, 4, 0, 12, 1], V311, APPEND, TAKE])),
+        ("clean after kept", course(&[OPEN, V311, ALL_1, CUT, V311_CLEAN, APPEND, TAKE])),
+        ("congested", course(&[OPEN, V311, ALL_0, &[17, 1], &many, TAKE, &[17, 0]])),
+        (
+            "congested upgrade",
+            course(&[OPEN, V311, ALL_0, &[17, 1], APPEND, TAKE, ALL_1, &[17, 0]]),
+        ),
+        (
+            "entitlement",
+            course(&[OPEN, V311, ALL_1, APPEND, &[16, 2], TAKE, &[16, 0], APPEND, TAKE]),
+        ),
+        (
+            "unsubscribed",
+            course(&[OPEN, V5, ALL_1, APPEND, TAKE, UNSUBSCRIBE_ALL, ACK, APPEND, TAKE]),
+        ),
+        ("expired", course(&[OPEN, V5_SMALL, ALL_1, APPEND, &[18, 7], TAKE])),
+        ("silent", course(&[OPEN, V5, ALL_1, &[18, 5]])),
+        ("token again", course(&[OPEN, V5_SMALL, &[18, 6, 15, 2, 0, 1, 18, 6, 18, 6]])),
+        ("bad token again", course(&[OPEN, V5_SMALL, &[15, 2, 0, 0]])),
+        ("other method", course(&[OPEN, V5_SMALL, &[15, 2, 1, 1]])),
+        ("published", course(&[OPEN, V5, &[15, 3, 1, 1, 0, 15, 3, 2, 2, 0, 15, 3, 0]])),
+        ("second connect", course(&[OPEN, V311, &[15, 5, 0, 1, 0, 0]])),
+        ("no connect", course(&[OPEN, NO_CONNECT, &[15, 0]])),
+        ("refused", course(&[OPEN, REFUSED])),
+        ("pending", course(&[OPEN, PENDING, &[15, 0, 18, 3]])),
+        ("store fails", course(&[OPEN, STORE_FAILS, ALL_1, APPEND, TAKE])),
+        ("good bye", course(&[OPEN, V5, ALL_1, &[15, 1, 1, 0, 0, 0, 0]])),
+        ("stopping", course(&[OPEN, V5, ALL_1, APPEND, TAKE, &[19, 16]])),
+        ("foreign filters", course(&[OPEN, V5, &[12, 1, 0, 0, 3, 1, 10, 1, 12, 1, 13, 1, 11]])),
+        (
+            "many filters",
+            course(&[
+                OPEN,
+                V5,
+                &[12, 1, 0, 1, 3, 1, 0, 1, 3, 1, 4, 0, 1, 4, 1, 12, 1, 0, 1, 1, 2, 8, 2, 0, 4, 2],
+            ]),
+        ),
+    ]
+}
