@@ -1,14 +1,15 @@
 //! Packets: what strangers send is decoded or refused, the same in whatever pieces it comes; what is sent to them says
 //! to another decoder what was meant.
 
-use std::num::{NonZeroU16, NonZeroU32};
+use std::num::NonZeroU32;
 
 use arbitrary::{Result, Unstructured};
-use bytes::{Bytes, BytesMut};
-use cardata_domain::{Gcid, Vin};
+use bytes::BytesMut;
+use cardata_domain::Gcid;
 use cardata_mqtt::encode::{Encoder, PACKET_SIZE_MAX};
-use cardata_mqtt::packet::{ConnAck, Connect, Outgoing, Packet, Publish, TopicAlias};
+use cardata_mqtt::packet::{ConnAck, Connect, Gap, Outgoing, Packet, Publish, TopicAlias};
 use cardata_mqtt::{CloseReason, ConnectRefusal, Qos, SubscribeRefusal, Version};
+use jiff::Timestamp;
 use rmqtt_codec::{v3, v5};
 use tokio_util::codec::Decoder as _;
 
@@ -222,12 +223,14 @@ fn check_outgoing(input: &mut Unstructured<'_>) -> Result<()> {
 }
 
 fn outgoing(input: &mut Unstructured<'_>, version: Version) -> Result<Outgoing> {
-    Ok(match input.int_in_range(0..=8_u8)? {
+    Ok(match input.int_in_range(0..=10_u8)? {
         0 => Outgoing::Publish(publish(input, version)?),
         1 => Outgoing::ConnAck(Box::new(ConnAck {
             session_present: input.arbitrary()?,
             assigned_client_id: input.arbitrary()?,
             session_expiry_seconds: input.arbitrary()?,
+            keep_alive_seconds: input.arbitrary()?,
+            retain_available: input.arbitrary()?,
             auth_method: input.arbitrary()?,
         })),
         2 => Outgoing::ConnRefused { refusal: *input.choose(&REFUSALS)?, why: input.arbitrary()? },
@@ -257,6 +260,8 @@ fn outgoing(input: &mut Unstructured<'_>, version: Version) -> Result<Outgoing> 
             Outgoing::PublishRefused { packet_id: input.arbitrary()?, qos }
         }
         7 => Outgoing::AuthSuccess { method: input.arbitrary()? },
+        8 => Outgoing::PubRel { packet_id: input.arbitrary()?, known: input.arbitrary()? },
+        9 => Outgoing::PubComp { packet_id: input.arbitrary()? },
         _ => Outgoing::Disconnect(*input.choose(&REASONS)?),
     })
 }
@@ -275,21 +280,30 @@ fn publish(input: &mut Unstructured<'_>, version: Version) -> Result<Publish> {
     };
     let count = if is_v5 { input.int_in_range(0..=70)? } else { 0 };
     let identifiers = (0..count).map(|_| identifier(input)).collect::<Result<_>>()?;
-    let packet_id: Option<NonZeroU16> = input.arbitrary()?;
+    let qos = Qos::from_level(input.int_in_range(0..=2)?).expect("0 to 2");
+    let is_lasting = qos > Qos::AtMostOnce;
+    let packet_id = if is_lasting { Some(input.arbitrary()?) } else { None };
     // [MQTT-3.3.1-2]
-    let duplicate = packet_id.is_some() && input.arbitrary()?;
-    let length = input.int_in_range(0..=20_000)?;
-    Ok(Publish {
-        vin: VIN.parse::<Vin>().expect("a VIN"),
-        payload: Bytes::from(vec![b'x'; length]),
-        packet_id,
-        duplicate,
-        alias,
-        identifiers,
-    })
+    let duplicate = is_lasting && input.arbitrary()?;
+    let gap = if input.arbitrary()? { Some(gap(input)?) } else { None };
+    let retain = input.arbitrary()?;
+    let payload = vec![b'x'; input.int_in_range(0..=20_000)?].into();
+    let message = Publish::new(VIN.parse().expect("a VIN"), payload);
+    Ok(Publish { qos, packet_id, duplicate, retain, gap, alias, identifiers, ..message })
 }
 
-const REFUSALS: [ConnectRefusal; 6] = [
+fn gap(input: &mut Unstructured<'_>) -> Result<Gap> {
+    // From the year 1 to 9999.
+    let second = |input: &mut Unstructured<'_>| {
+        let second = input.int_in_range(-62_135_596_800..=253_402_200_000)?;
+        Ok(Timestamp::from_second(second).expect("in range"))
+    };
+    let from = if input.arbitrary()? { Some(second(input)?) } else { None };
+    Ok(Gap { from, to: second(input)? })
+}
+
+const REFUSALS: [ConnectRefusal; 7] = [
+    ConnectRefusal::ConnectionRateExceeded,
     ConnectRefusal::UnacceptableProtocolVersion,
     ConnectRefusal::IdentifierRejected,
     ConnectRefusal::ServerUnavailable,
@@ -298,7 +312,7 @@ const REFUSALS: [ConnectRefusal; 6] = [
     ConnectRefusal::BadAuthenticationMethod,
 ];
 
-pub(crate) const REASONS: [CloseReason; 17] = [
+pub(crate) const REASONS: [CloseReason; 18] = [
     CloseReason::Disconnected,
     CloseReason::ConnectionLost,
     CloseReason::ConnectTimeout,
@@ -316,6 +330,7 @@ pub(crate) const REASONS: [CloseReason; 17] = [
     CloseReason::WriteTimeout,
     CloseReason::StoreFailed,
     CloseReason::ServerStopping,
+    CloseReason::Idle,
 ];
 
 fn check_same_v311(sent: &Outgoing, read: v3::Packet) {
@@ -348,6 +363,10 @@ fn check_same_v311(sent: &Outgoing, read: v3::Packet) {
             v3::Packet::UnsubscribeAck { packet_id: read_id },
         ) => *packet_id == read_id,
         (Outgoing::PingResp, v3::Packet::PingResponse) => true,
+        (Outgoing::PubRel { packet_id, .. }, v3::Packet::PublishRelease { packet_id: read_id })
+        | (Outgoing::PubComp { packet_id }, v3::Packet::PublishComplete { packet_id: read_id }) => {
+            *packet_id == read_id
+        }
         _ => false,
     };
     assert!(is_same, "{sent:?} is read as something else");
@@ -362,6 +381,7 @@ fn check_same_v5(sent: &Outgoing, read: &v5::Packet, problem_information: bool) 
                 && same_message(publish, read)
                 && properties.topic_alias == publish.alias.map(|alias| alias.number)
                 && properties.subscription_ids == publish.identifiers
+                && same_gap(publish.gap, &properties.user_properties)
         }
         (Outgoing::ConnAck(connack), v5::Packet::ConnectAck(read)) => {
             read.session_present == connack.session_present
@@ -369,6 +389,8 @@ fn check_same_v5(sent: &Outgoing, read: &v5::Packet, problem_information: bool) 
                 && read.assigned_client_id.as_deref() == connack.assigned_client_id.as_deref()
                 && read.session_expiry_interval_secs == connack.session_expiry_seconds
                 && read.auth_method.as_deref() == connack.auth_method.as_deref()
+                && read.server_keepalive_sec == connack.keep_alive_seconds
+                && read.retain_available == connack.retain_available
                 && read.max_packet_size == Some(PACKET_SIZE_MAX)
         }
         (Outgoing::ConnRefused { refusal, why }, v5::Packet::ConnectAck(read)) => {
@@ -390,6 +412,13 @@ fn check_same_v5(sent: &Outgoing, read: &v5::Packet, problem_information: bool) 
             *packet_id == read.packet_id && existed.iter().copied().eq(status)
         }
         (Outgoing::PingResp, v5::Packet::PingResponse) => true,
+        (Outgoing::PubRel { packet_id, known }, v5::Packet::PublishRelease(read)) => {
+            *packet_id == read.packet_id && (u8::from(read.reason_code) == 0) == *known
+        }
+        // Nothing that it could complete is ever known.
+        (Outgoing::PubComp { packet_id }, v5::Packet::PublishComplete(read)) => {
+            *packet_id == read.packet_id && u8::from(read.reason_code) == 0x92
+        }
         (Outgoing::PublishRefused { packet_id, qos }, v5::Packet::PublishAck(read)) => {
             *qos == Qos::AtLeastOnce
                 && *packet_id == read.packet_id
@@ -420,6 +449,14 @@ fn same_message(sent: &Publish, read: &rmqtt_codec::types::Publish) -> bool {
     read.payload == sent.payload
         && read.packet_id == sent.packet_id
         && read.dup == sent.duplicate
-        && read.qos.value() == u8::from(sent.packet_id.is_some())
-        && !read.retain
+        && read.qos.value() == sent.qos.level()
+        && read.retain == sent.retain
+}
+
+fn same_gap(sent: Option<Gap>, read: &v5::UserProperties) -> bool {
+    match (sent, read.as_slice()) {
+        (None, []) => true,
+        (Some(sent), [(name, value)]) => *name == "cardata-gap" && **value == sent.to_string(),
+        _ => false,
+    }
 }

@@ -30,7 +30,7 @@ pub fn seeds() -> Vec<Seed> {
         let bytes = [&[AFTER_V5, 5, 2][..], &packet(*first, body)].concat();
         add("packet", &format!("v5 {name}"), bytes);
     }
-    for kind in 0..=8_u8 {
+    for kind in 0..=10_u8 {
         for version in 0..2 {
             let bytes = [&[OUTGOING, version, 1, 1, kind][..], &[1; 40]].concat();
             add("packet", &format!("outgoing {kind} {version}"), bytes);
@@ -185,9 +185,10 @@ const FILTERS: &[(&str, &[u8])] = &[
 
 /// Courses of sessions, step by step as `session.rs` reads them.
 fn sessions() -> Vec<(&'static str, Vec<u8>)> {
-    // Packing, window - 1, subscriptions - 1, QoS, keeps sessions.
-    const OPEN: &[u8] = &[0, 3, 4, 0, 1];
-    const BMW: &[u8] = &[1, 3, 4, 1, 1];
+    // Packing, window - 1, bytes, subscriptions - 1, idle cut, QoS, snapshots, keeps sessions.
+    const OPEN: &[u8] = &[0, 3, 0, 4, 0, 0, 1, 1];
+    const QUIET: &[u8] = &[0, 3, 1, 4, 0, 0, 0, 1];
+    const BMW: &[u8] = &[1, 3, 0, 4, 1, 1, 0, 1];
     const V311: &[u8] = &[20, 0, 1, 0, 0, 2, 1, 1];
     const V311_CLEAN: &[u8] = &[20, 0, 0, 0, 0, 2, 1, 1];
     const V5: &[u8] = &[20, 1, 1, 0, 0, 0, 3, 0, 0, 1, 0, 2, 1, 1];
@@ -197,10 +198,11 @@ fn sessions() -> Vec<(&'static str, Vec<u8>)> {
     const PENDING: &[u8] = &[20, 0, 1, 0, 0, 1, 1, 1];
     const STORE_FAILS: &[u8] = &[20, 0, 1, 0, 0, 2, 0, 1];
     const NO_CONNECT: &[u8] = &[20, 0, 1, 0, 0, 2, 1, 0];
-    // QoS 1 or 0 for all vehicles; QoS 1 for one.
-    const ALL_1: &[u8] = &[12, 1, 0, 1, 0, 1, 0];
-    const ALL_0: &[u8] = &[12, 1, 0, 0, 0, 0, 0];
-    const ONE_1: &[u8] = &[12, 1, 0, 2, 0, 1, 4, 1];
+    // QoS 2, 1 or 0 for all vehicles; QoS 1 for one, without its newest values.
+    const ALL_2: &[u8] = &[12, 1, 0, 1, 0, 2, 0, 0];
+    const ALL_1: &[u8] = &[12, 1, 0, 1, 0, 1, 0, 0];
+    const ALL_0: &[u8] = &[12, 1, 0, 0, 0, 0, 0, 0];
+    const ONE_1: &[u8] = &[12, 1, 0, 2, 0, 1, 2, 4, 1];
     const UNSUBSCRIBE_ALL: &[u8] = &[14, 1, 0, 0, 0];
     const APPEND: &[u8] = &[0, 0, 6, 0, 1, 0, 0, 2, 3];
     const FOREIGN: &[u8] = &[0, 3, 6];
@@ -236,9 +238,9 @@ fn sessions() -> Vec<(&'static str, Vec<u8>)> {
         ("resumed past retention", course(&[OPEN, V311, ALL_1, CUT, &many, &[22, 2], V311, READ])),
         (
             "resumed without a vehicle",
-            course(&[OPEN, V311, ALL_1, CUT, &[23, 0, 0, 3], &many, V311, READ]),
+            course(&[OPEN, V311, ALL_1, CUT, &[23, 0, 3], &many, V311, READ]),
         ),
-        ("resumed foreign", course(&[OPEN, V311, CUT, &[23, 4, 0, 12, 1], V311, APPEND, TAKE])),
+        ("resumed foreign", course(&[OPEN, V311, CUT, &[23, 3, 12, 1], V311, APPEND, TAKE])),
         ("clean after kept", course(&[OPEN, V311, ALL_1, CUT, V311_CLEAN, APPEND, TAKE])),
         ("congested", course(&[OPEN, V311, ALL_0, &[17, 1], &many, TAKE, &[17, 0]])),
         (
@@ -266,13 +268,78 @@ fn sessions() -> Vec<(&'static str, Vec<u8>)> {
         ("store fails", course(&[OPEN, STORE_FAILS, ALL_1, APPEND, TAKE])),
         ("good bye", course(&[OPEN, V5, ALL_1, &[15, 1, 1, 0, 0, 0, 0]])),
         ("stopping", course(&[OPEN, V5, ALL_1, APPEND, TAKE, &[19, 16]])),
-        ("foreign filters", course(&[OPEN, V5, &[12, 1, 0, 0, 3, 1, 10, 1, 12, 1, 13, 1, 11]])),
+        ("qos 2", course(&[OPEN, V5, ALL_2, READ, READ, READ, APPEND, TAKE, &ACK.repeat(6)])),
+        (
+            "qos 2 resumed",
+            course(&[OPEN, V5, ALL_2, &many, TAKE, ACK, CUT, V5, READ, &ACK.repeat(12), READ]),
+        ),
+        (
+            "qos 2 refused",
+            course(&[
+                OPEN,
+                V5,
+                ALL_2,
+                APPEND,
+                TAKE,
+                &[15, 7, 1, 1, 15, 8, 2, 0, 15, 9, 2, 15, 7, 9, 0],
+            ]),
+        ),
+        ("qos 2 after a crash", course(&[OPEN, V5, ALL_2, &many, TAKE, CUT, &[23, 1], V5, ALL_2])),
+        ("qos 2 hidden", course(&[OPEN, V5, ALL_2, &many, TAKE, CUT, &[16, 0], V5, READ, CUT, V5])),
+        (
+            "snapshot",
+            course(&[OPEN, V5, APPEND, ALL_1, READ, READ, READ, &[12, 1, 0, 0, 0, 1, 1, 0]]),
+        ),
+        ("no snapshot", course(&[QUIET, V5, APPEND, ALL_1, APPEND, TAKE, ACK, READ, ACK])),
+        (
+            "gap",
+            course(&[
+                OPEN,
+                V5,
+                ALL_1,
+                READ,
+                READ,
+                READ,
+                CUT,
+                &many,
+                &[22, 1],
+                V5,
+                READ,
+                READ,
+                READ,
+            ]),
+        ),
+        (
+            "unsubscribed and resumed",
+            course(&[
+                OPEN,
+                V5,
+                ALL_1,
+                &many,
+                TAKE,
+                UNSUBSCRIBE_ALL,
+                CUT,
+                V5,
+                READ,
+                ACK,
+                ACK,
+                ALL_1,
+            ]),
+        ),
+        ("released for nothing", course(&[OPEN, V5, &[15, 4, 9, 0, 15, 9, 3]])),
+        (
+            "foreign filters",
+            course(&[OPEN, V5, &[12, 1, 0, 0, 3, 1, 0, 10, 1, 0, 12, 1, 0, 13, 1, 0, 11]]),
+        ),
         (
             "many filters",
             course(&[
                 OPEN,
                 V5,
-                &[12, 1, 0, 1, 3, 1, 0, 1, 3, 1, 4, 0, 1, 4, 1, 12, 1, 0, 1, 1, 2, 8, 2, 0, 4, 2],
+                &[
+                    12, 1, 0, 1, 3, 1, 0, 0, 1, 1, 3, 1, 2, 4, 0, 1, 0, 4, 1, 12, 1, 0, 1, 1, 2, 0,
+                    8, 2, 0, 0, 4, 2,
+                ],
             ]),
         ),
     ]

@@ -13,9 +13,10 @@ use std::time::{Duration, Instant};
 use arbitrary::{Result, Unstructured};
 use bytes::Bytes;
 use cardata_domain::projection::Packing;
-use cardata_domain::{Recorded, Sequence, Vin};
-use cardata_mqtt::packet::{Auth, Connect};
-use cardata_mqtt::session::{KeptSession, Limits};
+use cardata_domain::session::{StoredSession, StoredSubscription};
+use cardata_domain::{Entry, Recorded, Sequence, Vin};
+use cardata_mqtt::packet::{Auth, Connect, RetainHandling, Wanted};
+use cardata_mqtt::session::Limits;
 use cardata_mqtt::{Action, Admission, CloseReason, ConnectRefusal, Packet, Qos, Session, Version};
 
 use self::promises::Promises;
@@ -51,11 +52,12 @@ struct Run {
     now: Instant,
     limits: Limits,
     qos_max: Qos,
+    snapshots: bool,
     keeps_sessions: bool,
     /// The customer's, as a mask; a change counts from the next connection on.
     vehicles: u8,
     world: Shared,
-    kept: Option<KeptSession>,
+    kept: Option<StoredSession>,
     open: Option<Open>,
 }
 
@@ -76,12 +78,10 @@ enum Verdict {
     Pend,
 }
 
-struct Read {
-    vin: Vin,
-    after: Sequence,
-    limit: usize,
-    /// What the journal had when it was asked.
-    at_first: Vec<Arc<Recorded>>,
+/// What was asked of the journal, and what it had then.
+enum Read {
+    Events { vin: Vin, after: Sequence, limit: usize, at_first: Vec<Arc<Recorded>> },
+    Latest { vin: Vin, at_first: Vec<Entry> },
 }
 
 impl Run {
@@ -91,10 +91,13 @@ impl Run {
             now: *START,
             limits: Limits {
                 inflight_max: input.int_in_range(1..=8)?,
+                inflight_bytes_max: *input.choose(&[1 << 20, 0, 5])?,
                 subscriptions_max: input.int_in_range(1..=5)?,
+                idle_max: *input.choose(&[None, Some(Duration::from_mins(1))])?,
                 ..Limits::default()
             },
-            qos_max: *input.choose(&[Qos::AtLeastOnce, Qos::AtMostOnce])?,
+            qos_max: *input.choose(&[Qos::ExactlyOnce, Qos::AtMostOnce])?,
+            snapshots: !input.ratio(1, 4)?,
             keeps_sessions: !input.ratio(1, 8)?,
             vehicles: 0b111,
             world: Shared::new(World::new(packing)),
@@ -119,10 +122,9 @@ impl Run {
             }
             8 | 9 => self.finish_read(input.arbitrary()?),
             10 | 11 => {
-                let index = input.int_in_range(0..=8_usize)?;
-                let waiting =
-                    self.open.as_ref().and_then(|open| open.promises.nth_in_flight(index));
-                self.packet(Packet::PubAck(waiting.unwrap_or(NonZeroU16::MIN)));
+                let index = input.int_in_range(0..=8)?;
+                let answer = self.open.as_ref().and_then(|open| open.promises.answer(index));
+                self.packet(answer.unwrap_or(Packet::PubAck(NonZeroU16::MIN)));
             }
             12 | 13 => {
                 let subscribe = subscribe(input)?;
@@ -153,27 +155,25 @@ impl Run {
 
     /// What a crash, a change of mappings, or another version of this program leaves.
     fn change_what_was_kept(&mut self, input: &mut Unstructured<'_>) -> Result<()> {
-        let choice = input.int_in_range(0..=4_u8)?;
-        let index = input.int_in_range(0..=3)?;
+        let choice = input.int_in_range(0..=3_u8)?;
         if choice == 0 {
             self.vehicles = input.int_in_range(0..=7)?;
         }
         let Some(kept) = &mut self.kept else { return Ok(()) };
         match choice {
             0 => {}
-            1 => kept.unacked.clear(),
+            1 => kept.left = None,
             2 => {
-                kept.unacked.clear();
-                for (_, cursor) in &mut kept.stored.cursors {
-                    cursor.0 = cursor.0.saturating_sub(index as u64);
+                kept.left = None;
+                let lost: u64 = input.int_in_range(0..=3)?;
+                for (_, cursor) in &mut kept.cursors {
+                    cursor.0 = cursor.0.saturating_sub(lost);
                 }
             }
-            3 => kept.stored.cursors.push((vin(index), Sequence(input.arbitrary()?))),
             _ => {
-                let (filter, level) = (filter(input)?, input.int_in_range(0..=4)?);
-                let subscriptions = &mut kept.stored.subscriptions;
-                subscriptions.retain(|(known, _)| *known != filter);
-                subscriptions.push((filter, level));
+                let (filter, qos) = (filter(input)?, input.int_in_range(0..=4)?);
+                kept.subscriptions.retain(|known| known.filter != filter);
+                kept.subscriptions.push(StoredSubscription { filter, qos, identifier: None });
             }
         }
         Ok(())
@@ -191,7 +191,13 @@ impl Run {
         self.close(CloseReason::TakenOver);
         self.open = Some(Open {
             session: Session::new(self.limits, self.now),
-            promises: Promises::new(&connect, self.limits, self.qos_max, self.world.clone()),
+            promises: Promises::new(
+                &connect,
+                self.limits,
+                self.qos_max,
+                self.snapshots,
+                self.world.clone(),
+            ),
             verdict,
             store_fails,
             read: None,
@@ -236,9 +242,17 @@ impl Run {
 
     fn finish_read(&mut self, late: bool) {
         let Some(open) = &mut self.open else { return };
-        let Some(Read { vin, after, limit, at_first }) = open.read.take() else { return };
-        let events = if late { self.world.lock().read(vin, after, limit) } else { at_first };
-        open.session.handle_read(vin, &events);
+        match open.read.take() {
+            Some(Read::Events { vin, after, limit, at_first }) => {
+                let now = || self.world.lock().read(vin, after, limit);
+                open.session.handle_read(vin, &if late { now() } else { at_first });
+            }
+            Some(Read::Latest { vin, at_first }) => {
+                let now = || self.world.lock().latest(vin);
+                open.session.handle_latest(vin, if late { now() } else { at_first });
+            }
+            None => {}
+        }
         self.act();
     }
 
@@ -274,8 +288,8 @@ impl Run {
     /// Carries out what the session wants.
     fn act(&mut self) {
         let events = self.world.lock().events();
-        // An event has at most three messages and moves one cursor; besides there are answers.
-        let actions_max = 4 * (events + 1) + 20;
+        // An event has at most three messages and moves one cursor; besides there are answers and snapshots.
+        let actions_max = 4 * (events + 1) + 40;
         for _ in 0..=actions_max {
             let Some(open) = &mut self.open else { return };
             let Some(action) = open.session.poll_action() else { return };
@@ -300,7 +314,12 @@ impl Run {
                     assert!(open.read.is_none(), "two reads at once");
                     assert!((1..=256).contains(&limit), "a read of {limit} events");
                     let at_first = self.world.lock().read(vin, after, limit);
-                    open.read = Some(Read { vin, after, limit, at_first });
+                    open.read = Some(Read::Events { vin, after, limit, at_first });
+                }
+                Action::ReadLatest { vin } => {
+                    assert!(open.read.is_none(), "two reads at once");
+                    let at_first = self.world.lock().latest(vin);
+                    open.read = Some(Read::Latest { vin, at_first });
                 }
                 Action::Close(_) => self.finish(),
             }
@@ -322,14 +341,14 @@ impl Run {
                     (0..3).filter(|index| mask & (1 << index) > 0).map(vin).collect();
                 self.world.lock().own = vehicles.iter().copied().collect();
                 let kept = self.kept.take();
-                let goes_on = kept.clone().filter(|_| !connect.clean_start);
-                open.promises.admitted(goes_on.as_ref());
+                open.promises.admitted(kept.as_ref().filter(|_| !connect.clean_start));
                 open.session.admit(Admission {
                     gcid: gcid(),
                     assigned_client_id: connect.client_id.is_empty().then(|| "assigned".to_owned()),
                     vehicles,
                     expires_at: self.now + Duration::from_hours(1),
                     qos_max: self.qos_max,
+                    snapshots: self.snapshots,
                     keeps_sessions: self.keeps_sessions,
                     kept,
                     source: Box::new(FuzzSource(self.world.clone())),
@@ -357,31 +376,31 @@ impl Run {
     /// Lets everything happen that is under way; an open session must come to rest, and have caught up.
     fn settle(&mut self) {
         self.congest(false);
-        let was_admitted = self.open.as_ref().is_some_and(|open| open.promises.was_admitted());
         let mut rounds = 0;
         while let Some(open) = &self.open {
             rounds += 1;
             assert!(rounds < 10_000, "this never comes to rest");
-            if let Some(id) = open.promises.nth_in_flight(0) {
-                self.packet(Packet::PubAck(id));
+            if let Some(answer) = open.promises.answer(0) {
+                self.packet(answer);
             } else if open.read.is_some() {
                 self.finish_read(true);
             } else if !self.world.lock().arrivals.is_empty() {
                 self.take_events(EVENTS_AT_ONCE);
             } else {
                 self.miss();
-                if self.open.as_ref().is_some_and(|open| open.read.is_none()) {
+                let rests = |open: &Open| open.read.is_none() && open.promises.answer(0).is_none();
+                if self.open.as_ref().is_none_or(rests) {
                     break;
                 }
             }
         }
+        let lasting = self.open.as_ref().map(|open| open.promises.lasting()).unwrap_or_default();
         self.close(CloseReason::ServerStopping);
-        // Nothing waited any more, and all was read.
-        if was_admitted && let Some(kept) = &self.kept {
-            for (vin, cursor) in &kept.stored.cursors {
-                let head = self.world.lock().head(*vin);
-                assert_eq!(*cursor, head, "how far {} got", vin.as_str());
-            }
+        let Some(kept) = &self.kept else { return };
+        for vin in lasting {
+            let cursor = kept.cursors.iter().find(|(of, _)| *of == vin).map(|(_, cursor)| *cursor);
+            let head = self.world.lock().head(vin);
+            assert_eq!(cursor, Some(head), "how far {} got", vin.as_str());
         }
     }
 }
@@ -428,7 +447,9 @@ fn subscribe(input: &mut Unstructured<'_>) -> Result<Packet> {
     let count = input.int_in_range(1..=4)?;
     let one = |input: &mut Unstructured<'_>| {
         let qos = Qos::from_level(input.int_in_range(0..=2)?).expect("0 to 2");
-        Ok((filter(input)?, qos))
+        let handling = [RetainHandling::Always, RetainHandling::IfNew, RetainHandling::Never];
+        let retain_handling = *input.choose(&handling)?;
+        Ok(Wanted { filter: filter(input)?, qos, retain_handling })
     };
     let filters = (0..count).map(|_| one(input)).collect::<Result<_>>()?;
     Ok(Packet::Subscribe { packet_id, filters, identifier })
@@ -452,7 +473,7 @@ fn filter(input: &mut Unstructured<'_>) -> Result<String> {
 
 /// Everything else that a client can send, wanted or not.
 fn other_packet(input: &mut Unstructured<'_>) -> Result<Packet> {
-    Ok(match input.int_in_range(0..=7_u8)? {
+    Ok(match input.int_in_range(0..=9_u8)? {
         0 => Packet::PingReq,
         1 => Packet::Disconnect { session_expiry_seconds: input.arbitrary()? },
         2 => Packet::Auth(auth(input)?),
@@ -461,8 +482,16 @@ fn other_packet(input: &mut Unstructured<'_>) -> Result<Packet> {
             let packet_id = if qos == Qos::AtMostOnce { None } else { Some(input.arbitrary()?) };
             Packet::Publish { packet_id, qos }
         }
-        4 => Packet::OtherAcknowledgement,
+        4 => Packet::PubRel(input.arbitrary()?),
         5 => Packet::Connect(Box::new(connect(input)?)),
-        _ => Packet::PubAck(input.arbitrary()?),
+        6 => Packet::PubAck(packet_id(input)?),
+        7 | 8 => Packet::PubRec { packet_id: packet_id(input)?, refused: input.arbitrary()? },
+        _ => Packet::PubComp(packet_id(input)?),
     })
+}
+
+/// Mostly one that may be in use.
+fn packet_id(input: &mut Unstructured<'_>) -> Result<NonZeroU16> {
+    let small = input.int_in_range(0..=32)?;
+    NonZeroU16::new(small).map_or_else(|| input.arbitrary(), Ok)
 }

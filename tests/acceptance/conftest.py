@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -23,19 +24,35 @@ def pytest_configure() -> None:
 @pytest.fixture
 def start_dev(tmp_path: Path) -> Iterator[StartDev]:
     """Starts `cardata dev` with the flags given; as often as wanted, each in a folder of its own."""
+    with starting(tmp_path) as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def start_shared_dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartDev]:
+    """The same for servers that the tests of a module share."""
+    with starting(tmp_path_factory.mktemp("shared")) as start:
+        yield start
+
+
+@contextmanager
+def starting(under: Path) -> Iterator[StartDev]:
+    """Starts servers in folders of their own `under` that folder, and ends them."""
     started: list[Dev] = []
 
     def start(*flags: str) -> Dev:
         # Paths with a space and an apostrophe are as good as any.
-        folder = tmp_path / f"anna's dev {len(started)}"
+        folder = under / f"anna's dev {len(started)}"
         folder.mkdir()
         dev = Dev(folder, *flags)
         started.append(dev)
         return dev.start()
 
-    yield start
-    for dev in started:
-        dev.close()
+    try:
+        yield start
+    finally:
+        for dev in started:
+            dev.close()
     for dev in started:
         assert "panicked at" not in dev.stderr, dev.stderr[-4000:]
 

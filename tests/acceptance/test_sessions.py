@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,7 +16,20 @@ from harness.login import Tokens, log_in, register_client
 from harness.rest import create_container
 from harness.stream import Subscriber, subscriber
 from harness.wait import wait_until
-from harness.wire import PINGREQ, PINGRESP, Peer, connect
+from harness.wire import (
+    PINGREQ,
+    PINGRESP,
+    PUBCOMP,
+    PUBLISH,
+    PUBREC,
+    PUBREL,
+    SUBACK,
+    Delivery,
+    Peer,
+    acknowledge,
+    connect,
+    subscribe,
+)
 
 KEPT: dict[str, Any] = {"mqtt_client_id": "kept", "clean": False}
 FORGOTTEN: dict[str, Any] = {"mqtt_client_id": "kept", "clean": True}
@@ -127,6 +141,66 @@ def test_what_was_not_acknowledged_comes_again_marked_as_duplicate(dev: Dev, tok
         back.wait_for_value(ODOMETER, 4)
         assert back.values(ODOMETER) == kilometres(1, 4)
         assert [one.dup for one in back.seen()] == [True, True, True, False]
+
+
+class Hand:
+    """A kept session of MQTT 3.1.1 by hand, which sees packet ids and acknowledges what it wants to."""
+
+    def __init__(self, dev: Dev, tokens: Tokens, session_present: bool) -> None:
+        self.peer = Peer(dev)
+        self.peer.send(connect(tokens.gcid, tokens.id, client_id="by-hand", flags=0b1100_0000))
+        assert self.peer.read(4) == bytes([0x20, 2, session_present, 0])
+
+    def packets(self, count: int) -> list[Delivery | tuple[int, int]]:
+        """The next packets: deliveries, and first byte and packet id of others. Snapshots are left out."""
+        came: list[Delivery | tuple[int, int]] = []
+        while len(came) < count:
+            head, body = self.peer.read_packet()
+            if head & 0xF0 != PUBLISH:
+                came.append((head, int.from_bytes(body[:2], "big")))
+            elif not (delivery := Delivery.of(head, body)).retain:
+                came.append(delivery)
+        return came
+
+
+@pytest.mark.parametrize("qos", [1, 2])
+def test_a_stop_of_the_server_keeps_deliveries_with_their_packet_ids(dev: Dev, tokens: Tokens, qos: int) -> None:
+    before = Hand(dev, tokens, session_present=False)
+    before.peer.send(subscribe(dev.first.topic(), qos=qos))
+    assert before.packets(1) == [(SUBACK, 1)]
+    drive(dev, 1, 3)
+    deliveries = [one for one in before.packets(3) if isinstance(one, Delivery)]
+    assert [(one.qos, one.dup) for one in deliveries] == [(qos, False)] * 3
+    assert len({one.packet_id for one in deliveries}) == 3
+    restart_well(dev)
+
+    after = Hand(dev, tokens, session_present=True)
+    assert after.packets(3) == [replace(one, dup=True) for one in deliveries]
+    # What comes now is new, also where it reuses nothing.
+    drive(dev, 4, 4)
+    (fresh,) = after.packets(1)
+    assert isinstance(fresh, Delivery) and not fresh.dup
+    assert fresh.packet_id not in {one.packet_id for one in deliveries}
+    after.peer.close()
+
+
+def test_a_stop_of_the_server_keeps_the_second_half_of_qos_2(dev: Dev, tokens: Tokens) -> None:
+    before = Hand(dev, tokens, session_present=False)
+    before.peer.send(subscribe(dev.first.topic(), qos=2))
+    assert before.packets(1) == [(SUBACK, 1)]
+    drive(dev, 1, 2)
+    first, second = before.packets(2)
+    assert isinstance(first, Delivery) and first.packet_id is not None and isinstance(second, Delivery)
+    before.peer.send(acknowledge(PUBREC, first.packet_id))
+    assert before.packets(1) == [(PUBREL, first.packet_id)]
+    restart_well(dev)
+
+    # The first one was received; it is not sent again, but its end is.
+    after = Hand(dev, tokens, session_present=True)
+    came = after.packets(2)
+    assert (PUBREL, first.packet_id) in came and replace(second, dup=True) in came
+    after.peer.send(acknowledge(PUBCOMP, first.packet_id))
+    after.peer.close()
 
 
 def test_a_clean_session_forgets(dev: Dev, tokens: Tokens) -> None:

@@ -1,9 +1,13 @@
-//! Which event goes out when, and how far a client got.
+//! Which event goes out when, and how far a client got (§4.3, §4.4 and §4.6 of both versions).
 //!
 //! Each vehicle that a session reads has a track: a *position* (the last event that was sent or had nothing to show) and
 //! a *head* (the last one known to exist). While the two are equal the track is live and takes events as they come.
 //! When it can't — the window is full, or an event went by unseen — it falls behind, and reads the journal until it has
 //! caught up. So a slow client costs no queue and holds up nobody.
+//!
+//! A *snapshot* is one message with the newest value of each signal. It comes with a subscription, and where retention
+//! was over before an event could be delivered. While it is looked up, its track takes no events: a value of the
+//! snapshot must not come after a newer one.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -12,11 +16,12 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use cardata_domain::event::Payloads;
+use cardata_domain::session::{LeftBehind, Unfinished};
 use cardata_domain::{DescriptorId, Entry, Event, Recorded, Sequence, Vin};
 use jiff::Timestamp;
 
-use crate::inflight::{Unacked, Window};
-use crate::packet::{Outgoing, Publish, Qos};
+use crate::inflight::{Received, Window, WindowLimits};
+use crate::packet::{Gap, Outgoing, Publish, Qos};
 use crate::session::Action;
 
 /// Where a session's events come from and what its client may see of them: the session's only view of the world.
@@ -33,6 +38,8 @@ pub trait Source: Send {
     fn note_oversized(&mut self);
     /// Counts an event that was merged into others because the client reads too slowly.
     fn note_merged(&mut self);
+    /// Counts a time of which the client may have missed events, since retention was over.
+    fn note_gap(&mut self);
 }
 
 /// The deliveries of one connection.
@@ -40,31 +47,39 @@ pub struct Deliveries {
     source: Box<dyn Source>,
     tracks: BTreeMap<Vin, Track>,
     window: Window,
-    /// The read that is on its way: of which vehicle, up to which event it will surely reach, and how many at the most.
     reading: Option<Reading>,
-    /// The vehicle that was read last, so that the others get their turn.
+    /// The vehicle whose events were read last, so that the others get their turn.
     read_last: Option<Vin>,
     /// The way out is full: no message is handed over until it has drained.
     congested: bool,
 }
 
-struct Reading {
-    vin: Vin,
-    head: Sequence,
-    limit: usize,
+/// What was asked of the journal and is not there yet; `head` is the newest event that the answer will surely reach.
+#[derive(Debug, Clone, Copy)]
+enum Reading {
+    Events { vin: Vin, head: Sequence, limit: usize },
+    Latest { vin: Vin, head: Sequence },
 }
 
 struct Track {
-    qos: Qos,
+    /// `None` when nothing is read but what an earlier connection has begun to deliver [MQTT-3.10.4-3].
+    qos: Option<Qos>,
     position: Sequence,
+    /// When the vehicle sent the event at the position, or a later time up to which the client missed nothing.
+    complete_until: Option<Timestamp>,
     head: Sequence,
     /// What was last told as acknowledged.
     cursor: Sequence,
     /// The newest value of each descriptor since the way out was full; QoS 0 only.
     merged: Option<Merged>,
     /// Deliveries of an earlier connection of this session, in order and all after the position; to be sent again or, if
-    /// acknowledged, skipped. Empty with QoS 0.
-    earlier: VecDeque<Unacked>,
+    /// they are done, skipped.
+    earlier: VecDeque<Unfinished>,
+    /// What is not begun is due only after this.
+    due_after: Sequence,
+    snapshot: Option<Snapshot>,
+    /// To be told with the next message.
+    gap: Option<UntoldGap>,
 }
 
 struct Merged {
@@ -72,75 +87,167 @@ struct Merged {
     entries: BTreeMap<DescriptorId, Entry>,
 }
 
+/// Why the newest values are to be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Snapshot {
+    /// A subscription brings them, as a retained message.
+    Subscribed,
+    /// Events were lost.
+    Gap,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct UntoldGap {
+    from: Option<Timestamp>,
+    /// When the first event after it was sent, if there is one.
+    to: Option<Timestamp>,
+}
+
 impl Deliveries {
-    /// None yet; at most `inflight_max` wait for their acknowledgement.
-    pub(crate) fn new(source: Box<dyn Source>, inflight_max: usize) -> Self {
+    /// None yet.
+    pub(crate) fn new(source: Box<dyn Source>, limits: WindowLimits) -> Self {
         Self {
             source,
             tracks: BTreeMap::new(),
-            window: Window::new(inflight_max),
+            window: Window::new(limits),
             reading: None,
             read_last: None,
             congested: false,
         }
     }
 
-    /// Begins to read `vin` with `qos`, from `cursor` if there is one and else from now on. `earlier` are the deliveries
-    /// of the session's last connection, in order. A track that is there already changes its `qos` only.
+    /// Goes on where an earlier connection stopped: first with what the client has received and needs a PUBREL of
+    /// [MQTT-4.4.0-1]. Deliveries follow with [`Deliveries::attach`] or [`Deliveries::complete`].
+    pub(crate) fn resume(&mut self, left: &LeftBehind, actions: &mut VecDeque<Action>) {
+        for packet_id in self.window.resume(left) {
+            let release = Outgoing::PubRel { packet_id: *packet_id, known: true };
+            actions.push_back(Action::Send(release));
+        }
+    }
+
+    /// Begins to read `vin` with `qos`, from `cursor` if there is one and else from now on, and sends again what `left`
+    /// has of it. A track that is there already changes its `qos` only.
     pub(crate) fn attach(
         &mut self,
         vin: Vin,
         qos: Qos,
         cursor: Option<Sequence>,
-        earlier: VecDeque<Unacked>,
+        left: &LeftBehind,
         actions: &mut VecDeque<Action>,
     ) {
         if let Some(track) = self.tracks.get_mut(&vin) {
+            if track.qos.is_none() {
+                track.head = self.source.attach(vin);
+                track.due_after = track.head;
+            }
             track.change_qos(qos);
         } else {
             let head = self.source.attach(vin);
-            // A cursor beyond the head is of a journal that was cut back; what is appended next must not be skipped.
-            let position = cursor.map_or(head, |cursor| cursor.min(head));
-            for delivery in &earlier {
-                self.window.reserve(delivery.packet_id);
-            }
-            let mut track = Track { qos, position, head, cursor: position, merged: None, earlier };
-            track.drop_earlier(position);
-            self.tracks.insert(vin, track);
+            let cursor = cursor.filter(|_| qos > Qos::AtMostOnce);
+            self.begin(vin, Some(qos), head, cursor, left);
         }
         self.read_on(actions);
     }
 
-    /// Stops to read `vin`. Deliveries on their way can still be acknowledged.
+    /// Sends again what `left` has of `vin`, which no subscription names any more [MQTT-3.10.4-3].
+    pub(crate) fn complete(&mut self, vin: Vin, left: &LeftBehind, actions: &mut VecDeque<Action>) {
+        let of_vin = left.unfinished.iter().filter(|delivery| delivery.vin == vin);
+        let Some(last) = of_vin.map(|delivery| delivery.sequence).max() else { return };
+        self.begin(vin, None, last, None, left);
+        self.read_on(actions);
+    }
+
+    /// Gives up what `left` has of `vin`, of which the client may see nothing any more.
+    pub(crate) fn give_up(&mut self, vin: Vin, left: &LeftBehind) {
+        let of_vin = left.unfinished.iter().filter(|delivery| delivery.vin == vin);
+        of_vin.for_each(|delivery| self.window.give_up(delivery));
+    }
+
+    fn begin(
+        &mut self,
+        vin: Vin,
+        qos: Option<Qos>,
+        head: Sequence,
+        cursor: Option<Sequence>,
+        left: &LeftBehind,
+    ) {
+        let earlier: VecDeque<_> =
+            left.unfinished.iter().filter(|delivery| delivery.vin == vin).copied().collect();
+        // A cursor beyond the head is of a journal that was cut back; what is appended next must not be skipped.
+        let due_after = cursor.unwrap_or(head).min(head);
+        let first = earlier.front().map(|first| Sequence(first.sequence.0.saturating_sub(1)));
+        let position = first.unwrap_or(due_after).min(due_after);
+        let complete_until = left.complete_until.iter().find(|(of, _)| *of == vin);
+        let track = Track {
+            qos,
+            position,
+            complete_until: complete_until.map(|(_, at)| *at),
+            head,
+            cursor: due_after,
+            merged: None,
+            earlier,
+            due_after,
+            snapshot: None,
+            gap: None,
+        };
+        self.tracks.insert(vin, track);
+        self.drop_earlier(vin, position);
+    }
+
+    /// Stops to read `vin`, but for what an earlier connection has begun to deliver. Deliveries on their way can still be
+    /// acknowledged.
     pub(crate) fn detach(&mut self, vin: Vin) {
-        if self.tracks.remove(&vin).is_some() {
-            self.source.detach(vin);
+        let Some(track) = self.tracks.get_mut(&vin).filter(|track| track.qos.is_some()) else {
+            return;
+        };
+        self.source.detach(vin);
+        track.qos = None;
+        (track.merged, track.snapshot, track.gap) = (None, None, None);
+        if let Some(last) = track.earlier.back() {
+            track.head = last.sequence;
+        } else {
+            self.tracks.remove(&vin);
+        }
+    }
+
+    /// Sends the newest values of `vin`, if it is read.
+    pub(crate) fn send_snapshot(&mut self, vin: Vin, actions: &mut VecDeque<Action>) {
+        if let Some(track) = self.tracks.get_mut(&vin).filter(|track| track.qos.is_some()) {
+            track.snapshot = Some(Snapshot::Subscribed);
+            self.read_on(actions);
         }
     }
 
     /// The vehicles that are read.
     pub(crate) fn vins(&self) -> Vec<Vin> {
-        self.tracks.keys().copied().collect()
+        self.tracks.iter().filter(|(_, track)| track.qos.is_some()).map(|(vin, _)| *vin).collect()
     }
 
-    /// For each vehicle that is read with QoS 1: up to where everything was acknowledged.
+    /// For each vehicle that is read with QoS 1 or 2: up to where everything was acknowledged.
     pub(crate) fn cursors(&self) -> Vec<(Vin, Sequence)> {
-        let lasting = self.tracks.iter().filter(|(_, track)| track.qos > Qos::AtMostOnce);
+        let lasting = self.tracks.iter().filter(|(_, track)| track.is_lasting());
         lasting.map(|(vin, track)| (*vin, self.acknowledged(*vin, track))).collect()
     }
 
-    /// Deliveries that a next connection of the same session sends again or has to skip; those of one vehicle in the
-    /// order in which they were sent first.
-    pub(crate) fn into_unacked(self) -> Vec<Unacked> {
-        let mut unacked = self.window.into_unacked();
-        unacked.extend(self.tracks.into_values().flat_map(|track| track.earlier));
-        unacked
+    /// What a next connection of the same session has to know.
+    pub(crate) fn into_left(self) -> LeftBehind {
+        let complete_until = self.tracks.iter().filter_map(|(vin, track)| {
+            let waiting = self.window.first_waiting(*vin).map(|(_, at)| at);
+            Some((*vin, waiting.or(track.complete_until)?))
+        });
+        let complete_until = complete_until.collect();
+        let mut left = self.window.into_left();
+        left.complete_until = complete_until;
+        left.unfinished.extend(self.tracks.into_values().flat_map(|track| track.earlier));
+        left
     }
 
     /// Takes an event that was just appended.
     pub(crate) fn offer(&mut self, recorded: &Arc<Recorded>, actions: &mut VecDeque<Action>) {
         let vin = recorded.event.vin();
-        let Some(track) = self.tracks.get_mut(&vin) else { return };
+        let Some(track) = self.tracks.get_mut(&vin).filter(|track| track.qos.is_some()) else {
+            return;
+        };
         if recorded.sequence <= track.position {
             return;
         }
@@ -168,34 +275,119 @@ impl Deliveries {
         events: &[Arc<Recorded>],
         actions: &mut VecDeque<Action>,
     ) {
-        let Some(reading) = self.reading.take_if(|reading| reading.vin == vin) else { return };
+        let Some(Reading::Events { head, limit, .. }) = self
+            .reading
+            .take_if(|reading| matches!(reading, Reading::Events { vin: of, .. } if *of == vin))
+        else {
+            return;
+        };
         for recorded in events {
             if !self.has_way(vin) {
                 break;
             }
-            if self.tracks.get(&vin).is_some_and(|track| track.position < recorded.sequence) {
-                self.deliver(vin, recorded, actions);
+            let Some(track) = self.tracks.get(&vin) else { break };
+            if track.position >= recorded.sequence {
+                continue;
             }
+            if recorded.previous > track.position.max(track.due_after) {
+                self.pass_gap(vin, recorded.previous, Some(recorded.event.at()), actions);
+                break;
+            }
+            self.deliver(vin, recorded, actions);
         }
         let all_taken = events.last().is_none_or(|last| {
             self.tracks.get(&vin).is_none_or(|track| track.position >= last.sequence)
         });
-        if all_taken
-            && events.len() < reading.limit
-            && let Some(track) = self.tracks.get_mut(&vin)
-        {
+        let is_short = all_taken && events.len() < limit;
+        if is_short && self.tracks.get(&vin).is_some_and(|track| track.position < head) {
             // The journal had no more when it was asked. What is missing up to that head is past its retention.
-            track.position = track.position.max(reading.head);
-            track.drop_earlier(reading.head);
-            self.tell_cursor(vin, actions);
+            self.pass_gap(vin, head, None, actions);
         }
         self.read_on(actions);
     }
 
-    /// Takes an acknowledgement of QoS 1; one that nothing waits for is ignored.
+    /// Goes on at `position`: events before it, and perhaps that one, are past their retention. The next event that is
+    /// left was sent at `to`.
+    fn pass_gap(
+        &mut self,
+        vin: Vin,
+        position: Sequence,
+        to: Option<Timestamp>,
+        actions: &mut VecDeque<Action>,
+    ) {
+        let Some(track) = self.tracks.get_mut(&vin) else { return };
+        if track.qos.is_some() && position > track.due_after {
+            self.source.note_gap();
+            let from = track.gap.map_or(track.complete_until, |untold| untold.from);
+            track.gap = Some(UntoldGap { from, to });
+            track.snapshot.get_or_insert(Snapshot::Gap);
+        }
+        track.position = position;
+        self.drop_earlier(vin, position);
+        self.tell_cursor(vin, actions);
+    }
+
+    /// Takes the newest values of `vin`, for an [`Action::ReadLatest`].
+    pub(crate) fn latest(
+        &mut self,
+        vin: Vin,
+        mut entries: Vec<Entry>,
+        actions: &mut VecDeque<Action>,
+    ) {
+        let Some(Reading::Latest { head, .. }) = self
+            .reading
+            .take_if(|reading| matches!(reading, Reading::Latest { vin: of, .. } if *of == vin))
+        else {
+            return;
+        };
+        if let Some(track) = self.tracks.get_mut(&vin)
+            && let Some(snapshot) = track.snapshot.take_if(|_| !self.congested)
+        {
+            entries.sort_by_key(Entry::at);
+            if let Some(newest) = entries.last().map(Entry::at)
+                && let Ok(event) = Event::new(vin, newest, entries)
+            {
+                let retain = snapshot == Snapshot::Subscribed;
+                for payload in self.source.payloads_of_merged(&event).iter() {
+                    let gap = track.tell_gap(newest);
+                    let message = Publish::new(vin, payload.clone());
+                    actions.push_back(send(Publish { snapshot: true, retain, gap, ..message }));
+                }
+                if track.is_fresh() {
+                    // It has them all.
+                    track.position = track.position.max(head);
+                    track.complete_until = Some(newest);
+                }
+            }
+        }
+        self.read_on(actions);
+    }
+
+    /// Takes a PUBACK; one that nothing waits for is ignored.
     pub(crate) fn ack(&mut self, packet_id: NonZeroU16, actions: &mut VecDeque<Action>) {
-        if let Some(vin) = self.window.ack(packet_id) {
-            self.tell_cursor(vin, actions);
+        let vin = self.window.ack(packet_id);
+        self.acknowledge(vin, actions);
+    }
+
+    /// Takes a PUBREC and answers it with a PUBREL [MQTT-4.3.3-1].
+    pub(crate) fn receive(&mut self, packet_id: NonZeroU16, actions: &mut VecDeque<Action>) {
+        let received = self.window.receive(packet_id);
+        let release = Outgoing::PubRel { packet_id, known: received.is_some() };
+        actions.push_back(Action::Send(release));
+        if let Some(Received::First(vin)) = received {
+            self.acknowledge(Some(vin), actions);
+        }
+    }
+
+    /// Takes a PUBREC by which the client refuses the message.
+    pub(crate) fn refuse(&mut self, packet_id: NonZeroU16, actions: &mut VecDeque<Action>) {
+        let vin = self.window.refuse(packet_id);
+        self.acknowledge(vin, actions);
+    }
+
+    /// Takes a PUBCOMP; one that nothing waits for is ignored.
+    pub(crate) fn release(&mut self, packet_id: NonZeroU16, actions: &mut VecDeque<Action>) {
+        if self.window.complete(packet_id) {
             self.read_on(actions);
         }
     }
@@ -207,8 +399,14 @@ impl Deliveries {
         actions: &mut VecDeque<Action>,
     ) {
         self.source.note_oversized();
-        if let Some(packet_id) = packet_id {
-            self.ack(packet_id, actions);
+        let vin = packet_id.and_then(|packet_id| self.window.leave_out(packet_id));
+        self.acknowledge(vin, actions);
+    }
+
+    fn acknowledge(&mut self, vin: Option<Vin>, actions: &mut VecDeque<Action>) {
+        if let Some(vin) = vin {
+            self.tell_cursor(vin, actions);
+            self.read_on(actions);
         }
     }
 
@@ -224,87 +422,157 @@ impl Deliveries {
             entries.sort_by_key(Entry::at);
             let event = Event::new(*vin, merged.at, entries)
                 .expect("a merged event has the entries of at least one");
-            let payloads = self.source.payloads_of_merged(&event);
-            actions.extend(payloads.iter().map(|payload| publish(*vin, payload, None, false)));
+            for payload in self.source.payloads_of_merged(&event).iter() {
+                let gap = track.tell_gap(merged.at);
+                actions.push_back(send(Publish { gap, ..Publish::new(*vin, payload.clone()) }));
+            }
         }
         self.read_on(actions);
     }
 
-    /// Whether an event of `vin` can be taken now. QoS 0 always can: when the way is full, it is merged.
+    /// Whether an event of `vin` can be taken now. QoS 0 nearly always can: when the way is full, it is merged.
     fn has_way(&self, vin: Vin) -> bool {
-        let lasting = self.tracks.get(&vin).is_some_and(|track| track.qos > Qos::AtMostOnce);
-        !lasting || (self.window.room() > 0 && !self.congested)
+        self.tracks.get(&vin).is_none_or(|track| {
+            let has_room = self.window.room() > 0 && !self.congested;
+            track.snapshot.is_none() && (track.is_fresh() || has_room)
+        })
     }
 
     fn deliver(&mut self, vin: Vin, recorded: &Recorded, actions: &mut VecDeque<Action>) {
+        self.give_up_before(vin, recorded.sequence);
         let Some(track) = self.tracks.get_mut(&vin) else { return };
         track.position = recorded.sequence;
+        track.complete_until = Some(recorded.event.at());
         track.head = track.head.max(recorded.sequence);
-        if track.qos == Qos::AtMostOnce {
-            if self.congested {
-                self.source.note_merged();
-                track.merge(&recorded.event);
-            } else {
-                let payloads = self.source.payloads(recorded);
-                actions.extend(payloads.iter().map(|payload| publish(vin, payload, None, false)));
+        let is_due = recorded.sequence > track.due_after;
+        if track.is_fresh() {
+            if is_due {
+                self.send_fresh(recorded, actions);
             }
-            return;
+        } else {
+            let (begun, goes_on) = self.take_earlier(vin, recorded.sequence);
+            // What lies before a delivery that was begun was passed: acknowledged, or with nothing to show at its turn.
+            let passed = begun.is_empty() && (goes_on || !is_due);
+            if !passed {
+                self.send_lasting(recorded, begun, actions);
+            }
         }
-        let begun = track.take_earlier(recorded.sequence);
-        // What lies before a delivery that was begun was passed: acknowledged, or with nothing to show at its turn.
-        let passed = begun.is_empty() && !track.earlier.is_empty();
-        if !passed {
-            self.send_lasting(recorded, begun, actions);
-        }
+        self.leave_earlier(vin);
         self.tell_cursor(vin, actions);
     }
 
-    /// Sends an event with QoS 1; if an earlier connection has `begun` to, what was not acknowledged.
+    /// Sends an event with QoS 0, or merges it while the way out is full.
+    fn send_fresh(&mut self, recorded: &Recorded, actions: &mut VecDeque<Action>) {
+        let (vin, at) = (recorded.event.vin(), recorded.event.at());
+        let Some(track) = self.tracks.get_mut(&vin) else { return };
+        if self.congested {
+            self.source.note_merged();
+            track.merge(&recorded.event);
+            return;
+        }
+        for payload in self.source.payloads(recorded).iter() {
+            let gap = track.tell_gap(at);
+            actions.push_back(send(Publish { gap, ..Publish::new(vin, payload.clone()) }));
+        }
+    }
+
+    /// Sends an event with QoS 1 or 2; if an earlier connection has `begun` to, what is not done.
     fn send_lasting(
         &mut self,
         recorded: &Recorded,
-        mut begun: Vec<Unacked>,
+        mut begun: Vec<Unfinished>,
         actions: &mut VecDeque<Action>,
     ) {
-        let vin = recorded.event.vin();
+        let (vin, at) = (recorded.event.vin(), recorded.event.at());
+        let Some(track) = self.tracks.get_mut(&vin) else { return };
+        let wanted = track.qos.filter(|qos| *qos > Qos::AtMostOnce);
         let duplicate = !begun.is_empty();
         let payloads = self.source.payloads(recorded);
         for payload in payloads.iter() {
             let part = if payloads.len() == 1 { 0 } else { digest(payload) };
-            let packet_id = match begun.iter().position(|delivery| delivery.part == part) {
-                Some(index) => {
-                    let delivery = begun.remove(index);
-                    self.window.push_again(delivery);
-                    if delivery.acked {
-                        continue;
-                    }
-                    delivery.packet_id
+            let begun_before = begun.iter().position(|delivery| delivery.part == part);
+            let (packet_id, qos) = if let Some(index) = begun_before {
+                let delivery = begun.remove(index);
+                self.window.push_again(delivery, payload.len());
+                if delivery.done {
+                    continue;
                 }
-                None => self.window.push(vin, recorded.sequence, part),
+                let qos = if delivery.exactly_once { Qos::ExactlyOnce } else { Qos::AtLeastOnce };
+                (delivery.packet_id, qos)
+            } else {
+                let Some(qos) = wanted else { continue };
+                let delivery = Unfinished {
+                    packet_id: NonZeroU16::MIN,
+                    vin,
+                    sequence: recorded.sequence,
+                    at,
+                    part,
+                    exactly_once: qos == Qos::ExactlyOnce,
+                    done: false,
+                };
+                (self.window.push(delivery, payload.len()), qos)
             };
-            actions.push_back(publish(vin, payload, Some(packet_id), duplicate));
+            let (packet_id, gap) = (Some(packet_id), track.tell_gap(at));
+            let message = Publish::new(vin, payload.clone());
+            actions.push_back(send(Publish { qos, packet_id, duplicate, gap, ..message }));
         }
-        if payloads.is_empty() {
-            // An event that may not be seen any more counts as acknowledged, so that a next connection that may see it
-            // again passes it as well, instead of taking it for one that was never sent.
-            for hidden in begun {
-                self.window.push_again(Unacked { acked: true, ..hidden });
+        for hidden in begun {
+            self.window.give_up(&hidden);
+            if payloads.is_empty() {
+                // An event that may not be seen any more counts as acknowledged, so that a next connection that may see
+                // it again passes it as well, instead of taking it for one that was never sent.
+                self.window.push_again(Unfinished { done: true, ..hidden }, 0);
             }
         }
-        self.window.drop_acked();
+        self.window.drop_done();
+    }
+
+    /// Takes the earlier connection's deliveries of an event, and says whether there are later ones.
+    fn take_earlier(&mut self, vin: Vin, sequence: Sequence) -> (Vec<Unfinished>, bool) {
+        let Some(track) = self.tracks.get_mut(&vin) else { return (Vec::new(), false) };
+        let of_event = |delivery: &mut Unfinished| delivery.sequence == sequence;
+        let begun = std::iter::from_fn(|| track.earlier.pop_front_if(of_event)).collect();
+        (begun, !track.earlier.is_empty())
+    }
+
+    /// Forgets the earlier connection's deliveries up to `position`, where the track stands now.
+    fn drop_earlier(&mut self, vin: Vin, position: Sequence) {
+        self.give_up_before(vin, Sequence(position.0 + 1));
+        self.leave_earlier(vin);
+    }
+
+    /// Gives up the earlier connection's deliveries of events before `sequence`: they are no longer wanted.
+    fn give_up_before(&mut self, vin: Vin, sequence: Sequence) {
+        let Some(track) = self.tracks.get_mut(&vin) else { return };
+        let is_before = |delivery: &mut Unfinished| delivery.sequence < sequence;
+        while let Some(delivery) = track.earlier.pop_front_if(is_before) {
+            self.window.give_up(&delivery);
+        }
+    }
+
+    /// Once nothing of an earlier connection is left, goes on where the subscription begins, or ends the track that has
+    /// none.
+    fn leave_earlier(&mut self, vin: Vin) {
+        let Some(track) = self.tracks.get_mut(&vin) else { return };
+        if !track.earlier.is_empty() {
+            return;
+        }
+        if track.qos.is_none() {
+            self.tracks.remove(&vin);
+        } else {
+            track.position = track.position.max(track.due_after);
+        }
     }
 
     fn acknowledged(&self, vin: Vin, track: &Track) -> Sequence {
         match self.window.first_waiting(vin) {
-            Some(Sequence(waiting)) => Sequence(waiting - 1).max(track.cursor),
-            None => track.position,
+            Some((waiting, _)) => Sequence(waiting.0.saturating_sub(1)).max(track.cursor),
+            None => track.position.max(track.due_after).max(track.cursor),
         }
     }
 
     fn tell_cursor(&mut self, vin: Vin, actions: &mut VecDeque<Action>) {
-        let Some(track) = self.tracks.get(&vin).filter(|track| track.qos > Qos::AtMostOnce) else {
-            return;
-        };
+        let Some(track) = self.tracks.get(&vin).filter(|track| track.is_lasting()) else { return };
         let cursor = self.acknowledged(vin, track);
         if let Some(track) = self.tracks.get_mut(&vin)
             && cursor > track.cursor
@@ -314,24 +582,30 @@ impl Deliveries {
         }
     }
 
-    /// Asks for the journal if a track is behind and there is room; one read at a time, the vehicles in turn. QoS 0 reads
-    /// on while the way is full, too: else it would go on with old events instead of the newest values.
+    /// Asks the journal for what is wanted of it and has room; one thing at a time, snapshots first, then the vehicles
+    /// in turn. QoS 0 reads on while the way is full, too: else it would go on with old events instead of the newest
+    /// values.
     fn read_on(&mut self, actions: &mut VecDeque<Action>) {
         if self.reading.is_some() {
             return;
         }
+        let wanted = self.tracks.iter().find(|(_, track)| track.snapshot.is_some());
+        if let Some((vin, track)) = wanted.filter(|_| !self.congested) {
+            actions.push_back(Action::ReadLatest { vin: *vin });
+            self.reading = Some(Reading::Latest { vin: *vin, head: track.head });
+            return;
+        }
         let room = self.window.is_roomy() && !self.congested;
         let due = |(_, track): &(&Vin, &Track)| {
-            track.position < track.head && (track.qos == Qos::AtMostOnce || room)
+            track.snapshot.is_none() && track.position < track.head && (track.is_fresh() || room)
         };
         let after = self.read_last.map_or(Bound::Unbounded, Bound::Excluded);
         let next = self.tracks.range((after, Bound::Unbounded)).chain(&self.tracks).find(due);
         let Some((vin, track)) = next else { return };
-        let limit =
-            if track.qos == Qos::AtMostOnce { READ_MAX } else { self.window.room().min(READ_MAX) };
+        let limit = if track.is_fresh() { READ_MAX } else { self.window.room().min(READ_MAX) };
         actions.push_back(Action::Read { vin: *vin, after: track.position, limit });
         self.read_last = Some(*vin);
-        self.reading = Some(Reading { vin: *vin, head: track.head, limit });
+        self.reading = Some(Reading::Events { vin: *vin, head: track.head, limit });
     }
 }
 
@@ -355,50 +629,36 @@ impl Track {
     }
 
     fn change_qos(&mut self, qos: Qos) {
-        if qos == Qos::AtMostOnce {
-            // What was sent before is not sent again, acknowledged or not.
-            let last = self.earlier.back().map(|delivery| delivery.sequence);
-            self.position = self.position.max(last.unwrap_or_default());
-            self.earlier.clear();
-        } else if self.qos == Qos::AtMostOnce {
-            // Neither is what was sent before QoS 1 begins, even if some of it waits since an earlier change.
-            self.cursor = self.position;
+        if !self.is_lasting() {
+            // What was sent before does not hold it back, even if some of it waits since an earlier change.
+            self.cursor = self.position.max(self.due_after);
         }
-        self.qos = qos;
+        self.qos = Some(qos);
     }
 
-    /// Takes the earlier connection's deliveries of an event. Those before it are no longer wanted.
-    fn take_earlier(&mut self, sequence: Sequence) -> Vec<Unacked> {
-        self.drop_earlier(Sequence(sequence.0 - 1));
-        let of_event = |delivery: &mut Unacked| delivery.sequence == sequence;
-        std::iter::from_fn(|| self.earlier.pop_front_if(of_event)).collect()
+    /// Whether events are sent with QoS 1 or 2.
+    fn is_lasting(&self) -> bool {
+        self.qos.is_some_and(|qos| qos > Qos::AtMostOnce)
     }
 
-    /// Forgets the earlier connection's deliveries up to `sequence`.
-    fn drop_earlier(&mut self, sequence: Sequence) {
-        while self.earlier.pop_front_if(|delivery| delivery.sequence <= sequence).is_some() {}
+    /// Whether nothing but the newest values matters: QoS 0, and nothing of another is left.
+    fn is_fresh(&self) -> bool {
+        self.qos == Some(Qos::AtMostOnce) && self.earlier.is_empty()
+    }
+
+    /// The gap that the next message, of `at`, tells.
+    fn tell_gap(&mut self, at: Timestamp) -> Option<Gap> {
+        self.gap.take().map(|untold| Gap { from: untold.from, to: untold.to.unwrap_or(at) })
     }
 }
 
-/// The same for equal payloads as long as the process runs.
+/// The same for equal payloads as long as the program is not replaced.
 fn digest(payload: &bytes::Bytes) -> u64 {
     let mut hasher = DefaultHasher::new();
     payload.hash(&mut hasher);
     hasher.finish()
 }
 
-fn publish(
-    vin: Vin,
-    payload: &bytes::Bytes,
-    packet_id: Option<NonZeroU16>,
-    duplicate: bool,
-) -> Action {
-    Action::Send(Outgoing::Publish(Publish {
-        vin,
-        payload: payload.clone(),
-        packet_id,
-        duplicate,
-        alias: None,
-        identifiers: Vec::new(),
-    }))
+fn send(message: Publish) -> Action {
+    Action::Send(Outgoing::Publish(message))
 }

@@ -29,10 +29,11 @@ mod property {
     pub(super) const SESSION_EXPIRY_INTERVAL: u8 = 0x11;
     pub(super) const ASSIGNED_CLIENT_IDENTIFIER: u8 = 0x12;
     pub(super) const AUTHENTICATION_METHOD: u8 = 0x15;
+    pub(super) const SERVER_KEEP_ALIVE: u8 = 0x13;
     pub(super) const REASON_STRING: u8 = 0x1F;
-    pub(super) const MAXIMUM_QOS: u8 = 0x24;
-    pub(super) const RETAIN_AVAILABLE: u8 = 0x25;
     pub(super) const TOPIC_ALIAS: u8 = 0x23;
+    pub(super) const RETAIN_AVAILABLE: u8 = 0x25;
+    pub(super) const USER_PROPERTY: u8 = 0x26;
     pub(super) const MAXIMUM_PACKET_SIZE: u8 = 0x27;
     pub(super) const SHARED_SUBSCRIPTION_AVAILABLE: u8 = 0x2A;
 }
@@ -102,6 +103,15 @@ impl Encoder {
                 body.extend(existed.iter().map(|existed| if *existed { 0 } else { 0x11 }));
                 put_packet(0xB0, &body, buffer);
             }
+            (Outgoing::PubRel { packet_id, known }, version) => {
+                // "Packet Identifier not found", MQTT 5 §3.6.2.1.
+                let code: &[u8] = if *known || version == Version::V311 { &[] } else { &[0x92] };
+                put_packet(0x62, &[&packet_id.get().to_be_bytes(), code].concat(), buffer);
+            }
+            (Outgoing::PubComp { packet_id }, version) => {
+                let code: &[u8] = if version == Version::V311 { &[] } else { &[0x92] };
+                put_packet(0x70, &[&packet_id.get().to_be_bytes(), code].concat(), buffer);
+            }
             (Outgoing::PublishRefused { packet_id, qos }, Version::V5) => {
                 let first = if *qos == Qos::ExactlyOnce { 0x50 } else { 0x40 };
                 let [high, low] = packet_id.get().to_be_bytes();
@@ -154,8 +164,8 @@ impl Encoder {
     fn publish(&self, publish: &Publish, buffer: &mut BytesMut) {
         let remaining = self.publish_remaining(publish);
         buffer.reserve(5 + remaining);
-        let qos = u8::from(publish.packet_id.is_some()) << 1;
-        buffer.put_u8(0x30 | u8::from(publish.duplicate) << 3 | qos);
+        let flags = u8::from(publish.duplicate) << 3 | publish.qos.level() << 1;
+        buffer.put_u8(0x30 | flags | u8::from(publish.retain));
         put_length(remaining, buffer);
         if knows_alias(publish) {
             buffer.put_u16(0);
@@ -176,6 +186,13 @@ impl Encoder {
             for identifier in &publish.identifiers {
                 buffer.put_u8(property::SUBSCRIPTION_IDENTIFIER);
                 put_length(identifier.get() as usize, buffer);
+            }
+            if let Some(gap) = &publish.gap {
+                let gap = gap.to_string();
+                buffer.put_u8(property::USER_PROPERTY);
+                for text in [GAP_PROPERTY, &gap] {
+                    put_string(text, buffer);
+                }
             }
         }
         buffer.put_slice(&publish.payload);
@@ -201,14 +218,19 @@ impl Encoder {
 /// Says what this server does not have, so that no client asks for it (MQTT 5 §3.2.2.3).
 fn connack_v5(connack: &ConnAck, buffer: &mut BytesMut) {
     let mut properties = BytesMut::new();
-    properties.put_slice(&[property::MAXIMUM_QOS, 1]);
-    properties.put_slice(&[property::RETAIN_AVAILABLE, 0]);
+    if !connack.retain_available {
+        properties.put_slice(&[property::RETAIN_AVAILABLE, 0]);
+    }
     properties.put_slice(&[property::SHARED_SUBSCRIPTION_AVAILABLE, 0]);
     properties.put_u8(property::MAXIMUM_PACKET_SIZE);
     properties.put_u32(PACKET_SIZE_MAX);
     if let Some(seconds) = connack.session_expiry_seconds {
         properties.put_u8(property::SESSION_EXPIRY_INTERVAL);
         properties.put_u32(seconds);
+    }
+    if let Some(seconds) = connack.keep_alive_seconds {
+        properties.put_u8(property::SERVER_KEEP_ALIVE);
+        properties.put_u16(seconds);
     }
     if let Some(client_id) = &connack.assigned_client_id {
         put_text(property::ASSIGNED_CLIENT_IDENTIFIER, client_id, &mut properties);
@@ -222,6 +244,9 @@ fn connack_v5(connack: &ConnAck, buffer: &mut BytesMut) {
     put_packet(0x20, &body, buffer);
 }
 
+/// The user property that tells of a gap (wire §2.7).
+const GAP_PROPERTY: &str = "cardata-gap";
+
 /// Bytes that a packet from a client may have; the largest are long SUBSCRIBEs.
 pub const PACKET_SIZE_MAX: u32 = 64 * 1024;
 
@@ -233,7 +258,8 @@ fn publish_properties(publish: &Publish) -> usize {
     let alias = if publish.alias.is_some() { 3 } else { 0 };
     let identifiers =
         publish.identifiers.iter().map(|one| 1 + length_of_length(one.get() as usize));
-    alias + identifiers.sum::<usize>()
+    let gap = publish.gap.map_or(0, |gap| 1 + 2 + GAP_PROPERTY.len() + 2 + gap.to_string().len());
+    alias + identifiers.sum::<usize>() + gap
 }
 
 fn put_packet(first: u8, body: &[u8], buffer: &mut BytesMut) {
@@ -248,10 +274,14 @@ fn put_properties(properties: &[u8], body: &mut BytesMut) {
 }
 
 fn put_text(property: u8, text: &str, properties: &mut BytesMut) {
-    let length = u16::try_from(text.len()).expect("names and reasons of this server are short");
     properties.put_u8(property);
-    properties.put_u16(length);
-    properties.put_slice(text.as_bytes());
+    put_string(text, properties);
+}
+
+fn put_string(text: &str, buffer: &mut BytesMut) {
+    let length = u16::try_from(text.len()).expect("names and reasons of this server are short");
+    buffer.put_u16(length);
+    buffer.put_slice(text.as_bytes());
 }
 
 /// A variable byte integer (MQTT 5 §1.5.5): seven bits a byte, the lowest first.
@@ -282,7 +312,9 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::packet::TopicAlias;
+    use jiff::Timestamp;
+
+    use crate::packet::{Gap, TopicAlias};
     use crate::{CloseReason, ConnectRefusal};
 
     const GCID: &str = "aa111192-d570-4d3d-8835-656ee00edcd7";
@@ -294,19 +326,13 @@ mod tests {
     }
 
     fn publish(payload: &[u8]) -> Publish {
-        Publish {
-            vin: "WBY00000000000001".parse().unwrap(),
-            payload: Bytes::copy_from_slice(payload),
-            packet_id: None,
-            duplicate: false,
-            alias: None,
-            identifiers: Vec::new(),
-        }
+        Publish::new("WBY00000000000001".parse().unwrap(), Bytes::copy_from_slice(payload))
     }
 
     #[test]
     fn a_publish_of_qos_1_has_its_topic_packet_id_and_payload() {
         let packet = Publish {
+            qos: Qos::AtLeastOnce,
             packet_id: NonZeroU16::new(0x0102),
             duplicate: true,
             ..publish(&[b'x'; 100])
@@ -338,11 +364,43 @@ mod tests {
     }
 
     #[test]
+    fn a_publish_says_how_it_is_sent_and_whether_it_is_a_retained_one() {
+        let first = |publish: Publish| bytes(Version::V311, &Outgoing::Publish(publish))[0];
+        let exactly_once = Publish {
+            qos: Qos::ExactlyOnce,
+            packet_id: NonZeroU16::new(1),
+            duplicate: true,
+            ..publish(b"{}")
+        };
+        assert_eq!(first(exactly_once), 0x3C);
+        assert_eq!(first(Publish { retain: true, ..publish(b"{}") }), 0x31);
+    }
+
+    #[test]
+    fn a_gap_is_a_user_property_of_mqtt_5() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let gap = |from| Some(Gap { from, to: at(60) });
+        let told = Publish { gap: gap(Some(at(0))), ..publish(b"{}") };
+        assert_eq!(
+            bytes(Version::V5, &Outgoing::Publish(told.clone()))[58..],
+            *b"\x39\x26\0\x0bcardata-gap\0\x291970-01-01T00:00:00Z/1970-01-01T00:01:00Z{}"
+        );
+        assert_eq!(bytes(Version::V311, &Outgoing::Publish(told))[58..], *b"{}");
+        let open = Publish { gap: gap(None), ..publish(b"{}") };
+        let encoded = bytes(Version::V5, &Outgoing::Publish(open));
+        assert!(encoded.ends_with(b"\0\x17../1970-01-01T00:01:00Z{}"));
+    }
+
+    #[test]
     fn the_size_of_a_publish_is_what_it_takes() {
         for version in [Version::V311, Version::V5] {
             for length in [0, 60, 127, 128, 16_300, 16_400] {
-                let packet =
-                    Publish { packet_id: NonZeroU16::new(1), ..publish(&vec![b'x'; length]) };
+                let gap = Gap { from: None, to: Timestamp::UNIX_EPOCH };
+                let packet = Publish {
+                    packet_id: NonZeroU16::new(1),
+                    gap: Some(gap),
+                    ..publish(&vec![b'x'; length])
+                };
                 let size = Encoder::new(version, GCID.parse().unwrap()).publish_size(&packet);
                 assert_eq!(
                     bytes(version, &Outgoing::Publish(packet)).len(),
@@ -359,7 +417,7 @@ mod tests {
         let accepted =
             Outgoing::ConnAck(Box::new(ConnAck { session_present: true, ..ConnAck::default() }));
         assert_eq!(bytes(Version::V311, &accepted), [0x20, 2, 1, 0]);
-        assert_eq!(bytes(Version::V5, &accepted)[..5], [0x20, 14, 1, 0, 11]);
+        assert_eq!(bytes(Version::V5, &accepted)[..5], [0x20, 12, 1, 0, 9]);
         let refusal = ConnectRefusal::BadUserNameOrPassword;
         let refused = Outgoing::ConnRefused { refusal, why: "no".into() };
         assert_eq!(bytes(Version::V311, &refused), [0x20, 2, 0, 4]);
@@ -372,6 +430,14 @@ mod tests {
         assert_eq!(bytes(Version::V311, &ended), [0xB0, 2, 0, 10]);
         assert_eq!(bytes(Version::V5, &ended), [0xB0, 5, 0, 10, 0, 0, 0x11]);
         assert_eq!(bytes(Version::V311, &Outgoing::PingResp), [0xD0, 0]);
+        for (known, code) in [(true, &[0x62, 2, 0, 10][..]), (false, &[0x62, 3, 0, 10, 0x92])] {
+            let release = Outgoing::PubRel { packet_id, known };
+            assert_eq!(bytes(Version::V311, &release), [0x62, 2, 0, 10]);
+            assert_eq!(bytes(Version::V5, &release), code);
+        }
+        let complete = Outgoing::PubComp { packet_id };
+        assert_eq!(bytes(Version::V311, &complete), [0x70, 2, 0, 10]);
+        assert_eq!(bytes(Version::V5, &complete), [0x70, 3, 0, 10, 0x92]);
         let refused = Outgoing::PublishRefused { packet_id, qos: Qos::AtLeastOnce };
         assert_eq!(bytes(Version::V5, &refused), [0x40, 3, 0, 10, 0x87]);
         let stopping = Outgoing::Disconnect(CloseReason::ServerStopping);

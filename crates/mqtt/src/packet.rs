@@ -3,10 +3,12 @@
 //! What a version lacks has the value that says so: a 3.1.1 CONNECT comes with the receive maximum and packet size that
 //! limit nothing, and reason codes are dropped where the wire has none.
 
+use std::fmt::{self, Display};
 use std::num::{NonZeroU16, NonZeroU32};
 
 use bytes::Bytes;
 use cardata_domain::Vin;
+use jiff::Timestamp;
 
 use crate::reason::{CloseReason, ConnectRefusal, SubscribeRefusal};
 
@@ -54,16 +56,25 @@ pub enum Packet {
         /// How it was sent.
         qos: Qos,
     },
-    /// Acknowledges a delivery of QoS 1.
+    /// Acknowledges a delivery of QoS 1; with MQTT 5 also one that the client refuses.
     PubAck(NonZeroU16),
-    /// PUBREC, PUBREL or PUBCOMP: none belongs to a delivery, since QoS 2 is not granted.
-    OtherAcknowledgement,
+    /// Acknowledges a delivery of QoS 2.
+    PubRec {
+        /// Of the delivery.
+        packet_id: NonZeroU16,
+        /// The client does not take it (MQTT 5 §3.5.2.1, reason codes from 0x80 on).
+        refused: bool,
+    },
+    /// Goes on with a PUBLISH of the client; none is ever under way.
+    PubRel(NonZeroU16),
+    /// Ends a delivery of QoS 2.
+    PubComp(NonZeroU16),
     /// Subscribes to filters, each with the wanted QoS.
     Subscribe {
         /// Comes back in the SUBACK.
         packet_id: NonZeroU16,
         /// At least one.
-        filters: Vec<(String, Qos)>,
+        filters: Vec<Wanted>,
         /// Comes back in each message that a filter matches (MQTT 5 §3.8.2.1.2).
         identifier: Option<NonZeroU32>,
     },
@@ -83,6 +94,29 @@ pub enum Packet {
     },
     /// Carries a fresh token (MQTT 5 §4.12).
     Auth(Auth),
+}
+
+/// A topic filter of a SUBSCRIBE with its options (MQTT 5 §3.8.3.1). No Local and Retain As Published have no form here:
+/// clients publish nothing, and vehicles' messages are not retained ones.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// The filter.
+    pub filter: String,
+    /// The highest quality of service that the client wants.
+    pub qos: Qos,
+    /// When the newest values are wanted.
+    pub retain_handling: RetainHandling,
+}
+
+/// When a SUBSCRIBE brings retained messages, which in this service are the vehicles' newest values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RetainHandling {
+    /// Always; in 3.1.1 the only way.
+    Always,
+    /// If there was no such subscription before.
+    IfNew,
+    /// Never.
+    Never,
 }
 
 /// The CONNECT packet (MQTT 3.1.1 §3.1, MQTT 5 §3.1). `Debug` shows no secret.
@@ -114,8 +148,8 @@ pub struct Connect {
     pub auth: Option<Auth>,
 }
 
-impl std::fmt::Debug for Connect {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Connect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connect")
             .field("version", &self.version)
             .field("clean_start", &self.clean_start)
@@ -134,8 +168,8 @@ pub struct Auth {
     pub data: Bytes,
 }
 
-impl std::fmt::Debug for Auth {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Auth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Auth").field("method", &self.method).finish_non_exhaustive()
     }
 }
@@ -170,6 +204,18 @@ pub enum Outgoing {
     PingResp,
     /// A vehicle's message.
     Publish(Publish),
+    /// The second half of a delivery of QoS 2.
+    PubRel {
+        /// Of the delivery.
+        packet_id: NonZeroU16,
+        /// Whether there is such a delivery (MQTT 5 §3.6.2.1).
+        known: bool,
+    },
+    /// The answer to a PUBREL for which there was no PUBLISH.
+    PubComp {
+        /// Of the PUBREL.
+        packet_id: NonZeroU16,
+    },
     /// Refuses a PUBLISH of QoS 1 or 2 (MQTT 5): not authorized.
     PublishRefused {
         /// Of the PUBLISH.
@@ -195,6 +241,10 @@ pub struct ConnAck {
     pub assigned_client_id: Option<String>,
     /// How long the session is kept, where that differs from what was asked for.
     pub session_expiry_seconds: Option<u32>,
+    /// Seconds between two packets of the client at the most, where that differs from what it asked for.
+    pub keep_alive_seconds: Option<u16>,
+    /// Whether subscriptions bring retained messages.
+    pub retain_available: bool,
     /// The method of authentication, as it came.
     pub auth_method: Option<String>,
 }
@@ -206,14 +256,59 @@ pub struct Publish {
     pub vin: Vin,
     /// The finished payload.
     pub payload: Bytes,
+    /// How it is sent.
+    pub qos: Qos,
     /// `None` for QoS 0.
     pub packet_id: Option<NonZeroU16>,
     /// Whether it may have been sent before.
     pub duplicate: bool,
+    /// Whether these are the newest values, whenever they came, and no event.
+    pub snapshot: bool,
+    /// Whether a subscription brings it.
+    pub retain: bool,
+    /// The client may have missed something before it.
+    pub gap: Option<Gap>,
     /// Stands for the topic, or is made known with it.
     pub alias: Option<TopicAlias>,
     /// Of the subscriptions that matched.
     pub identifiers: Vec<NonZeroU32>,
+}
+
+impl Publish {
+    /// A message of QoS 0.
+    pub fn new(vin: Vin, payload: Bytes) -> Self {
+        Self {
+            vin,
+            payload,
+            qos: Qos::AtMostOnce,
+            packet_id: None,
+            duplicate: false,
+            snapshot: false,
+            retain: false,
+            gap: None,
+            alias: None,
+            identifiers: Vec::new(),
+        }
+    }
+}
+
+/// A time of which a client may have missed messages, by the vehicle's own clock: retention was over before they could
+/// be delivered. Told to MQTT 5 as the user property `cardata-gap` with a value `from/to`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gap {
+    /// Everything before this was delivered; `None` when that is not known any more, written as `..`.
+    pub from: Option<Timestamp>,
+    /// Everything after this is delivered.
+    pub to: Timestamp,
+}
+
+impl Display for Gap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.from {
+            Some(from) => write!(f, "{from}/{}", self.to),
+            None => write!(f, "../{}", self.to),
+        }
+    }
 }
 
 /// A number that stands for a topic (MQTT 5 §3.3.2.3.4).

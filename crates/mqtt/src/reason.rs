@@ -23,6 +23,9 @@ pub enum ConnectRefusal {
     /// A method of authentication that this service does not have.
     #[error("bad authentication method")]
     BadAuthenticationMethod,
+    /// Too many CONNECTs came from where this one comes from: the client should wait before the next one.
+    #[error("connection rate exceeded")]
+    ConnectionRateExceeded,
 }
 
 impl ConnectRefusal {
@@ -35,6 +38,8 @@ impl ConnectRefusal {
             Self::BadUserNameOrPassword => 0x86,
             Self::NotAuthorized => 0x87,
             Self::BadAuthenticationMethod => 0x8C,
+            // Not 0x9F, which names it better: clients of the real service wait a minute after 0x97 (wire §2.3).
+            Self::ConnectionRateExceeded => 0x97,
         }
     }
 
@@ -43,7 +48,7 @@ impl ConnectRefusal {
         match self {
             Self::UnacceptableProtocolVersion => 1,
             Self::IdentifierRejected => 2,
-            Self::ServerUnavailable => 3,
+            Self::ServerUnavailable | Self::ConnectionRateExceeded => 3,
             Self::BadUserNameOrPassword => 4,
             Self::NotAuthorized | Self::BadAuthenticationMethod => 5,
         }
@@ -90,6 +95,9 @@ pub enum CloseReason {
     /// Nothing was heard for one and a half keep-alive times. [MQTT-3.1.2-24]
     #[error("keep_alive_timeout")]
     KeepAliveTimeout,
+    /// Nothing was heard for as long as the profile allows silence.
+    #[error("idle")]
+    Idle,
     /// The CONNECT was refused.
     #[error("connect_refused")]
     ConnectRefused(ConnectRefusal),
@@ -144,6 +152,7 @@ impl CloseReason {
             Self::KeepAliveTimeout => {
                 (0x8D, "nothing was heard for one and a half keep-alive times")
             }
+            Self::Idle => (0x8D, "nothing was heard for too long; use a shorter keep-alive time"),
             Self::ProtocolError => (0x82, "a packet that may not come at this point"),
             Self::Malformed => (0x81, "a packet that can't be read"),
             Self::TooLarge => (0x95, "a packet that is too large"),

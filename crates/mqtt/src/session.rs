@@ -1,38 +1,56 @@
-//! One connection's life: connect, subscribe, receive, close.
+//! One connection's life: connect, subscribe, receive, close (§3 and §4.8 of both versions, MQTT 5 §4.12 and §4.13).
 //!
 //! The driver calls `handle_…` with what happened, then takes [`Session::poll_action`] until it is empty, and sleeps
 //! until something happens or [`Session::poll_timeout`]. Actions must be carried out in their order.
+
+mod connect;
+mod subscribe;
 
 use std::collections::VecDeque;
 use std::num::{NonZeroU16, NonZeroU32};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cardata_domain::session::StoredSession;
-use cardata_domain::{Gcid, Recorded, Sequence, Vin};
+use cardata_domain::session::{StoredSession, StoredSubscription};
+use cardata_domain::{Entry, Gcid, Recorded, Sequence, Vin};
 use thiserror::Error;
 
 use crate::delivery::{Deliveries, Source};
-use crate::inflight::Unacked;
 use crate::outlet::Outlet;
-use crate::packet::{Auth, ConnAck, Connect, Outgoing, Packet, Qos, Version};
-use crate::reason::{CloseReason, ConnectRefusal, SubscribeRefusal};
+use crate::packet::{Auth, Connect, Outgoing, Packet, Qos, Version};
+use crate::reason::{CloseReason, ConnectRefusal};
 use crate::topic::Filter;
 
 /// What a session may use.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// How long a peer may take until its CONNECT is there.
     pub connect_deadline: Duration,
-    /// Deliveries that may wait for their acknowledgement.
+    /// Deliveries that may wait for their acknowledgement, if the client does not want less.
     pub inflight_max: usize,
+    /// Bytes of their payloads.
+    pub inflight_bytes_max: usize,
     /// Topic filters of one session; a further one is refused in the SUBACK.
     pub subscriptions_max: usize,
+    /// The longest keep-alive time, for clients that can be told (MQTT 5 §3.2.2.3.14).
+    pub keep_alive_seconds_max: u16,
+    /// How long a client may be silent, whatever keep-alive time it asked for.
+    pub idle_max: Option<Duration>,
+    /// How long a session may outlive its connection.
+    pub session_expiry_seconds_max: u32,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connect_deadline: Duration::from_secs(10), inflight_max: 256, subscriptions_max: 64 }
+        Self {
+            connect_deadline: Duration::from_secs(10),
+            inflight_max: 256,
+            inflight_bytes_max: 1 << 20,
+            subscriptions_max: 64,
+            keep_alive_seconds_max: 1200,
+            idle_max: None,
+            session_expiry_seconds_max: 30 * 24 * 3600,
+        }
     }
 }
 
@@ -64,6 +82,11 @@ pub enum Action {
         /// How many.
         limit: usize,
     },
+    /// Look up the newest value of each signal of `vin` and give them to [`Session::handle_latest`].
+    ReadLatest {
+        /// Whose.
+        vin: Vin,
+    },
     /// Send what is queued, then close the connection.
     Close(CloseReason),
 }
@@ -78,23 +101,16 @@ pub struct Admission {
     pub vehicles: Vec<Vin>,
     /// When the token's time is over.
     pub expires_at: Instant,
-    /// Whether QoS 1 is delivered as granted, or everything with QoS 0 (wire §2.4).
+    /// The highest QoS of deliveries. 0 grants what is asked for and delivers with 0 (wire §2.4).
     pub qos_max: Qos,
+    /// Whether a subscription brings the newest values.
+    pub snapshots: bool,
     /// Whether sessions are kept beyond their connections at all.
     pub keeps_sessions: bool,
     /// The session as it was kept; `None` begins a new one.
-    pub kept: Option<KeptSession>,
+    pub kept: Option<StoredSession>,
     /// Where events come from.
     pub source: Box<dyn Source>,
-}
-
-/// What is left of a session's earlier connection.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct KeptSession {
-    /// Subscriptions and cursors.
-    pub stored: StoredSession,
-    /// Deliveries that were not acknowledged, or not without a gap; none after the server stopped in between.
-    pub unacked: Vec<Unacked>,
 }
 
 /// The client broke the protocol: the connection must be closed.
@@ -145,7 +161,7 @@ enum Phase {
     /// Open.
     Connected(Box<Connected>),
     /// Over; what the session's next connection needs, if it is persistent.
-    Closed { kept: Option<KeptSession> },
+    Closed { kept: Option<StoredSession> },
 }
 
 struct Connected {
@@ -160,7 +176,12 @@ struct Connected {
     auth_method: Option<String>,
     expires_at: Instant,
     qos_max: Qos,
+    snapshots: bool,
     subscriptions: Vec<Subscription>,
+    /// Whether there was ever a subscription of QoS 2.
+    exactly_once: bool,
+    /// Where an earlier session stood that could not go on; of use to the first SUBSCRIBE.
+    cursors: Vec<(Vin, Sequence)>,
     deliveries: Deliveries,
     outlet: Outlet,
 }
@@ -201,8 +222,9 @@ impl Session {
         match &self.phase {
             Phase::Opening { deadline } | Phase::Authenticating { deadline, .. } => Some(*deadline),
             Phase::Connected(connected) => {
+                let silence = [connected.keep_alive, self.limits.idle_max];
                 let silence_ends =
-                    connected.keep_alive.map(|keep_alive| self.heard_at + keep_alive);
+                    silence.into_iter().flatten().map(|longest| self.heard_at + longest).min();
                 Some(silence_ends.map_or(connected.expires_at, |at| at.min(connected.expires_at)))
             }
             Phase::Closed { .. } => None,
@@ -216,7 +238,12 @@ impl Session {
         }
         let reason = match &self.phase {
             Phase::Connected(connected) if connected.expires_at <= now => CloseReason::TokenExpired,
-            Phase::Connected(_) => CloseReason::KeepAliveTimeout,
+            Phase::Connected(connected)
+                if connected.keep_alive.is_some_and(|longest| self.heard_at + longest <= now) =>
+            {
+                CloseReason::KeepAliveTimeout
+            }
+            Phase::Connected(_) => CloseReason::Idle,
             _ => CloseReason::ConnectTimeout,
         };
         self.close(reason);
@@ -246,10 +273,21 @@ impl Session {
             (Phase::Connected(connected), Packet::PubAck(id)) => {
                 connected.deliveries.ack(id, &mut self.actions);
             }
+            (Phase::Connected(connected), Packet::PubRec { packet_id, refused: true }) => {
+                connected.deliveries.refuse(packet_id, &mut self.actions);
+            }
+            (Phase::Connected(connected), Packet::PubRec { packet_id, refused: false }) => {
+                connected.deliveries.receive(packet_id, &mut self.actions);
+            }
+            (Phase::Connected(_), Packet::PubRel(packet_id)) => {
+                self.actions.push_back(Action::Send(Outgoing::PubComp { packet_id }));
+            }
+            (Phase::Connected(connected), Packet::PubComp(packet_id)) => {
+                connected.deliveries.release(packet_id, &mut self.actions);
+            }
             (Phase::Connected(connected), Packet::Subscribe { packet_id, filters, identifier }) => {
-                let subscriptions_max = self.limits.subscriptions_max;
-                let actions = &mut self.actions;
-                connected.subscribe(packet_id, filters, identifier, subscriptions_max, actions);
+                let limits = &self.limits;
+                connected.subscribe(packet_id, filters, identifier, limits, &mut self.actions);
             }
             (Phase::Connected(connected), Packet::Unsubscribe { packet_id, filters }) => {
                 connected.unsubscribe(packet_id, &filters, &mut self.actions);
@@ -268,11 +306,12 @@ impl Session {
                     if connected.session_expiry_seconds == 0 && seconds > 0 {
                         return Err(ProtocolError::SessionExpiry);
                     }
-                    connected.session_expiry_seconds = seconds;
+                    connected.session_expiry_seconds =
+                        seconds.min(self.limits.session_expiry_seconds_max);
                 }
                 self.close(CloseReason::Disconnected);
             }
-            (Phase::Connected(_), Packet::OtherAcknowledgement) | (Phase::Closed { .. }, _) => {}
+            (Phase::Closed { .. }, _) => {}
         }
         Ok(())
     }
@@ -286,50 +325,7 @@ impl Session {
         let Phase::Authenticating { connect, .. } = taken else {
             panic!("only a session that asked who it is can be admitted");
         };
-        let Admission {
-            gcid,
-            assigned_client_id,
-            vehicles,
-            expires_at,
-            qos_max,
-            keeps_sessions,
-            kept,
-            source,
-        } = admission;
-        let wanted = connect.session_expiry_seconds;
-        let session_expiry_seconds = if keeps_sessions { wanted } else { 0 };
-        let kept = kept.filter(|_| !connect.clean_start);
-        let auth_method = connect.auth.as_ref().map(|auth| auth.method.clone());
-        self.actions.push_back(Action::Send(Outgoing::ConnAck(Box::new(ConnAck {
-            session_present: kept.is_some(),
-            assigned_client_id,
-            session_expiry_seconds: (session_expiry_seconds != wanted).then_some(0),
-            auth_method: auth_method.clone(),
-        }))));
-        let kept = kept.unwrap_or_default();
-        let subscriptions = kept.stored.subscriptions.iter().filter_map(|(text, level)| {
-            let filter = Filter::parse(text, gcid)?;
-            let granted = Qos::from_level(*level)?;
-            Some(Subscription { text: text.clone(), filter, granted, identifier: None })
-        });
-        let seconds = u32::from(connect.keep_alive_seconds);
-        let inflight_max = self.limits.inflight_max.min(connect.receive_max.get().into());
-        let mut connected = Connected {
-            gcid,
-            vehicles,
-            version: connect.version,
-            session_expiry_seconds,
-            keep_alive: (seconds > 0).then(|| Duration::from_secs(1) * seconds * 3 / 2),
-            auth_method,
-            expires_at,
-            qos_max,
-            subscriptions: subscriptions.collect(),
-            deliveries: Deliveries::new(source, inflight_max),
-            outlet: Outlet::new(&connect, gcid),
-        };
-        connected.follow(&kept, &mut self.actions);
-        // Also for a new session: from now on its name is taken, and a restart finds it.
-        connected.store_if_kept(&mut self.actions);
+        let connected = Connected::admit(&connect, admission, &self.limits, &mut self.actions);
         self.phase = Phase::Connected(Box::new(connected));
     }
 
@@ -405,6 +401,13 @@ impl Session {
         }
     }
 
+    /// The newest value of each signal of `vin`, for an [`Action::ReadLatest`].
+    pub fn handle_latest(&mut self, vin: Vin, entries: Vec<Entry>) {
+        if let Phase::Connected(connected) = &mut self.phase {
+            connected.deliveries.latest(vin, entries, &mut self.actions);
+        }
+    }
+
     /// The way out is full, or free again.
     pub fn handle_congestion(&mut self, congested: bool) {
         if let Phase::Connected(connected) = &mut self.phase {
@@ -418,7 +421,7 @@ impl Session {
     }
 
     /// What the session's next connection needs; `None` when nothing is kept, or the connection is not closed.
-    pub fn into_kept(self) -> Option<KeptSession> {
+    pub fn into_kept(self) -> Option<StoredSession> {
         if let Phase::Closed { kept } = self.phase { kept } else { None }
     }
 }
@@ -440,103 +443,24 @@ impl Connected {
         }
     }
 
-    fn subscribe(
-        &mut self,
-        packet_id: NonZeroU16,
-        filters: Vec<(String, Qos)>,
-        identifier: Option<NonZeroU32>,
-        subscriptions_max: usize,
-        actions: &mut VecDeque<Action>,
-    ) {
-        let granted = filters
-            .into_iter()
-            .map(|(text, wanted)| self.grant(text, wanted, identifier, subscriptions_max))
-            .collect();
-        self.follow(&KeptSession::default(), actions);
-        self.store_if_kept(actions);
-        actions.push_back(Action::Send(Outgoing::SubAck { packet_id, granted }));
-    }
-
-    fn grant(
-        &mut self,
-        text: String,
-        wanted: Qos,
-        identifier: Option<NonZeroU32>,
-        subscriptions_max: usize,
-    ) -> Result<Qos, SubscribeRefusal> {
-        if self.version == Version::V5 && text.starts_with("$share/") {
-            return Err(SubscribeRefusal::SharedNotSupported);
-        }
-        let filter = Filter::parse(&text, self.gcid).ok_or(SubscribeRefusal::NotAuthorized)?;
-        if let Filter::Vehicle(vin) = filter
-            && !self.vehicles.contains(&vin)
-        {
-            return Err(SubscribeRefusal::NotAuthorized);
-        }
-        // QoS 2 is granted as 1 where messages are delivered with more than 0.
-        let granted =
-            if self.qos_max == Qos::AtMostOnce { wanted } else { wanted.min(self.qos_max) };
-        let full = self.subscriptions.len() >= subscriptions_max;
-        match self.subscriptions.iter_mut().find(|earlier| earlier.text == text) {
-            Some(earlier) => (earlier.granted, earlier.identifier) = (granted, identifier),
-            None if full => return Err(SubscribeRefusal::QuotaExceeded),
-            None => self.subscriptions.push(Subscription { text, filter, granted, identifier }),
-        }
-        Ok(granted)
-    }
-
-    fn unsubscribe(
-        &mut self,
-        packet_id: NonZeroU16,
-        filters: &[String],
-        actions: &mut VecDeque<Action>,
-    ) {
-        let existed = |filter: &String| self.subscriptions.iter().any(|one| one.text == *filter);
-        let existed = filters.iter().map(existed).collect();
-        self.subscriptions.retain(|subscription| !filters.contains(&subscription.text));
-        self.follow(&KeptSession::default(), actions);
-        self.store_if_kept(actions);
-        actions.push_back(Action::Send(Outgoing::UnsubAck { packet_id, existed }));
-    }
-
-    /// Of the subscriptions that a message of `vin` matches (MQTT 5 §3.3.4).
-    fn identifiers(&self, vin: Vin) -> Vec<NonZeroU32> {
-        let matching =
-            self.subscriptions.iter().filter(|subscription| subscription.filter.matches(vin));
-        matching.filter_map(|subscription| subscription.identifier).collect()
-    }
-
-    /// Makes the vehicles that are read those that the subscriptions name. `kept` says where a resumed session stood.
-    fn follow(&mut self, kept: &KeptSession, actions: &mut VecDeque<Action>) {
-        for vin in self.vehicles.clone() {
-            let Some(qos) = self.qos(vin) else {
-                self.deliveries.detach(vin);
-                continue;
-            };
-            let cursor =
-                kept.stored.cursors.iter().find(|(of, _)| *of == vin).map(|(_, cursor)| *cursor);
-            let cursor = cursor.filter(|_| qos > Qos::AtMostOnce);
-            let earlier =
-                kept.unacked.iter().filter(|delivery| delivery.vin == vin).copied().collect();
-            self.deliveries.attach(vin, qos, cursor, earlier, actions);
-        }
-    }
-
-    /// With which QoS messages of `vin` are delivered: the highest of all matching subscriptions, so that overlapping
-    /// ones give each message once.
-    fn qos(&self, vin: Vin) -> Option<Qos> {
-        let matching =
-            self.subscriptions.iter().filter(|subscription| subscription.filter.matches(vin));
-        matching.map(|subscription| subscription.granted.min(self.qos_max)).max()
-    }
-
     fn stored(&self) -> StoredSession {
-        let subscriptions =
-            self.subscriptions.iter().map(|one| (one.text.clone(), one.granted.level())).collect();
+        let subscription = |one: &Subscription| StoredSubscription {
+            filter: one.text.clone(),
+            qos: one.granted.level(),
+            identifier: one.identifier,
+        };
+        let mut cursors = self.deliveries.cursors();
+        cursors.extend(&self.cursors);
         // "For ever" is the highest number there is (MQTT 5 §3.1.2.11.2).
         let expiry_seconds =
             Some(self.session_expiry_seconds).filter(|seconds| *seconds < u32::MAX);
-        StoredSession { subscriptions, cursors: self.deliveries.cursors(), expiry_seconds }
+        StoredSession {
+            subscriptions: self.subscriptions.iter().map(subscription).collect(),
+            cursors,
+            expiry_seconds,
+            exactly_once: self.exactly_once,
+            left: None,
+        }
     }
 
     fn store_if_kept(&self, actions: &mut VecDeque<Action>) {
@@ -546,9 +470,9 @@ impl Connected {
     }
 
     /// What the session's next connection needs; `None` when there is none.
-    fn into_kept(self) -> Option<KeptSession> {
+    fn into_kept(self) -> Option<StoredSession> {
         let stored = self.stored();
         let is_kept = self.session_expiry_seconds > 0;
-        is_kept.then(|| KeptSession { stored, unacked: self.deliveries.into_unacked() })
+        is_kept.then(|| StoredSession { left: Some(self.deliveries.into_left()), ..stored })
     }
 }

@@ -17,7 +17,8 @@ const PEERS_MAX: usize = 10_000;
 pub(crate) struct Peer(IpAddr);
 
 impl Peer {
-    fn new(address: IpAddr) -> Self {
+    /// The peer at `address`.
+    pub(crate) fn new(address: IpAddr) -> Self {
         match address.to_canonical() {
             // One household has a whole /64 of these, so they count as one.
             IpAddr::V6(address) => {

@@ -1,10 +1,9 @@
-//! How many HTTPS connections there are at a time, in all and from one address, so that nobody can take every file
-//! descriptor that the streams need.
+//! How many connections a listener has at a time, in all and from one address, so that nobody can take every file
+//! descriptor and all memory.
 
 use std::collections::HashMap;
 use std::future::{Ready, ready};
 use std::io;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Extension;
@@ -13,11 +12,15 @@ use axum_server::accept::Accept;
 use tokio::net::TcpStream;
 use tower::Layer as _;
 
-/// Lets connections in while there is room, before anything is spent on them.
-#[derive(Clone)]
-pub(crate) struct Doorkeeper(Arc<Crowd>);
+use crate::attempts::Peer;
+use crate::socket;
 
-struct Crowd {
+/// Counts the connections of a listener, and has a place for so many.
+#[derive(Clone)]
+pub(crate) struct Crowd(Arc<Counted>);
+
+struct Counted {
+    listener: &'static str,
     in_all_max: usize,
     each_max: usize,
     inside: Mutex<Inside>,
@@ -26,31 +29,40 @@ struct Crowd {
 #[derive(Default)]
 struct Inside {
     in_all: usize,
-    by_address: HashMap<IpAddr, usize>,
+    by_peer: HashMap<Peer, usize>,
 }
 
-/// A connection's place, free again when the connection and its requests are gone.
+/// A connection's place, free again when this is dropped.
 pub(crate) struct Place {
-    crowd: Arc<Crowd>,
-    address: IpAddr,
+    crowd: Arc<Counted>,
+    peer: Peer,
 }
 
-impl Doorkeeper {
-    /// Lets `in_all_max` connections in, and `each_max` of one address.
-    pub(crate) fn new(in_all_max: usize, each_max: usize) -> Self {
-        Self(Arc::new(Crowd { in_all_max, each_max, inside: Mutex::default() }))
+impl Crowd {
+    /// Has places for `in_all_max` connections, and `each_max` of one address; `listener` labels the metric of those for
+    /// whom there is none.
+    pub(crate) fn new(listener: &'static str, in_all_max: usize, each_max: usize) -> Self {
+        Self(Arc::new(Counted { listener, in_all_max, each_max, inside: Mutex::default() }))
     }
 
-    fn enter(&self, address: IpAddr) -> Option<Place> {
+    /// A place for a connection of `peer`, if there is one.
+    pub(crate) fn enter(&self, peer: Peer) -> Option<Place> {
         let mut inside = self.0.inside.lock().unwrap_or_else(PoisonError::into_inner);
-        let here = inside.by_address.get(&address).copied().unwrap_or_default();
+        let here = inside.by_peer.get(&peer).copied().unwrap_or_default();
         if inside.in_all >= self.0.in_all_max || here >= self.0.each_max {
-            metrics::counter!("cardata_http_connections_refused_total").increment(1);
+            metrics::counter!("cardata_connections_refused_total", "listener" => self.0.listener)
+                .increment(1);
             return None;
         }
         inside.in_all += 1;
-        inside.by_address.insert(address, here + 1);
-        Some(Place { crowd: self.0.clone(), address })
+        inside.by_peer.insert(peer, here + 1);
+        Some(Place { crowd: self.0.clone(), peer })
+    }
+
+    /// How many connections have a place.
+    #[cfg(test)]
+    pub(crate) fn size(&self) -> usize {
+        self.0.inside.lock().unwrap_or_else(PoisonError::into_inner).in_all
     }
 }
 
@@ -58,12 +70,16 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut inside = self.crowd.inside.lock().unwrap_or_else(PoisonError::into_inner);
         inside.in_all -= 1;
-        match inside.by_address.get_mut(&self.address) {
+        match inside.by_peer.get_mut(&self.peer) {
             Some(here) if *here > 1 => *here -= 1,
-            _ => drop(inside.by_address.remove(&self.address)),
+            _ => drop(inside.by_peer.remove(&self.peer)),
         }
     }
 }
+
+/// Lets HTTPS connections in while there is room, before anything is spent on them.
+#[derive(Clone)]
+pub(crate) struct Doorkeeper(pub(crate) Crowd);
 
 impl<S> Accept<TcpStream, S> for Doorkeeper {
     type Stream = TcpStream;
@@ -71,9 +87,10 @@ impl<S> Accept<TcpStream, S> for Doorkeeper {
     type Future = Ready<io::Result<(TcpStream, Self::Service)>>;
 
     fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
-        ready(stream.peer_addr().and_then(|peer| {
-            let place = self.enter(peer.ip().to_canonical());
+        ready(stream.peer_addr().and_then(|address| {
+            let place = self.0.enter(Peer::new(address.ip()));
             let place = place.ok_or_else(|| io::Error::other("too many connections"))?;
+            socket::prepare(&stream);
             // The connection drops its service when it ends, and with it the place.
             Ok((stream, Extension(Arc::new(place)).layer(service)))
         }))
@@ -94,18 +111,18 @@ mod tests {
 
     #[test]
     fn a_place_is_free_again_when_its_connection_is_gone() {
-        let door = Doorkeeper::new(3, 2);
-        let address = |last| IpAddr::from([192, 0, 2, last]);
-        let first = door.enter(address(1)).unwrap();
-        let _second = door.enter(address(1)).unwrap();
-        assert!(door.enter(address(1)).is_none());
-        let third = door.enter(address(2)).unwrap();
-        assert!(door.enter(address(3)).is_none());
+        let crowd = Crowd::new("test", 3, 2);
+        let peer = |last| Peer::new([192, 0, 2, last].into());
+        let first = crowd.enter(peer(1)).unwrap();
+        let _second = crowd.enter(peer(1)).unwrap();
+        assert!(crowd.enter(peer(1)).is_none());
+        let third = crowd.enter(peer(2)).unwrap();
+        assert!(crowd.enter(peer(3)).is_none());
         drop(third);
-        assert!(door.enter(address(1)).is_none());
+        assert!(crowd.enter(peer(1)).is_none());
         drop(first);
-        assert!(door.enter(address(1)).is_some());
-        assert_eq!(door.0.inside.lock().unwrap().by_address.len(), 1);
+        assert!(crowd.enter(peer(1)).is_some());
+        assert_eq!((crowd.size(), crowd.0.inside.lock().unwrap().by_peer.len()), (1, 1));
     }
 
     /// A connection from `from` that was answered, or nothing when it was let go.
@@ -126,7 +143,8 @@ mod tests {
         socket.set_nonblocking(true).unwrap();
         let to = socket.local_addr().unwrap();
         let routes = Router::new().route("/", get(async || "here"));
-        let server = axum_server::from_tcp(socket).unwrap().acceptor(Doorkeeper::new(10, 2));
+        let door = Doorkeeper(Crowd::new("test", 10, 2));
+        let server = axum_server::from_tcp(socket).unwrap().acceptor(door);
         let mut serving = JoinSet::new();
         serving.spawn(server.serve(routes.into_make_service()));
 

@@ -5,6 +5,7 @@ pub mod api;
 mod attempts;
 pub mod clock;
 mod crowd;
+pub mod door;
 pub mod entitlements;
 pub mod gcdm;
 pub mod ingest;
@@ -13,6 +14,7 @@ pub mod portal;
 pub mod profile;
 pub mod secret;
 pub mod serve;
+mod socket;
 pub mod stream;
 pub mod tasks;
 #[cfg(test)]

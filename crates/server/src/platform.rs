@@ -6,6 +6,7 @@ use cardata_domain::{Catalogue, Gcid};
 use cardata_store::{Directory, Journal};
 
 use crate::clock::Clock;
+use crate::door::Door;
 use crate::entitlements::Entitlements;
 use crate::gcdm::keys::Keys;
 use crate::profile::Profile;
@@ -35,6 +36,10 @@ pub struct Platform {
     pub router: Arc<Router>,
     /// How far persistent sessions got.
     pub cursors: Cursors,
+    /// What stands before the customers' sessions.
+    pub door: Arc<Door>,
+    /// What stands before the vehicles' listener.
+    pub vehicles_door: Arc<Door>,
     /// The customer for whom every device code is approved at once (`--auto-approve`).
     pub auto_approve: Option<Gcid>,
     /// How long access tokens and id tokens live; [`cardata_domain::token::ACCESS_LIFETIME`] but in a sandbox that wants

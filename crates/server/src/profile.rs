@@ -1,21 +1,30 @@
 //! How strict the server is: each a setting of its own, a profile sets them together (README, "Profiles").
 
+use std::time::Duration;
+
 use cardata_domain::projection::Packing;
+use cardata_mqtt::session::Limits;
 use jiff::{SignedDuration, Timestamp};
 
-use cardata_store::directory::ContainerLimit;
+use cardata_store::directory::{ContainerLimit, SESSIONS_MAX};
 
 /// Settings in which an open platform and the real service differ.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Profile {
     /// How many connections at a time, and who gives way.
     pub connections: Connections,
+    /// How many persistent sessions for each customer and client; those of which nothing was heard longest go first.
+    pub sessions_per_client: u32,
     /// How many containers.
     pub containers: Containers,
     /// How an event's entries are packed into messages.
     pub packing: Packing,
     /// Whether QoS 1 is delivered as granted, or everything with QoS 0.
     pub delivery: Delivery,
+    /// Whether a subscription brings the newest values.
+    pub snapshots: bool,
+    /// What one MQTT session may use.
+    pub session: Limits,
     /// For how long a refresh token is still good after it was exchanged; zero refuses it at once.
     pub refresh_grace: SignedDuration,
 }
@@ -72,9 +81,12 @@ impl Profile {
     pub fn open() -> Self {
         Self {
             connections: Connections::PerClient(5),
+            sessions_per_client: SESSIONS_MAX,
             containers: Containers::ActivePerClient(10),
             packing: Packing::Event,
             delivery: Delivery::AsGranted,
+            snapshots: true,
+            session: Limits::default(),
             refresh_grace: SignedDuration::from_secs(60),
         }
     }
@@ -83,12 +95,16 @@ impl Profile {
     pub fn bmw() -> Self {
         Self {
             connections: Connections::OnePerCustomerEvict,
+            // No session outlives its connection there.
+            sessions_per_client: SESSIONS_MAX,
             containers: Containers::PerCustomer {
                 max: 10,
                 deleted_count_for: SignedDuration::from_hours(29 * 24),
             },
             packing: Packing::Entry,
             delivery: Delivery::AtMostOnce,
+            snapshots: false,
+            session: Limits { idle_max: Some(Duration::from_mins(1)), ..Limits::default() },
             refresh_grace: SignedDuration::ZERO,
         }
     }

@@ -17,10 +17,10 @@ use rustls::ServerConfig;
 use tokio::time::MissedTickBehavior;
 use tower_http::timeout::TimeoutLayer;
 
-use crate::crowd::Doorkeeper;
+use crate::crowd::{Crowd, Doorkeeper};
 use crate::platform::Platform;
-use crate::stream::connection;
-use crate::stream::listener::{self, Serving};
+use crate::stream::listener::{self, Serve};
+use crate::stream::{connection, websocket};
 use crate::tasks::Stopping;
 use crate::{admin, api, gcdm, ingest, portal};
 
@@ -82,7 +82,7 @@ pub fn start(
 ) -> std::io::Result<Server> {
     let mut handles = Vec::new();
     let public = public_routes(platform.clone());
-    let door = Doorkeeper::new(CONNECTIONS_MAX, CONNECTIONS_EACH_MAX);
+    let door = Doorkeeper(Crowd::new("https", CONNECTIONS_MAX, CONNECTIONS_EACH_MAX));
     for socket in sockets.http {
         socket.set_nonblocking(true)?;
         let handle = Handle::new();
@@ -116,18 +116,19 @@ pub fn start(
 
     sockets.mqtt.set_nonblocking(true)?;
     let mqtt = tokio::net::TcpListener::from_std(sockets.mqtt)?;
-    let customers = |platform, stream, stopping| {
-        Box::pin(connection::serve(platform, stream, stopping)) as Serving
+    let customers: Serve = |platform, stream, peer, stopping| {
+        Box::pin(connection::serve(platform, stream, peer, stopping))
     };
-    platform.tasks.spawn("mqtt", listener::run(platform.clone(), mqtt, tls.mqtt, customers));
+    let door = platform.door.clone();
+    platform.tasks.spawn("mqtt", listener::run(platform.clone(), mqtt, tls.mqtt, door, customers));
     sockets.vehicles_mqtt.set_nonblocking(true)?;
     let vehicles_mqtt = tokio::net::TcpListener::from_std(sockets.vehicles_mqtt)?;
-    let vehicles = |platform, stream, stopping| {
-        Box::pin(ingest::mqtt::serve(platform, stream, stopping)) as Serving
-    };
+    let vehicles: Serve =
+        |platform, stream, _, stopping| Box::pin(ingest::mqtt::serve(platform, stream, stopping));
+    let door = platform.vehicles_door.clone();
     platform.tasks.spawn(
         "vehicles_mqtt",
-        listener::run(platform.clone(), vehicles_mqtt, tls.vehicles_mqtt, vehicles),
+        listener::run(platform.clone(), vehicles_mqtt, tls.vehicles_mqtt, door, vehicles),
     );
     let shared = platform.clone();
     let flush = move || flush_cursors(shared.clone());
@@ -174,25 +175,29 @@ impl Server {
 /// How long an HTTP peer may take before it is let go: one that is slow on purpose, or gone, must not hold its place for
 /// good.
 #[derive(Debug, Clone, Copy)]
-struct Patience {
+pub(crate) struct Patience {
     /// For the head of a request, also for the first or the next one to begin; a silent HTTP/2 peer is asked after this
     /// whether it is still there.
-    head: Duration,
+    pub(crate) head: Duration,
     /// For a request from its head to its answer; most of it is for the body of a slow peer.
-    request: Duration,
+    pub(crate) request: Duration,
 }
 
-fn impatient<A: axum_server::Address, Acc>(
+pub(crate) fn impatient<A: axum_server::Address, Acc>(
     mut server: axum_server::Server<A, Acc>,
     patience: Patience,
 ) -> axum_server::Server<A, Acc> {
     let builder = server.http_builder();
     builder.http1().header_read_timeout(patience.head);
-    builder.http2().keep_alive_interval(patience.head).max_concurrent_streams(STREAMS_MAX);
+    builder
+        .http2()
+        .enable_connect_protocol()
+        .keep_alive_interval(patience.head)
+        .max_concurrent_streams(STREAMS_MAX);
     server.first_request_timeout(patience.head)
 }
 
-fn request_timeout(patience: Patience) -> TimeoutLayer {
+pub(crate) fn request_timeout(patience: Patience) -> TimeoutLayer {
     TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, patience.request)
 }
 
@@ -201,6 +206,7 @@ fn public_routes(platform: Arc<Platform>) -> Router {
         .merge(portal::routes())
         .merge(api::routes())
         .merge(ingest::routes())
+        .merge(websocket::routes())
         .with_state(platform)
         .layer(request_timeout(PATIENCE))
         .layer(tower_http::catch_panic::CatchPanicLayer::new())

@@ -7,6 +7,7 @@ pub mod cursors;
 mod form;
 pub mod listener;
 pub mod router;
+pub(crate) mod websocket;
 
 #[cfg(test)]
 mod tests;

@@ -23,6 +23,7 @@ use tokio::sync::OnceCell;
 use tower::ServiceExt as _;
 
 use crate::clock::FixedClock;
+use crate::door::{Door, Limits};
 use crate::entitlements::Entitlements;
 use crate::gcdm::keys::{self, Keys};
 use crate::platform::Platform;
@@ -39,6 +40,8 @@ pub(crate) const PASSWORD: &str = "correct horse battery staple";
 pub(crate) const ADMIN_TOKEN: &str = "the operator's token";
 /// Every scope.
 pub(crate) const SCOPES: &str = "authenticate_user openid cardata:api:read cardata:streaming:read";
+/// What the customers' door lets in.
+pub(crate) const LIMITS: Limits = Limits { connects_per_minute: 100, ..Limits::NONE };
 /// A verifier and its challenge.
 pub(crate) const PKCE: (&str, &str) =
     ("Lc-kVofs3uj2Aj5Yrpd8X8Sa0N6tGmp4VIjflKSbFSQ", "6xSQkAzH8oEmFMieIfFjAlAsYMS23uhOCXg70Gf13p8");
@@ -144,6 +147,8 @@ impl World {
             public_url: "https://localhost:8443".to_owned(),
             router,
             cursors: Cursors::default(),
+            door: Arc::new(Door::new("mqtt", LIMITS)),
+            vehicles_door: Arc::new(Door::new("vehicles_mqtt", Limits::NONE)),
             auto_approve,
             access_lifetime: cardata_domain::token::ACCESS_LIFETIME,
             admin_token: ADMIN_TOKEN.to_owned(),

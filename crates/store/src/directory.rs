@@ -115,8 +115,8 @@ pub enum DirectoryError {
 /// pause can't fill the disk; one that refreshes every half minute needs 120 an hour.
 pub const TOKENS_MAX: u32 = 1000;
 
-/// Persistent sessions that one client may have at one customer. Far more than connections: programs that draw a new
-/// name for each connection leave sessions behind that nobody comes back to.
+/// Persistent sessions that one client may have at one customer, unless a directory is told another number. Far more
+/// than connections: programs that draw a new name for each connection leave sessions behind that nobody comes back to.
 pub const SESSIONS_MAX: u32 = 100;
 
 /// The directory. Each method is one transaction: done whole, durable when it returns, or not at all.
@@ -250,9 +250,10 @@ pub trait Directory: Send + Sync + 'static {
         key: &SessionKey,
         now: Timestamp,
     ) -> Result<Option<StoredSession>, DirectoryError>;
-    /// Adds a persistent session or replaces its subscriptions and all its cursors. It is connected from now on and does
-    /// not expire until [`Directory::rest_session`].
-    /// Of the sessions of one customer and client the [`SESSIONS_MAX`] that were put last stay.
+    /// Adds a persistent session or replaces all that is known of it. It is connected from now on, does not expire until
+    /// [`Directory::rest_session`], and has left nothing behind, whatever `session` says.
+    /// Of the sessions of one customer and client so many stay as the directory was told, [`SESSIONS_MAX`] unless it was:
+    /// those that were put last.
     async fn put_session(
         &self,
         key: &SessionKey,
@@ -263,10 +264,22 @@ pub trait Directory: Send + Sync + 'static {
         &self,
         moves: &[(SessionKey, Vec<(Vin, Sequence)>)],
     ) -> Result<(), DirectoryError>;
-    /// Notes that a session's connection has ended at `now`: it is kept for as long as it says from then on.
-    async fn rest_session(&self, key: &SessionKey, now: Timestamp) -> Result<(), DirectoryError>;
-    /// The same for every session that is not at rest, as after a crash that ended all connections.
-    async fn rest_all_sessions(&self, now: Timestamp) -> Result<(), DirectoryError>;
+    /// The same as [`Directory::put_session`] for a session whose connection has ended at `now`: with what it left
+    /// behind, and kept for as long as it says from then on.
+    async fn rest_session(
+        &self,
+        key: &SessionKey,
+        session: &StoredSession,
+        now: Timestamp,
+    ) -> Result<(), DirectoryError>;
+    /// To be called before the first connection, with the journal's `newest` event. Sessions that a crash found
+    /// connected are at rest from `now` on. What sessions left behind is forgotten where it speaks of events that a
+    /// crash took with it: their numbers will be given to others.
+    async fn recover_sessions(
+        &self,
+        newest: Sequence,
+        now: Timestamp,
+    ) -> Result<(), DirectoryError>;
     /// Ends the sessions that have expired at `now`, and gives their names.
     async fn remove_expired_sessions(
         &self,

@@ -67,6 +67,8 @@ macro_rules! every_rule {
             sessions::a_crash_gives_connected_sessions_their_time_and_others_no_more
             sessions::a_session_comes_back_as_it_was_put
             sessions::a_session_put_again_keeps_nothing_of_the_old
+            sessions::what_a_session_left_behind_is_there_until_it_is_connected_again
+            sessions::what_speaks_of_events_that_a_crash_took_is_forgotten
             sessions::sessions_differ_in_each_part_of_their_key
             sessions::cursors_move_in_many_sessions_at_once
             sessions::cursors_of_unknown_sessions_are_left_out

@@ -10,7 +10,7 @@ use std::path::Path;
 use cardata_domain::container::{Container, ContainerId};
 use cardata_domain::device_grant::State;
 use cardata_domain::event::Sequence;
-use cardata_domain::session::{SessionKey, StoredSession};
+use cardata_domain::session::{SessionKey, StoredSession, StoredSubscription};
 use cardata_store::Directory;
 use cardata_store::directory::sqlite::SqliteDirectory;
 use cardata_store::directory::{ContainerLimit, DirectoryError, SigningKey};
@@ -28,8 +28,14 @@ fn key() -> SessionKey {
 fn session() -> StoredSession {
     StoredSession {
         expiry_seconds: Some(7),
-        subscriptions: vec![(format!("{}/{}", gcid(1), vin(1).as_str()), 1)],
+        subscriptions: vec![StoredSubscription {
+            filter: format!("{}/{}", gcid(1), vin(1).as_str()),
+            qos: 1,
+            identifier: None,
+        }],
         cursors: vec![(vin(1), Sequence(7))],
+        exactly_once: false,
+        left: None,
     }
 }
 
@@ -238,4 +244,36 @@ async fn a_damaged_row_is_an_error_that_tells_no_secret() {
             assert!(!text.contains(secret), "{damage}: {text}");
         }
     }
+}
+
+#[tokio::test]
+async fn as_many_sessions_of_a_client_stay_as_the_directory_was_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let directory = SqliteDirectory::open(&folder.path().join("directory.db")).await.unwrap();
+    let directory = directory.with_sessions_max(3);
+    populate(&directory).await;
+    let key = |name: &str| SessionKey { mqtt_client_id: name.into(), ..key() };
+    let kept = async |names: [&str; 5]| {
+        let mut kept = Vec::new();
+        for name in names {
+            if directory.session(&key(name), at(0)).await.unwrap().is_some() {
+                kept.push(name.to_owned());
+            }
+        }
+        kept
+    };
+    for name in ["a", "b", "c", "b"] {
+        directory.put_session(&key(name), &session()).await.unwrap();
+    }
+    assert_eq!(kept(["a", "b", "c", "d", "e"]).await, ["a", "b", "c"]);
+    directory.put_session(&key("d"), &session()).await.unwrap();
+    assert_eq!(kept(["a", "b", "c", "d", "e"]).await, ["b", "c", "d"]);
+    // What ended otherwise has left its place.
+    assert!(directory.remove_session(&key("b")).await.unwrap());
+    directory.rest_session(&key("c"), &session(), at(0)).await.unwrap();
+    assert_eq!(directory.remove_expired_sessions(at(1 << 32)).await.unwrap(), [key("c")]);
+    for name in ["a", "e"] {
+        directory.put_session(&key(name), &session()).await.unwrap();
+    }
+    assert_eq!(kept(["a", "b", "c", "d", "e"]).await, ["a", "d", "e"]);
 }

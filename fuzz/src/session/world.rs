@@ -88,6 +88,16 @@ impl World {
         wanted.take(limit).cloned().collect()
     }
 
+    /// The newest value of each signal of `vin`; retention drops none.
+    pub(super) fn latest(&self, vin: Vin) -> Vec<Entry> {
+        let of_vin = self.events.iter().filter(|recorded| recorded.event.vin() == vin);
+        let mut latest = BTreeMap::new();
+        for entry in of_vin.flat_map(|recorded| recorded.event.entries()) {
+            latest.insert(entry.descriptor(), entry.clone());
+        }
+        latest.into_values().collect()
+    }
+
     /// Retention drops all but the newest `kept` events.
     pub(super) fn retain(&mut self, kept: usize) {
         self.dropped = self.dropped.max(self.events.len().saturating_sub(kept));
@@ -158,6 +168,8 @@ impl Source for FuzzSource {
     fn note_oversized(&mut self) {}
 
     fn note_merged(&mut self) {}
+
+    fn note_gap(&mut self) {}
 }
 
 impl Drop for FuzzSource {

@@ -46,6 +46,26 @@ class Message:
     retain: bool
     raw: bytes
     arrived_at: float
+    packet_id: int
+    # MQTT 5.
+    identifiers: tuple[int, ...] = ()
+    user: tuple[tuple[str, str], ...] = ()
+
+    @staticmethod
+    def of(message: mqtt.MQTTMessage) -> Message:
+        """What paho gives."""
+        return Message(
+            topic=message.topic,
+            payload=json.loads(message.payload),
+            qos=message.qos,
+            dup=message.dup,
+            retain=message.retain,
+            raw=bytes(message.payload),
+            arrived_at=time.monotonic(),
+            packet_id=message.mid,
+            identifiers=tuple(getattr(message.properties, "SubscriptionIdentifier", ())),
+            user=tuple(getattr(message.properties, "UserProperty", ())),
+        )
 
     @property
     def data(self) -> dict[str, Any]:
@@ -77,7 +97,9 @@ class Subscriber:
         self.dev = dev
         self.tokens = tokens
         self.mqtt_client_id = mqtt_client_id or f"acceptance-{next(_numbers)}"
+        # Snapshots apart: they say what holds, and no event.
         self.messages: list[Message] = []
+        self.snapshots: list[Message] = []
         self.connacks: list[int] = []
         self.sessions_present: list[bool] = []
         self.closes: list[float] = []
@@ -118,17 +140,9 @@ class Subscriber:
             self.closes.append(time.monotonic())
 
     def _on_message(self, _client: Any, _userdata: Any, message: mqtt.MQTTMessage) -> None:
-        received = Message(
-            topic=message.topic,
-            payload=json.loads(message.payload),
-            qos=message.qos,
-            dup=message.dup,
-            retain=message.retain,
-            raw=bytes(message.payload),
-            arrived_at=time.monotonic(),
-        )
+        received = Message.of(message)
         with self._lock:
-            self.messages.append(received)
+            (self.snapshots if received.retain else self.messages).append(received)
 
     def _on_subscribe(self, _client: Any, _userdata: Any, mid: int, codes: Any, _props: Any) -> None:
         with self._lock:
@@ -203,7 +217,7 @@ class Subscriber:
         return self.closes[-1]
 
     def seen(self) -> list[Message]:
-        """All messages so far."""
+        """All messages so far, without snapshots."""
         with self._lock:
             return list(self.messages)
 

@@ -1,19 +1,23 @@
-"""MQTT 3.1.1 byte by byte, for packets that no client library would send."""
+"""MQTT 3.1.1 byte by byte, for packets that no client library would send, and for what libraries hide."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import ssl
 import time
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from harness.dev import Dev
 
 PINGREQ = b"\xc0\x00"
 PINGRESP = b"\xd0\x00"
 DISCONNECT = b"\xe0\x00"
+# First bytes, without flags where there are any.
+PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP, SUBACK = 0x30, 0x40, 0x50, 0x62, 0x70, 0x90
 
 
 def packet(head: int, body: bytes) -> bytes:
@@ -53,6 +57,32 @@ def subscribe(topic_filter: str | bytes, *, qos: int = 0, packet_id: int = 1, he
     return packet(head, packet_id.to_bytes(2, "big") + text(topic_filter) + bytes([qos]))
 
 
+def acknowledge(kind: int, packet_id: int) -> bytes:
+    """PUBACK, PUBREC or PUBCOMP."""
+    return packet(kind, packet_id.to_bytes(2, "big"))
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A PUBLISH as it is on the wire."""
+
+    qos: int
+    dup: bool
+    retain: bool
+    packet_id: int | None
+    payload: dict[str, Any]
+
+    @staticmethod
+    def of(head: int, body: bytes) -> Delivery:
+        """Reads a PUBLISH."""
+        qos = head >> 1 & 3
+        rest = body[2 + int.from_bytes(body[:2], "big") :]
+        packet_id = None
+        if qos:
+            packet_id, rest = int.from_bytes(rest[:2], "big"), rest[2:]
+        return Delivery(qos, bool(head & 8), bool(head & 1), packet_id, json.loads(rest))
+
+
 class Peer:
     """A TLS connection that sends and reads bytes: to the stream, or to the vehicles' door with a certificate."""
 
@@ -78,6 +108,17 @@ class Peer:
             assert more, f"closed after {data!r}"
             data += more
         return data
+
+    def read_packet(self, seconds: float = 10.0) -> tuple[int, bytes]:
+        """The next packet: its first byte, and what follows its length."""
+        head = self.read(1, seconds)[0]
+        length = shift = 0
+        while True:
+            digit = self.read(1, seconds)[0]
+            length |= (digit & 0x7F) << shift
+            shift += 7
+            if not digit & 0x80:
+                return head, self.read(length, seconds)
 
     def read_to_end(self, seconds: float = 10.0) -> bytes:
         """All bytes until the server closes, which it must do in time."""

@@ -2,6 +2,7 @@
 
 mod authority;
 mod demo;
+mod open_files;
 mod ready;
 mod simulation;
 mod sockets;
@@ -12,17 +13,19 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use cardata_domain::Catalogue;
+use cardata_server::door::{self, Door};
 use cardata_server::entitlements::Entitlements;
 use cardata_server::gcdm::keys::Keys;
+use cardata_server::profile::Connections;
 use cardata_server::serve;
 use cardata_server::stream::cursors::Cursors;
 use cardata_server::stream::router::Router;
 use cardata_server::tasks::Tasks;
 use cardata_server::{Clock as _, Platform, Profile};
-use cardata_store::Directory;
 use cardata_store::directory::sqlite::SqliteDirectory;
 use cardata_store::journal::Retention;
 use cardata_store::journal::embedded::{EmbeddedJournal, Limits};
+use cardata_store::{Directory, Journal as _};
 use jiff::SignedDuration;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -74,6 +77,26 @@ pub(crate) struct Args {
     /// How strict to be: `open` is what users wish for, `bmw` is the real service as documented and observed
     #[arg(long, value_enum, default_value_t = ProfileName::Open, env = "CARDATA_PROFILE")]
     profile: ProfileName,
+    /// Connections to the stream that a client may have at a time for each customer; one more closes the oldest
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000), env = "CARDATA_CONNECTIONS_PER_CLIENT")]
+    connections_per_client: Option<u32>,
+    /// Persistent sessions that are kept of a client for each customer; one more ends the one that was renewed longest ago
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000), env = "CARDATA_SESSIONS_PER_CLIENT")]
+    sessions_per_client: Option<u32>,
+    /// How many CONNECTs of one address are looked at in a minute, and four times as many connections; 0 is no limit
+    #[arg(long, value_name = "N", default_value_t = 600, env = "CARDATA_CONNECTS_PER_MINUTE")]
+    connects_per_minute: u32,
+    /// How many connections each of the two MQTT listeners has at a time
+    #[arg(long, value_name = "N", default_value_t = 100_000, env = "CARDATA_CONNECTIONS")]
+    connections: usize,
+    /// How many of them may come from one address
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 10_000,
+        env = "CARDATA_CONNECTIONS_PER_ADDRESS"
+    )]
+    connections_per_address: usize,
     /// Stand in for the real service: the certificate carries its three host names, and HTTPS also listens on port 443
     #[arg(long)]
     intercept: bool,
@@ -89,6 +112,19 @@ pub(crate) struct Args {
     /// Seconds that access and id tokens live, to see in a test what happens when they expire
     #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(i64).range(1..=3600), hide = true)]
     token_lifetime: i64,
+    /// Seconds that events are kept, to see in a test what happens to readers who come later
+    #[arg(long, value_name = "SECONDS", default_value_t = 7 * 24 * 3600, value_parser = clap::value_parser!(i64).range(1..=7 * 24 * 3600), hide = true)]
+    retention: i64,
+}
+
+impl Args {
+    fn limits(&self) -> door::Limits {
+        door::Limits {
+            connects_per_minute: self.connects_per_minute,
+            connections_max: self.connections,
+            connections_each_max: self.connections_per_address,
+        }
+    }
 }
 
 /// The names of the profiles (README, "Profiles").
@@ -105,9 +141,8 @@ const REAL_HOSTS: [&str; 3] = [
     "customer.streaming-cardata.bmwgroup.com",
 ];
 
-/// What a sandbox keeps of its events.
-const RETENTION: Retention =
-    Retention { age_max: SignedDuration::from_hours(7 * 24), size_bytes_max: 2 << 30 };
+/// What a sandbox keeps of its events, by their size.
+const RETENTION_BYTES_MAX: u64 = 2 << 30;
 
 /// Runs until SIGINT or SIGTERM.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
@@ -119,15 +154,21 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
 
     make_folder(&args.data_dir)
         .with_context(|| format!("the data folder {} can't be made", args.data_dir.display()))?;
+    open_files::raise_limit(args.connections);
     let sockets = Bound::bind(&args)?;
     let authority = Authority::open(&args.data_dir, SystemClock.now())?;
     let tls = authority.server(&certificate_names(&args), SystemClock.now())?;
-    let (platform, demo) = platform(&args, public_url(&args, &sockets)).await?;
+    let profile = profile(&args)?;
+    let (platform, demo) = platform(&args, profile, public_url(&args, &sockets)).await?;
 
     let ready = ready::describe(&args, &sockets, &platform, &demo, &authority)?;
     let welcome = welcome::text(&args, &ready);
     simulation::start(&platform, &demo, args.vehicles, args.speed, args.seed).await?;
-    let server = serve::start(platform, sockets.into_sockets(), tls, RETENTION, metrics)
+    let retention = Retention {
+        age_max: SignedDuration::from_secs(args.retention),
+        size_bytes_max: RETENTION_BYTES_MAX,
+    };
+    let server = serve::start(platform, sockets.into_sockets(), tls, retention, metrics)
         .context("the listeners can't be started")?;
     ready::write(&args, &ready)?;
     output::data(&welcome);
@@ -142,13 +183,18 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn platform(args: &Args, public_url: String) -> anyhow::Result<(Arc<Platform>, Demo)> {
+async fn platform(
+    args: &Args,
+    profile: Profile,
+    public_url: String,
+) -> anyhow::Result<(Arc<Platform>, Demo)> {
     let catalogue = Arc::new(Catalogue::shipped());
     let router = Arc::new(Router::default());
     let directory = SqliteDirectory::open(&args.data_dir.join("directory.sqlite"))
         .await
         .with_context(|| format!("the accounts in {} can't be opened", args.data_dir.display()))?;
-    let directory: Arc<dyn Directory> = Arc::new(directory);
+    let directory: Arc<dyn Directory> =
+        Arc::new(directory.with_sessions_max(profile.sessions_per_client));
     let folder = args.data_dir.join("journal");
     let (known, feed) = (catalogue.clone(), router.clone());
     let journal = tokio::task::spawn_blocking(move || {
@@ -164,12 +210,11 @@ async fn platform(args: &Args, public_url: String) -> anyhow::Result<(Arc<Platfo
 
     let now = SystemClock.now();
     let demo = demo::seed(&*directory, args.vehicles, now).await?;
-    directory.rest_all_sessions(now).await.context("the sessions can't be opened")?;
+    directory
+        .recover_sessions(journal.synced(), now)
+        .await
+        .context("the sessions can't be opened")?;
     let keys = Keys::open(&*directory, now).await.context("the signing keys can't be opened")?;
-    let profile = match args.profile {
-        ProfileName::Open => Profile::open(),
-        ProfileName::Bmw => Profile::bmw(),
-    };
     let platform = Platform {
         entitlements: Entitlements::new(directory.clone(), catalogue.clone()),
         directory,
@@ -181,12 +226,33 @@ async fn platform(args: &Args, public_url: String) -> anyhow::Result<(Arc<Platfo
         keys,
         router,
         cursors: Cursors::default(),
+        door: Arc::new(Door::new("mqtt", args.limits())),
+        // Vehicles have shown a certificate before they connect, and many share a mobile network's address.
+        vehicles_door: Arc::new(Door::new(
+            "vehicles_mqtt",
+            door::Limits { connects_per_minute: 0, ..args.limits() },
+        )),
         auto_approve: args.auto_approve.then(|| demo.first().gcid),
         access_lifetime: SignedDuration::from_secs(args.token_lifetime),
         admin_token: authority::admin_token(&args.data_dir)?,
         tasks: Tasks::default(),
     };
     Ok((Arc::new(platform), demo))
+}
+
+/// The profile, with what flags say otherwise.
+fn profile(args: &Args) -> anyhow::Result<Profile> {
+    let mut profile = match args.profile {
+        ProfileName::Open => Profile::open(),
+        ProfileName::Bmw => Profile::bmw(),
+    };
+    if let Some(max) = args.connections_per_client {
+        profile.connections = Connections::PerClient(max.try_into()?);
+    }
+    if let Some(max) = args.sessions_per_client {
+        profile.sessions_per_client = max;
+    }
+    Ok(profile)
 }
 
 /// Makes the data folder for its owner alone: it holds positions, accounts and keys.

@@ -25,7 +25,9 @@ fn others() -> Vec<Packet> {
         Packet::Unsubscribe { packet_id: ID, filters: vec![] },
         Packet::PingReq,
         DISCONNECT,
-        Packet::OtherAcknowledgement,
+        Packet::PubRec { packet_id: ID, refused: false },
+        Packet::PubRel(ID),
+        Packet::PubComp(ID),
     ]
 }
 
@@ -137,7 +139,7 @@ fn a_silent_client_is_closed_after_one_and_a_half_keep_alive_times() {
     world.keep_alive_seconds = 25;
     world.connect(Kind::Persistent);
     world.done();
-    for packet in [Packet::PingReq, Packet::PubAck(ID), Packet::OtherAcknowledgement] {
+    for packet in [Packet::PingReq, Packet::PubAck(ID), Packet::PubComp(ID)] {
         world.pass(37 * SECOND);
         world.handle(packet).unwrap();
     }
@@ -207,8 +209,14 @@ fn acknowledgements_that_nothing_waits_for_are_ignored() {
     let mut world = connected();
     world.done();
     world.handle(Packet::PubAck(ID)).unwrap();
-    world.handle(Packet::OtherAcknowledgement).unwrap();
+    world.handle(Packet::PubComp(ID)).unwrap();
+    world.handle(Packet::PubRec { packet_id: ID, refused: true }).unwrap();
     assert_eq!(world.done(), []);
+    world.handle(Packet::PubRec { packet_id: ID, refused: false }).unwrap();
+    let unknown = Outgoing::PubRel { packet_id: ID, known: false };
+    assert_eq!(world.done(), [Done::Sent(unknown)]);
+    world.handle(Packet::PubRel(ID)).unwrap();
+    assert_eq!(world.done(), [Done::Sent(Outgoing::PubComp { packet_id: ID })]);
 }
 
 fn with_a_message_queued() -> World {

@@ -4,8 +4,10 @@
 
 mod connecting;
 mod delivering;
+mod exactly_once;
 mod properties;
 mod resuming;
+mod snapshots;
 mod subscribing;
 mod version5;
 mod world;

@@ -4,7 +4,7 @@ use cardata_domain::projection::Packing;
 use cardata_domain::{Sequence, Vin};
 use cardata_mqtt::CloseReason;
 
-use crate::world::{Done, Kind, Lookup, Message, Signal, World, all, car};
+use crate::world::{Done, Kind, Lookup, Message, Signal, World, all, car, subscription};
 
 use Signal::{Odometer, Range, Soc};
 
@@ -367,7 +367,10 @@ fn what_retention_dropped_while_the_client_was_away_is_passed() {
         append(&mut world, 1);
         world.settle_all();
         let kept = ["1 dup", "2 dup", "3 dup", "4", "5"];
-        assert_eq!(world.got(), kept[usize::try_from(dropped).unwrap()..]);
+        let got = world.got();
+        assert_eq!(got[0], "4 snapshot after a gap");
+        assert_eq!(got[1..], kept[usize::try_from(dropped).unwrap()..]);
+        assert_eq!(world.gaps(), 1);
         assert_eq!(cursor(&world, car(1)), Some(5));
     }
 }
@@ -435,7 +438,7 @@ fn a_subscription_is_stored_no_further_than_what_is_synced() {
 }
 
 #[test]
-fn a_subscription_to_qos_0_gives_up_what_still_waits_to_be_sent_again() {
+fn a_subscription_to_qos_0_completes_what_was_begun_with_qos_1() {
     let mut world = subscribed();
     append(&mut world, 2);
     world.settle();
@@ -445,58 +448,66 @@ fn a_subscription_to_qos_0_gives_up_what_still_waits_to_be_sent_again() {
     world.connect(Kind::Persistent);
     world.subscribe([(all(), 0)]);
     world.settle();
-    assert_eq!(world.got(), ["3"]);
+    assert_eq!(world.got(), ["1 dup", "2 dup", "3"]);
+    world.connect(Kind::Persistent);
+    append(&mut world, 1);
+    world.settle();
+    assert_eq!(world.got(), ["1 dup", "2 dup", "4"]);
+    world.ack_all();
     world.connect(Kind::Persistent);
     world.settle();
     assert_eq!(world.got(), [""; 0]);
 }
 
+/// [MQTT-3.10.4-3]
 #[test]
-fn unsubscribing_gives_up_what_still_waits_to_be_sent_again() {
+fn what_was_begun_is_completed_after_an_unsubscribe() {
+    for reconnects in [1, 3] {
+        let mut world = subscribed();
+        append(&mut world, 2);
+        world.settle();
+        world.received();
+        world.unsubscribe([all()]);
+        world.append(car(1), &[Soc]);
+        for _ in 0..reconnects {
+            world.connect(Kind::Persistent);
+            world.append(car(1), &[Soc]);
+            world.settle();
+            assert_eq!(world.got(), ["1 dup", "2 dup"]);
+        }
+        world.settle_all();
+        world.connect(Kind::Persistent);
+        world.settle();
+        assert_eq!((world.got(), world.resting()), (vec![], 0));
+    }
+}
+
+#[test]
+fn a_new_subscription_begins_after_what_is_completed_of_an_old_one() {
     let mut world = subscribed();
     append(&mut world, 2);
     world.settle();
     world.received();
     world.connect(Kind::Persistent);
     world.unsubscribe([all()]);
+    append(&mut world, 1);
     world.subscribe([(all(), 1)]);
     append(&mut world, 1);
     world.settle_all();
-    assert_eq!(world.got(), ["3"]);
+    assert_eq!(world.got(), ["1 dup", "2 dup", "4"]);
 }
 
 #[test]
-fn what_is_given_up_leaves_nothing_behind() {
-    type GiveUp = fn(&mut World);
-    let ways: [GiveUp; 4] = [
-        |world| {
-            world.connect(Kind::Persistent);
-            world.subscribe([(all(), 0)]);
-        },
-        |world| {
-            world.subscribe([(all(), 0)]);
-            world.connect(Kind::Persistent);
-        },
-        |world| {
-            world.unsubscribe([all()]);
-            world.subscribe([(all(), 1)]);
-            world.connect(Kind::Persistent);
-        },
-        |world| {
-            world.connect(Kind::Persistent);
-            world.sync();
-            world.drop_up_to(2);
-            world.settle();
-        },
-    ];
-    for give_up in ways {
-        let mut world = subscribed();
-        append(&mut world, 2);
-        world.settle();
-        give_up(&mut world);
-        world.cut();
-        assert_eq!(world.resting(), 0);
-    }
+fn what_retention_dropped_leaves_nothing_behind() {
+    let mut world = subscribed();
+    append(&mut world, 2);
+    world.settle();
+    world.connect(Kind::Persistent);
+    world.sync();
+    world.drop_up_to(2);
+    world.settle();
+    world.cut();
+    assert_eq!(world.resting(), 0);
 }
 
 #[test]
@@ -504,7 +515,7 @@ fn a_cursor_from_a_time_with_qos_1_gives_qos_0_no_backlog() {
     let mut world = World::new();
     append(&mut world, 2);
     let stored = world.stored_mut();
-    stored.subscriptions = vec![(all(), 0)];
+    stored.subscriptions = vec![subscription(&all(), 0)];
     stored.cursors = vec![(car(1), Sequence(1))];
     world.connect(Kind::Persistent);
     append(&mut world, 1);
@@ -515,10 +526,10 @@ fn a_cursor_from_a_time_with_qos_1_gives_qos_0_no_backlog() {
 #[test]
 fn a_filter_that_is_not_understood_any_more_is_left_out() {
     let mut world = World::new();
-    world.stored_mut().subscriptions = vec![("#".to_owned(), 1), (all(), 1)];
+    world.stored_mut().subscriptions = vec![subscription("#", 1), subscription(&all(), 1)];
     assert!(world.connect(Kind::Persistent));
     let stored: Vec<_> = world.stored().unwrap().subscriptions.clone();
-    assert_eq!(stored, [(all(), 1)]);
+    assert_eq!(stored, [subscription(&all(), 1)]);
 }
 
 #[test]

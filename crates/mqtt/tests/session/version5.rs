@@ -4,7 +4,7 @@ use std::num::{NonZeroU16, NonZeroU32};
 use std::time::Duration;
 
 use bytes::Bytes;
-use cardata_mqtt::packet::{Auth, Connect, Outgoing, Publish, TopicAlias};
+use cardata_mqtt::packet::{Auth, Connect, Outgoing, Publish, RetainHandling, TopicAlias, Wanted};
 use cardata_mqtt::session::ProtocolError;
 use cardata_mqtt::{CloseReason, Packet, Qos, SubscribeRefusal, Version};
 
@@ -200,7 +200,9 @@ fn a_shared_subscription_is_refused_as_such() {
     let mut world = world(plain);
     world.connect(Kind::Clean);
     world.done();
-    let filters = vec![(format!("$share/group/{}", all()), Qos::AtMostOnce)];
+    let filter = format!("$share/group/{}", all());
+    let filters =
+        vec![Wanted { filter, qos: Qos::AtMostOnce, retain_handling: RetainHandling::Always }];
     world.handle(Packet::Subscribe { packet_id: ID, filters, identifier: None }).unwrap();
     let granted = vec![Err(SubscribeRefusal::SharedNotSupported)];
     assert_eq!(world.done(), [Done::Sent(Outgoing::SubAck { packet_id: ID, granted })]);
@@ -213,6 +215,7 @@ fn a_fresh_token_keeps_the_stream_open_past_the_old_ones_end() {
         connect.keep_alive_seconds = 0;
         connect.auth = Some(auth(METHOD));
     });
+    world.limits.keep_alive_seconds_max = u16::MAX;
     world.connect(Kind::Clean);
     world.done();
     world.handle(Packet::Auth(auth(METHOD))).unwrap();

@@ -15,15 +15,14 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use cardata_domain::projection::Packing;
-use cardata_domain::session::StoredSession;
-use cardata_domain::{Recorded, Sequence, Vin};
-use cardata_mqtt::inflight::Unacked;
-use cardata_mqtt::packet::{Auth, Connect, Outgoing};
-use cardata_mqtt::session::{KeptSession, Limits};
+use cardata_domain::session::{LeftBehind, StoredSession, StoredSubscription};
+use cardata_domain::{Entry, Recorded, Sequence, Vin};
+use cardata_mqtt::packet::{Auth, Connect, Outgoing, RetainHandling};
+use cardata_mqtt::session::Limits;
 use cardata_mqtt::{Action, Admission, CloseReason, ConnectRefusal, Packet, Qos, Session, Version};
 
 use self::journal::FakeJournal;
-pub(crate) use self::source::{FakeSource, Message, Signal, gcid};
+pub(crate) use self::source::{FakeSource, Message, Signal, at, gcid};
 use self::source::{Mailbox, Surroundings, entries, event};
 use self::witness::Witness;
 
@@ -41,6 +40,7 @@ pub(crate) enum Done {
     Stored(StoredSession),
     Moved(Vin, Sequence),
     Read { vin: Vin, after: Sequence, limit: usize },
+    ReadLatest(Vin),
     Asked(Auth),
     Closed(CloseReason),
 }
@@ -56,6 +56,9 @@ pub(crate) struct World {
     /// The identifier of the subscriptions to come (MQTT 5).
     pub(crate) identifier: Option<NonZeroU32>,
     pub(crate) keeps_sessions: bool,
+    /// Whether subscriptions bring the newest values, and which the client wants.
+    pub(crate) snapshots: bool,
+    pub(crate) retain_handling: RetainHandling,
     pub(crate) token_lifetime: Duration,
     /// Whether the directory refuses to store sessions.
     pub(crate) store_fails: bool,
@@ -68,7 +71,9 @@ pub(crate) struct World {
     done: Vec<Done>,
     received: Vec<Message>,
     /// What the client received in this connection and has not acknowledged, in order.
-    unacked: Vec<NonZeroU16>,
+    unacked: Vec<(NonZeroU16, Qos)>,
+    /// What the client received with QoS 2 and was not released; kept over connections.
+    unreleased: BTreeSet<NonZeroU16>,
     next_packet_id: NonZeroU16,
 }
 
@@ -79,7 +84,6 @@ struct Sessions {
     stored: Option<StoredSession>,
     /// How far the session got, which the directory may not know yet.
     ahead: BTreeMap<Vin, Sequence>,
-    unacked: Vec<Unacked>,
 }
 
 struct Connection {
@@ -92,12 +96,18 @@ struct Connection {
     closed: Option<CloseReason>,
 }
 
-struct PendingRead {
-    vin: Vin,
-    after: Sequence,
-    limit: usize,
-    /// What the journal had when it was asked.
-    at_first: Vec<Arc<Recorded>>,
+enum PendingRead {
+    Events {
+        vin: Vin,
+        after: Sequence,
+        limit: usize,
+        /// What the journal had when it was asked.
+        at_first: Vec<Arc<Recorded>>,
+    },
+    Latest {
+        vin: Vin,
+        at_first: Vec<Entry>,
+    },
 }
 
 /// When the journal looks for what it was asked.
@@ -110,6 +120,11 @@ pub(crate) enum Lookup {
 /// The test's vehicles, from 1.
 pub(crate) fn car(number: usize) -> Vin {
     format!("WBY0000000000000{number}").parse().unwrap()
+}
+
+/// A subscription as it is kept.
+pub(crate) fn subscription(filter: &str, qos: u8) -> StoredSubscription {
+    StoredSubscription { filter: filter.to_owned(), qos, identifier: None }
 }
 
 /// The filter for one vehicle.
@@ -166,16 +181,19 @@ impl World {
             packing,
             merged: 0,
             oversized: 0,
+            gaps: 0,
         };
         Self {
             now: start(),
             limits: Limits { inflight_max, ..Limits::default() },
-            qos_max: Qos::AtLeastOnce,
+            qos_max: Qos::ExactlyOnce,
             vehicles: vec![car(1), car(2)],
             keep_alive_seconds: 30,
             adjust: |_| {},
             identifier: None,
             keeps_sessions: true,
+            snapshots: false,
+            retain_handling: RetainHandling::Always,
             token_lifetime: Duration::from_hours(1),
             store_fails: false,
             surroundings: Arc::new(Mutex::new(surroundings)),
@@ -186,6 +204,7 @@ impl World {
             done: Vec::new(),
             received: Vec::new(),
             unacked: Vec::new(),
+            unreleased: BTreeSet::new(),
             next_packet_id: NonZeroU16::MIN,
         }
     }
@@ -232,6 +251,11 @@ impl World {
     /// Messages that were left out because they were too large for the client.
     pub(crate) fn oversized(&self) -> usize {
         self.surroundings().oversized
+    }
+
+    /// Times of which events may be missing.
+    pub(crate) fn gaps(&self) -> usize {
+        self.surroundings().gaps
     }
 
     /// Events that were merged into others.
@@ -284,9 +308,14 @@ impl World {
         if let Some(connection) = self.connection.take() {
             self.witness.disconnected(connection.kind == Kind::Persistent);
         }
-        self.witness.crashed(&lost);
         self.sessions.ahead.clear();
-        self.sessions.unacked.clear();
+        // What speaks of events that are gone must not be taken for what gets their numbers.
+        let newest = self.surroundings().journal.newest();
+        if let Some(stored) = &mut self.sessions.stored {
+            stored.left.take_if(|left| left.newest() > newest);
+        }
+        let forgotten = self.stored().is_none_or(|stored| stored.left.is_none());
+        self.witness.crashed(&lost, forgotten);
         self.unacked.clear();
     }
 
@@ -342,11 +371,22 @@ impl World {
         let Some(read) = self.connection.as_mut().and_then(|open| open.read.take()) else {
             return false;
         };
-        let events = match lookup {
-            Lookup::AtFirst => read.at_first,
-            Lookup::AtLast => self.surroundings().journal.read(read.vin, read.after, read.limit),
-        };
-        self.session().handle_read(read.vin, &events);
+        match read {
+            PendingRead::Events { vin, after, limit, at_first } => {
+                let events = match lookup {
+                    Lookup::AtFirst => at_first,
+                    Lookup::AtLast => self.surroundings().journal.read(vin, after, limit),
+                };
+                self.session().handle_read(vin, &events);
+            }
+            PendingRead::Latest { vin, at_first } => {
+                let entries = match lookup {
+                    Lookup::AtFirst => at_first,
+                    Lookup::AtLast => self.surroundings().journal.latest(vin),
+                };
+                self.session().handle_latest(vin, entries);
+            }
+        }
         self.act();
         true
     }
@@ -381,7 +421,12 @@ impl World {
 
     /// Deliveries that were left behind without acknowledgement.
     pub(crate) fn resting(&self) -> usize {
-        self.sessions.unacked.len()
+        self.left().unfinished.len()
+    }
+
+    /// What the last connection left behind.
+    pub(crate) fn left(&self) -> LeftBehind {
+        self.stored().and_then(|stored| stored.left.clone()).unwrap_or_default()
     }
 
     /// Lets everything happen that is under way but acknowledgements.
@@ -438,6 +483,7 @@ impl World {
                 Action::Store(session) => self.store(session),
                 Action::MoveCursor { vin, cursor } => self.move_cursor(vin, cursor),
                 Action::Read { vin, after, limit } => self.read(vin, after, limit),
+                Action::ReadLatest { vin } => self.read_latest(vin),
                 Action::Close(reason) => {
                     self.connection.as_mut().unwrap().closed = Some(reason);
                     Done::Closed(reason)
@@ -460,10 +506,10 @@ impl World {
             self.witness.session_ended();
         }
         let goes_on = kept.iter().filter(|_| !clean);
-        let subscriptions = goes_on.flat_map(|kept| kept.stored.subscriptions.clone());
-        let subscriptions: Vec<_> = subscriptions
-            .map(|(filter, level)| (filter, Qos::from_level(level).unwrap()))
-            .collect();
+        let subscription =
+            |one: &StoredSubscription| (one.filter.clone(), Qos::from_level(one.qos).unwrap());
+        let subscriptions: Vec<_> =
+            goes_on.flat_map(|kept| kept.subscriptions.iter().map(subscription)).collect();
         self.with_subscriptions(|known| known.extend(subscriptions));
         let admission = Admission {
             gcid: gcid(),
@@ -471,6 +517,7 @@ impl World {
             vehicles: self.vehicles.clone(),
             expires_at: self.now + self.token_lifetime,
             qos_max: self.qos_max,
+            snapshots: self.snapshots,
             keeps_sessions: self.keeps_sessions,
             kept,
             source: Box::new(FakeSource(self.surroundings.clone())),
@@ -478,12 +525,12 @@ impl World {
         self.session().admit(admission);
     }
 
-    fn resume(&mut self) -> Option<KeptSession> {
+    fn resume(&mut self) -> Option<StoredSession> {
         let mut stored = self.sessions.stored.clone()?;
         for (vin, cursor) in &mut stored.cursors {
             *cursor = (*cursor).max(self.sessions.ahead.get(vin).copied().unwrap_or_default());
         }
-        Some(KeptSession { stored, unacked: std::mem::take(&mut self.sessions.unacked) })
+        Some(stored)
     }
 
     fn send(&mut self, packet: Outgoing) -> Done {
@@ -504,7 +551,7 @@ impl World {
         self.sessions.ahead = session.cursors.iter().copied().collect();
         let cursors = session.cursors.iter().map(|(vin, cursor)| (*vin, (*cursor).min(synced)));
         self.sessions.stored =
-            Some(StoredSession { cursors: cursors.collect(), ..session.clone() });
+            Some(StoredSession { cursors: cursors.collect(), left: None, ..session.clone() });
         Done::Stored(session)
     }
 
@@ -524,8 +571,16 @@ impl World {
         let at_first = self.surroundings().journal.read(vin, after, limit);
         let open = self.connection.as_mut().unwrap();
         assert!(open.read.is_none(), "two reads at once");
-        open.read = Some(PendingRead { vin, after, limit, at_first });
+        open.read = Some(PendingRead::Events { vin, after, limit, at_first });
         Done::Read { vin, after, limit }
+    }
+
+    fn read_latest(&mut self, vin: Vin) -> Done {
+        let at_first = self.surroundings().journal.latest(vin);
+        let open = self.connection.as_mut().unwrap();
+        assert!(open.read.is_none(), "two reads at once");
+        open.read = Some(PendingRead::Latest { vin, at_first });
+        Done::ReadLatest(vin)
     }
 
     /// Leaves behind what the session's next connection needs.
@@ -534,11 +589,13 @@ impl World {
         let Some(connection) = self.connection.take() else { return };
         if let Some(kept) = connection.session.into_kept() {
             assert_eq!(connection.kind, Kind::Persistent, "nothing is kept of a clean session");
-            for (vin, cursor) in kept.stored.cursors {
-                let ahead = self.sessions.ahead.entry(vin).or_default();
-                *ahead = (*ahead).max(cursor);
+            for (vin, cursor) in &kept.cursors {
+                let ahead = self.sessions.ahead.entry(*vin).or_default();
+                *ahead = (*ahead).max(*cursor);
             }
-            self.sessions.unacked = kept.unacked;
+            if let Some(stored) = &mut self.sessions.stored {
+                stored.left = kept.left;
+            }
         }
         self.witness.disconnected(connection.kind == Kind::Persistent);
         self.unacked.clear();

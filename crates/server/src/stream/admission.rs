@@ -6,16 +6,16 @@ use std::time::{Duration, Instant};
 use cardata_contract::stream::encode;
 use cardata_domain::event::Payloads;
 use cardata_domain::projection::View;
-use cardata_domain::session::SessionKey;
+use cardata_domain::session::{SessionKey, StoredSession};
 use cardata_domain::token::{Claims, Refusal, Scope, check};
 use cardata_domain::vehicle::MappingType;
 use cardata_domain::{Event, Recorded, Sequence, Vin};
 use cardata_mqtt::packet::{Auth, Connect};
-use cardata_mqtt::session::KeptSession;
 use cardata_mqtt::{Admission, ConnectRefusal, Qos, Source};
 use cardata_store::directory::DirectoryError;
 use thiserror::Error;
 
+use crate::attempts::Peer;
 use crate::entitlements::EntitlementCell;
 use crate::gcdm::verify::{self, VerifyError};
 use crate::platform::Platform;
@@ -31,6 +31,8 @@ const CLIENT_ID_MAX: usize = 256;
 /// Why a CONNECT is refused; each reason has its return code (wire §2.3) and stands in the log.
 #[derive(Debug, Error)]
 pub(crate) enum RefusedConnect {
+    #[error("too many CONNECTs came from this address; wait a minute")]
+    Rate,
     #[error("there is no token in the password field; send an id token or an access token")]
     NoToken,
     #[error("the token is not genuine, or its consent was ended; log in again")]
@@ -56,6 +58,7 @@ pub(crate) enum RefusedConnect {
 impl RefusedConnect {
     pub(crate) fn code(&self) -> ConnectRefusal {
         match self {
+            Self::Rate => ConnectRefusal::ConnectionRateExceeded,
             Self::NoToken | Self::Token | Self::Expired(_) => ConnectRefusal::BadUserNameOrPassword,
             Self::Scope | Self::UserName | Self::Occupied => ConnectRefusal::NotAuthorized,
             Self::AuthMethod => ConnectRefusal::BadAuthenticationMethod,
@@ -76,8 +79,13 @@ pub(crate) struct Admitted {
 pub(crate) async fn admit(
     platform: &Arc<Platform>,
     connect: &Connect,
+    peer: Peer,
     now: Instant,
 ) -> Result<Admitted, RefusedConnect> {
+    // Before the token: whoever sends too many gets no signature checked and no row read.
+    if !platform.door.hears(peer, platform.clock.now()) {
+        return Err(RefusedConnect::Rate);
+    }
     let claims = authenticate(platform, connect).await?;
     let key = session_key(&claims, &connect.client_id)?;
     let registration = platform
@@ -107,9 +115,10 @@ pub(crate) async fn admit(
         vehicles: primary.map(|mapping| mapping.vin).collect(),
         expires_at: expires_at(platform, &claims, now),
         qos_max: match platform.profile.delivery {
-            Delivery::AsGranted => Qos::AtLeastOnce,
+            Delivery::AsGranted => Qos::ExactlyOnce,
             Delivery::AtMostOnce => Qos::AtMostOnce,
         },
+        snapshots: platform.profile.snapshots,
         keeps_sessions: platform.profile.delivery == Delivery::AsGranted,
         kept,
         source: Box::new(source),
@@ -188,7 +197,7 @@ async fn kept_session(
     platform: &Platform,
     key: &SessionKey,
     clean: bool,
-) -> Result<Option<KeptSession>, DirectoryError> {
+) -> Result<Option<StoredSession>, DirectoryError> {
     if clean || platform.profile.delivery == Delivery::AtMostOnce {
         platform.cursors.forget(key);
         platform.directory.remove_session(key).await?;
@@ -246,6 +255,10 @@ impl Source for LiveSource {
 
     fn note_oversized(&mut self) {
         metrics::counter!("cardata_mqtt_oversized_messages_total").increment(1);
+    }
+
+    fn note_gap(&mut self) {
+        metrics::counter!("cardata_mqtt_gaps_total").increment(1);
     }
 
     fn note_merged(&mut self) {

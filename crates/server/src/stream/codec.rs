@@ -4,7 +4,7 @@ use std::num::{NonZeroU16, NonZeroU32};
 
 use bytes::BytesMut;
 use cardata_mqtt::encode::PACKET_SIZE_MAX;
-use cardata_mqtt::packet::{Auth, Connect, Packet, Qos, Version};
+use cardata_mqtt::packet::{Auth, Connect, Packet, Qos, RetainHandling, Version, Wanted};
 use rmqtt_codec::error::DecodeError;
 use rmqtt_codec::types::QoS;
 use rmqtt_codec::{v3, v5};
@@ -210,11 +210,13 @@ fn packet_of_v311(packet: v3::Packet) -> Result<Packet, PacketError> {
         })),
         v3::Packet::Publish(publish) => published(publish.packet_id, publish.qos)?,
         v3::Packet::PublishAck { packet_id } => Packet::PubAck(packet_id),
-        v3::Packet::PublishReceived { .. }
-        | v3::Packet::PublishRelease { .. }
-        | v3::Packet::PublishComplete { .. } => Packet::OtherAcknowledgement,
+        v3::Packet::PublishReceived { packet_id } => Packet::PubRec { packet_id, refused: false },
+        v3::Packet::PublishRelease { packet_id } => Packet::PubRel(packet_id),
+        v3::Packet::PublishComplete { packet_id } => Packet::PubComp(packet_id),
         v3::Packet::Subscribe { packet_id, topic_filters } => {
-            subscribe(packet_id, topic_filters, None)?
+            let filters = topic_filters.into_iter();
+            let wanted = filters.map(|(filter, qos)| (filter, qos, RetainHandling::Always));
+            subscribe(packet_id, wanted, None)?
         }
         v3::Packet::Unsubscribe { packet_id, topic_filters } => {
             unsubscribe(packet_id, &topic_filters)
@@ -251,14 +253,18 @@ fn packet_of_v5(packet: v5::Packet) -> Result<Packet, PacketError> {
         }
         v5::Packet::Publish(publish) => published(publish.packet_id, publish.qos)?,
         v5::Packet::PublishAck(ack) => Packet::PubAck(ack.packet_id),
-        v5::Packet::PublishReceived(_)
-        | v5::Packet::PublishRelease(_)
-        | v5::Packet::PublishComplete(_) => Packet::OtherAcknowledgement,
+        v5::Packet::PublishReceived(ack) => {
+            Packet::PubRec { packet_id: ack.packet_id, refused: u8::from(ack.reason_code) >= 0x80 }
+        }
+        v5::Packet::PublishRelease(ack) => Packet::PubRel(ack.packet_id),
+        v5::Packet::PublishComplete(ack) => Packet::PubComp(ack.packet_id),
         v5::Packet::Subscribe(wanted) => {
             let filters = wanted.topic_filters.into_iter();
             subscribe(
                 wanted.packet_id,
-                filters.map(|(text, options)| (text, options.qos)),
+                filters.map(|(text, options)| {
+                    (text, options.qos, retain_handling(options.retain_handling))
+                }),
                 wanted.id,
             )?
         }
@@ -291,12 +297,22 @@ fn qos_of(qos: QoS) -> Result<Qos, PacketError> {
     Qos::from_level(qos.value()).ok_or(PacketError::Malformed)
 }
 
+fn retain_handling(handling: v5::RetainHandling) -> RetainHandling {
+    match handling {
+        v5::RetainHandling::AtSubscribe => RetainHandling::Always,
+        v5::RetainHandling::AtSubscribeNew => RetainHandling::IfNew,
+        v5::RetainHandling::NoAtSubscribe => RetainHandling::Never,
+    }
+}
+
 fn subscribe(
     packet_id: NonZeroU16,
-    filters: impl IntoIterator<Item = (impl ToString, QoS)>,
+    filters: impl IntoIterator<Item = (impl ToString, QoS, RetainHandling)>,
     identifier: Option<NonZeroU32>,
 ) -> Result<Packet, PacketError> {
-    let wanted = filters.into_iter().map(|(filter, qos)| Ok((filter.to_string(), qos_of(qos)?)));
+    let wanted = filters.into_iter().map(|(filter, qos, retain_handling)| {
+        Ok(Wanted { filter: filter.to_string(), qos: qos_of(qos)?, retain_handling })
+    });
     let filters = wanted.collect::<Result<_, PacketError>>()?;
     Ok(Packet::Subscribe { packet_id, filters, identifier })
 }
@@ -374,7 +390,11 @@ mod tests {
     fn a_subscribe_of_mqtt_5_brings_its_options_and_identifier() {
         let expected = Packet::Subscribe {
             packet_id: NonZeroU16::MIN,
-            filters: vec![("a".to_owned(), Qos::AtLeastOnce)],
+            filters: vec![Wanted {
+                filter: "a".to_owned(),
+                qos: Qos::AtLeastOnce,
+                retain_handling: RetainHandling::Never,
+            }],
             identifier: NonZeroU32::new(5),
         };
         let subscribe = b"\x82\x09\0\x01\x02\x0b\x05\0\x01a\x2d";

@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use cardata_domain::session::StoredSession;
-use cardata_domain::{Gcid, Recorded, Vin};
+use cardata_domain::{Entry, Gcid, Recorded, Vin};
 use cardata_mqtt::encode::Encoder;
 use cardata_mqtt::packet::{Auth, Connect, Outgoing};
-use cardata_mqtt::session::{KeptSession, Limits};
 use cardata_mqtt::{Action, CloseReason, ConnectRefusal, Session, Version};
 use cardata_store::journal::JournalError;
 use tokio::io::{
@@ -17,6 +16,7 @@ use tokio::io::{
 };
 use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::attempts::Peer;
 use crate::platform::Platform;
 use crate::stream::admission::{self, Admitted};
 use crate::stream::codec::{Decoder, PacketError};
@@ -38,11 +38,17 @@ const ADMISSION_PATIENCE: Duration = Duration::from_secs(10);
 /// Live events that are taken at once, so that they leave in one write.
 const EVENTS_AT_ONCE: usize = 64;
 
-type Read =
-    std::pin::Pin<Box<dyn Future<Output = (Vin, Result<Vec<Arc<Recorded>>, JournalError>)> + Send>>;
+/// A look into the journal that is under way.
+type Read = std::pin::Pin<Box<dyn Future<Output = (Vin, Result<Found, JournalError>)> + Send>>;
+
+enum Found {
+    Events(Vec<Arc<Recorded>>),
+    Latest(Vec<Entry>),
+}
 
 struct Connection<S> {
     platform: Arc<Platform>,
+    peer: Peer,
     session: Session,
     decoder: Decoder,
     reader: ReadHalf<S>,
@@ -71,15 +77,16 @@ struct Open {
 }
 
 /// Serves one client until either side ends the connection.
-pub(crate) async fn serve<S>(platform: Arc<Platform>, stream: S, mut stopping: Stopping)
+pub(crate) async fn serve<S>(platform: Arc<Platform>, stream: S, peer: Peer, mut stopping: Stopping)
 where
     S: AsyncRead + AsyncWrite + Send + 'static,
 {
     let (reader, writer) = tokio::io::split(stream);
     let now = Instant::now();
     let mut connection = Connection {
+        session: Session::new(platform.profile.session, now.into_std()),
         platform,
-        session: Session::new(Limits::default(), now.into_std()),
+        peer,
         decoder: Decoder::default(),
         reader,
         writer,
@@ -157,10 +164,11 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
                 self.session.handle_timeout(Instant::now().into_std());
             }
-            (vin, events) = poll_read(&mut self.read) => {
+            (vin, found) = poll_read(&mut self.read) => {
                 self.read = None;
-                match events {
-                    Ok(events) => self.session.handle_read(vin, &events),
+                match found {
+                    Ok(Found::Events(events)) => self.session.handle_read(vin, &events),
+                    Ok(Found::Latest(entries)) => self.session.handle_latest(vin, entries),
                     Err(error) => {
                         tracing::error!(error = &error as &dyn std::error::Error, "the journal can't be read");
                         self.session.close(CloseReason::StoreFailed);
@@ -245,8 +253,15 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
                 }
                 Action::Read { vin, after, limit } => {
                     let journal = self.platform.journal.clone();
-                    self.read =
-                        Some(Box::pin(async move { (vin, journal.read(vin, after, limit).await) }));
+                    self.read = Some(Box::pin(async move {
+                        (vin, journal.read(vin, after, limit).await.map(Found::Events))
+                    }));
+                }
+                Action::ReadLatest { vin } => {
+                    let journal = self.platform.journal.clone();
+                    self.read = Some(Box::pin(async move {
+                        (vin, journal.latest(vin).await.map(Found::Latest))
+                    }));
                 }
                 Action::Close(reason) => {
                     if self.version == Version::V311 && ends_the_right(reason) {
@@ -289,8 +304,11 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
     fn send(&mut self, packet: &Outgoing) {
         match packet {
             Outgoing::Publish(publish) => {
-                let qos = if publish.packet_id.is_some() { "1" } else { "0" };
+                let qos = ["0", "1", "2"][usize::from(publish.qos.level())];
                 metrics::counter!("cardata_mqtt_messages_total", "qos" => qos).increment(1);
+                if publish.snapshot {
+                    metrics::counter!("cardata_mqtt_snapshots_total").increment(1);
+                }
             }
             // What is queued must stay here, and half a packet before the last words would make no sense of them.
             Outgoing::Disconnect(reason) if ends_the_right(*reason) && !self.output.is_empty() => {
@@ -312,7 +330,8 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
         let now = Instant::now().into_std();
         self.use_version(connect, Gcid::new(uuid::Uuid::nil()));
         let admitted =
-            timeout(ADMISSION_PATIENCE, admission::admit(&self.platform, connect, now)).await;
+            timeout(ADMISSION_PATIENCE, admission::admit(&self.platform, connect, self.peer, now))
+                .await;
         match admitted {
             Ok(Ok(Admitted { admission, registration, arrivals })) => {
                 metrics::counter!("cardata_mqtt_connects_total", "outcome" => "accepted")
@@ -375,7 +394,7 @@ fn ends_the_right(reason: CloseReason) -> bool {
 }
 
 /// Keeps what the session's next connection needs, or ends the session.
-async fn leave(platform: &Platform, open: &Open, kept: Option<KeptSession>) {
+async fn leave(platform: &Platform, open: &Open, kept: Option<StoredSession>) {
     if !open.stored {
         return;
     }
@@ -386,17 +405,8 @@ async fn leave(platform: &Platform, open: &Open, kept: Option<KeptSession>) {
             directory.remove_session(key).await.map(drop)
         }
         Some(kept) => {
-            let stored = kept.stored.clone();
-            platform.cursors.rest(key, kept);
-            if stored.expiry_seconds.is_none() {
-                return;
-            }
-            // Its good-bye may have changed how long it is kept.
-            let storable = platform.cursors.storable(key, &stored, platform.journal.synced());
-            match directory.put_session(key, &storable).await {
-                Ok(()) => directory.rest_session(key, platform.clock.now()).await,
-                Err(error) => Err(error),
-            }
+            let storable = platform.cursors.storable(key, &kept, platform.journal.synced());
+            directory.rest_session(key, &storable, platform.clock.now()).await
         }
     };
     if let Err(error) = done {
@@ -456,7 +466,7 @@ async fn told(missed: Option<&tokio::sync::Notify>) {
     }
 }
 
-async fn poll_read(read: &mut Option<Read>) -> (Vin, Result<Vec<Arc<Recorded>>, JournalError>) {
+async fn poll_read(read: &mut Option<Read>) -> (Vin, Result<Found, JournalError>) {
     match read {
         Some(read) => read.await,
         None => pending().await,

@@ -8,40 +8,28 @@ use std::sync::{Mutex, PoisonError};
 
 use cardata_domain::session::{SessionKey, StoredSession};
 use cardata_domain::{Sequence, Vin};
-use cardata_mqtt::inflight::Unacked;
-use cardata_mqtt::session::KeptSession;
 use cardata_store::Directory;
 use cardata_store::directory::DirectoryError;
 
-/// Sessions of which unacknowledged deliveries are remembered between two connections.
-const AT_REST_MAX: usize = 10_000;
-
-/// Cursors that are ahead of the directory, and unacknowledged deliveries of sessions at rest.
+/// Cursors that are ahead of the directory.
 #[derive(Default)]
 pub struct Cursors {
     ahead: Mutex<HashMap<SessionKey, Ahead>>,
 }
 
-#[derive(Default)]
-struct Ahead {
-    cursors: BTreeMap<Vin, Cursor>,
-    unacked: Vec<Unacked>,
-}
+type Ahead = BTreeMap<Vin, Cursor>;
 
-/// What is known of a session besides what the directory has.
+/// How far a session got beyond what the directory has.
 #[derive(Debug, Default)]
-pub struct Known {
-    cursors: BTreeMap<Vin, Sequence>,
-    unacked: Vec<Unacked>,
-}
+pub struct Known(BTreeMap<Vin, Sequence>);
 
 impl Known {
     /// What the session's next connection starts from, given what the directory has `stored`.
-    pub fn over(self, mut stored: StoredSession) -> KeptSession {
+    pub fn over(&self, mut stored: StoredSession) -> StoredSession {
         for (vin, cursor) in &mut stored.cursors {
-            *cursor = self.cursors.get(vin).copied().unwrap_or_default().max(*cursor);
+            *cursor = self.0.get(vin).copied().unwrap_or_default().max(*cursor);
         }
-        KeptSession { stored, unacked: self.unacked }
+        stored
     }
 }
 
@@ -57,9 +45,9 @@ impl Cursors {
         let mut ahead = self.lock();
         // Looked up before it is inserted: the key is cloned once for each flush, not for each acknowledgement.
         if let Some(known) = ahead.get_mut(key) {
-            known.advance(vin, cursor);
+            advance(known, vin, cursor);
         } else {
-            ahead.entry(key.clone()).or_default().advance(vin, cursor);
+            advance(ahead.entry(key.clone()).or_default(), vin, cursor);
         }
     }
 
@@ -79,33 +67,16 @@ impl Cursors {
             session.cursors.iter().zip(&cursors).map(|((vin, acknowledged), (_, written))| {
                 (*vin, Cursor { acknowledged: *acknowledged, written: *written })
             });
-        known.cursors = states.collect();
+        *known = states.collect();
         StoredSession { cursors, ..session.clone() }
-    }
-
-    /// Takes what a connection leaves behind.
-    pub fn rest(&self, key: &SessionKey, kept: KeptSession) {
-        let mut ahead = self.lock();
-        let is_crowded = ahead.len() >= AT_REST_MAX;
-        let known = ahead.entry(key.clone()).or_default();
-        for (vin, cursor) in kept.stored.cursors {
-            known.advance(vin, cursor);
-        }
-        if is_crowded {
-            // Without them they are sent again as new: worse than with DUP, better than memory without an end.
-            known.unacked.clear();
-        } else {
-            known.unacked = kept.unacked;
-        }
     }
 
     /// What is known here of a session that goes on. To be asked before the directory is: a flush in between moves
     /// cursors from here to there, and never back.
     pub fn resume(&self, key: &SessionKey) -> Known {
-        let mut ahead = self.lock();
-        let Some(known) = ahead.get_mut(key) else { return Known::default() };
-        let cursors = known.cursors.iter().map(|(vin, cursor)| (*vin, cursor.acknowledged));
-        Known { cursors: cursors.collect(), unacked: std::mem::take(&mut known.unacked) }
+        let ahead = self.lock();
+        let Some(known) = ahead.get(key) else { return Known::default() };
+        Known(known.iter().map(|(vin, cursor)| (*vin, cursor.acknowledged)).collect())
     }
 
     /// Forgets a session that has ended.
@@ -135,7 +106,6 @@ impl Cursors {
         let ahead = self.lock();
         let due_of = |state: &Ahead| {
             let writable = state
-                .cursors
                 .iter()
                 .map(|(vin, cursor)| (*vin, cursor.acknowledged.min(synced), cursor.written));
             writable
@@ -155,13 +125,13 @@ impl Cursors {
         for (key, cursors) in moves {
             let Some(state) = ahead.get_mut(key) else { continue };
             for (vin, written) in cursors {
-                if let Some(cursor) = state.cursors.get_mut(vin) {
+                if let Some(cursor) = state.get_mut(vin) {
                     cursor.written = cursor.written.max(*written);
                 }
             }
-            state.cursors.retain(|_, cursor| cursor.written < cursor.acknowledged);
+            state.retain(|_, cursor| cursor.written < cursor.acknowledged);
         }
-        ahead.retain(|_, state| !state.cursors.is_empty() || !state.unacked.is_empty());
+        ahead.retain(|_, state| !state.is_empty());
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<SessionKey, Ahead>> {
@@ -169,12 +139,9 @@ impl Cursors {
     }
 }
 
-impl Ahead {
-    fn advance(&mut self, vin: Vin, acknowledged: Sequence) {
-        let cursor =
-            self.cursors.entry(vin).or_insert(Cursor { acknowledged, written: Sequence(0) });
-        cursor.acknowledged = cursor.acknowledged.max(acknowledged);
-    }
+fn advance(ahead: &mut Ahead, vin: Vin, acknowledged: Sequence) {
+    let cursor = ahead.entry(vin).or_insert(Cursor { acknowledged, written: Sequence(0) });
+    cursor.acknowledged = cursor.acknowledged.max(acknowledged);
 }
 
 #[cfg(test)]
@@ -212,8 +179,8 @@ mod tests {
             StoredSession { cursors: vec![(vin(), Sequence(5))], ..StoredSession::default() };
         let storable = cursors.storable(&key(), &stored, Sequence(3));
         assert_eq!(storable.cursors, [(vin(), Sequence(3))]);
-        assert_eq!(cursors.resume(&key()).over(storable.clone()).stored, stored);
+        assert_eq!(cursors.resume(&key()).over(storable.clone()), stored);
         cursors.forget(&key());
-        assert_eq!(cursors.resume(&key()).over(storable.clone()).stored, storable);
+        assert_eq!(cursors.resume(&key()).over(storable.clone()), storable);
     }
 }

@@ -13,18 +13,19 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::time::timeout;
 
 use super::connection;
+use crate::attempts;
 use crate::profile::{Connections, Profile};
-use crate::test_platform::{Person, SCOPES, START, World, third_party, vehicle};
+use crate::test_platform::{LIMITS, Person, SCOPES, START, World, third_party, vehicle};
 
-const SOC: &str = "vehicle.drivetrain.batteryManagement.header";
+pub(super) const SOC: &str = "vehicle.drivetrain.batteryManagement.header";
 const ODOMETER: &str = "vehicle.vehicle.travelledDistance";
-const ANNAS: &str = "WBY00000000000001";
+pub(super) const ANNAS: &str = "WBY00000000000001";
 const BENS: &str = "WBY00000000000002";
 /// Anna drives it, too, but may read nothing of it.
 const SHARED: &str = "WBY00000000000003";
 
 /// Anna and Ben with a car each, and one of Ben's that Anna drives as well.
-async fn world(profile: Profile) -> World {
+pub(super) async fn world(profile: Profile) -> World {
     let world = World::with(profile, None).await;
     let mappings = [
         (Person::Anna, ANNAS, MappingType::Primary),
@@ -41,12 +42,12 @@ async fn world(profile: Profile) -> World {
     world
 }
 
-async fn id_token(world: &World, person: Person) -> String {
+pub(super) async fn id_token(world: &World, person: Person) -> String {
     world.log_in(person.client_id(), person, SCOPES).await.id_token
 }
 
 /// Registers a container and lets open connections know, as the REST API does.
-async fn add_container(
+pub(super) async fn add_container(
     world: &World,
     person: Person,
     client_id: ClientId,
@@ -73,7 +74,7 @@ async fn delete_container(world: &World, person: Person, id: ContainerId) {
 }
 
 /// A vehicle reports `number` as its state of charge and as its odometer.
-async fn report(world: &World, vin: &str, number: u32) {
+pub(super) async fn report(world: &World, vin: &str, number: u32) {
     let at = "2026-07-27T12:37:58Z";
     let json = format!(
         r#"{{"vin":"{vin}","timestamp":"{at}","data":{{
@@ -102,9 +103,15 @@ struct Delivery {
 
 impl Peer {
     fn open(world: &World) -> Self {
+        Self::open_from(world, [192, 0, 2, 1])
+    }
+
+    /// A connection from `address`.
+    fn open_from(world: &World, address: [u8; 4]) -> Self {
         let (client, server) = tokio::io::duplex(1 << 16);
         let platform = world.platform.clone();
-        let serving = connection::serve(platform.clone(), server, platform.tasks.stopping());
+        let from = attempts::Peer::new(address.into());
+        let serving = connection::serve(platform.clone(), server, from, platform.tasks.stopping());
         platform.tasks.spawn("test", serving);
         Self(client)
     }
@@ -117,18 +124,21 @@ impl Peer {
         id: &str,
         clean: bool,
     ) -> (Self, u8, bool) {
-        let mut peer = Self::open(world);
-        let mut body = b"\0\x04MQTT\x04".to_vec();
-        body.push(0xC0 | u8::from(clean) << 1);
-        body.extend([0, 30]);
-        for text in [id, user, token] {
-            body.extend(u16::try_from(text.len()).unwrap().to_be_bytes());
-            body.extend(text.bytes());
-        }
-        peer.send(0x10, &body).await;
-        let (first, body) = peer.receive().await.expect("a CONNACK is expected");
+        Self::open(world).introduced(user, token, id, clean).await
+    }
+
+    /// Sends a CONNECT and gives the return code and whether the session was present.
+    async fn introduced(
+        mut self,
+        user: &str,
+        token: &str,
+        id: &str,
+        clean: bool,
+    ) -> (Self, u8, bool) {
+        self.send(0x10, &connect_body(user, token, id, clean)).await;
+        let (first, body) = self.receive().await.expect("a CONNACK is expected");
         assert_eq!(first, 0x20);
-        (peer, body[1], body[0] == 1)
+        (self, body[1], body[0] == 1)
     }
 
     /// Connects as `person`, who must be let in.
@@ -146,19 +156,8 @@ impl Peer {
     }
 
     async fn send(&mut self, first: u8, body: &[u8]) {
-        let mut packet = vec![first];
-        let mut length = body.len();
-        loop {
-            let bits = u8::try_from(length % 128).unwrap();
-            length /= 128;
-            packet.push(if length > 0 { bits | 0x80 } else { bits });
-            if length == 0 {
-                break;
-            }
-        }
-        packet.extend(body);
         // The server may have closed already; the test then sees that at its next read.
-        let _ = self.0.write_all(&packet).await;
+        let _ = self.0.write_all(&packet(first, body)).await;
     }
 
     /// The next packet; `None` when the server closed the connection.
@@ -229,6 +228,33 @@ impl Peer {
     }
 }
 
+/// The bytes of a packet.
+pub(super) fn packet(first: u8, body: &[u8]) -> Vec<u8> {
+    let mut packet = vec![first];
+    let mut length = body.len();
+    loop {
+        let bits = u8::try_from(length % 128).unwrap();
+        length /= 128;
+        packet.push(if length > 0 { bits | 0x80 } else { bits });
+        if length == 0 {
+            break;
+        }
+    }
+    packet.extend(body);
+    packet
+}
+
+/// What a CONNECT of MQTT 3.1.1 says.
+pub(super) fn connect_body(user: &str, token: &str, id: &str, clean: bool) -> Vec<u8> {
+    let mut body = b"\0\x04MQTT\x04".to_vec();
+    body.push(0xC0 | u8::from(clean) << 1);
+    body.extend([0, 30]);
+    for text in [id, user, token] {
+        put_text(text, &mut body);
+    }
+    body
+}
+
 fn soc(number: i64) -> Vec<(String, i64)> {
     vec![(SOC.to_owned(), number)]
 }
@@ -291,6 +317,30 @@ async fn other_protocol_versions_are_refused_in_their_own_words() {
 }
 
 #[tokio::test]
+async fn an_address_that_connects_too_often_is_told_to_wait_whatever_its_token_and_others_are_let_in()
+ {
+    let world = world(Profile::open()).await;
+    let anna = Person::Anna.gcid().to_string();
+    let token = id_token(&world, Person::Anna).await;
+    let connect = async |address, token: &str| {
+        let peer = Peer::open_from(&world, address);
+        peer.introduced(&anna, token, "", true).await.1
+    };
+    let (here, there) = ([192, 0, 2, 1], [192, 0, 2, 2]);
+    for _ in 0..LIMITS.connects_per_minute {
+        assert_eq!(connect(here, "garbage").await, 4);
+    }
+    assert_eq!([connect(here, "garbage").await, connect(here, &token).await], [3, 3]);
+    assert_eq!(connect(there, &token).await, 0);
+    let (mut peer, connack) = connect_5(&world, "a", &token, 0, None).await;
+    assert_eq!(connack[..2], [0, 0x97]);
+    assert!(String::from_utf8_lossy(&connack).contains("wait a minute"));
+    assert_eq!(peer.receive().await, None);
+    world.pass(60);
+    assert_eq!(connect(here, &token).await, 0);
+}
+
+#[tokio::test]
 async fn each_client_sees_its_own_containers_of_its_own_customer_and_nothing_else() {
     let world = world(Profile::open()).await;
     add_container(&world, Person::Anna, Person::Anna.client_id(), SOC).await;
@@ -338,7 +388,7 @@ async fn filters_beyond_the_own_vehicles_are_refused_one_by_one() {
     for filter in refused {
         assert_eq!(peer.subscribe(&filter, 1).await, 0x80, "{filter}");
     }
-    assert_eq!(peer.subscribe(&format!("{anna}/{ANNAS}"), 2).await, 1);
+    assert_eq!(peer.subscribe(&format!("{anna}/{ANNAS}"), 2).await, 2);
     assert!(peer.is_quiet().await);
 }
 
@@ -558,6 +608,16 @@ async fn connect_5(
     expiry: u32,
     auth: Option<&str>,
 ) -> (Peer, Vec<u8>) {
+    let body = connect_5_body(id, token, expiry, auth);
+    let mut peer = Peer::open(world);
+    peer.send(0x10, &body).await;
+    let (first, body) = peer.receive().await.expect("a CONNACK is expected");
+    assert_eq!(first, 0x20);
+    (peer, body)
+}
+
+/// What Anna's CONNECT of MQTT 5 says.
+pub(super) fn connect_5_body(id: &str, token: &str, expiry: u32, auth: Option<&str>) -> Vec<u8> {
     let mut properties = vec![0x11];
     properties.extend(expiry.to_be_bytes());
     if let Some(token) = auth {
@@ -568,11 +628,7 @@ async fn connect_5(
     for text in [id, &Person::Anna.gcid().to_string(), token] {
         put_text(text, &mut body);
     }
-    let mut peer = Peer::open(world);
-    peer.send(0x10, &body).await;
-    let (first, body) = peer.receive().await.expect("a CONNACK is expected");
-    assert_eq!(first, 0x20);
-    (peer, body)
+    body
 }
 
 fn auth_properties(method: &str, token: &str) -> Vec<u8> {
@@ -583,7 +639,7 @@ fn auth_properties(method: &str, token: &str) -> Vec<u8> {
     properties
 }
 
-fn put_text(text: &str, body: &mut Vec<u8>) {
+pub(super) fn put_text(text: &str, body: &mut Vec<u8>) {
     body.extend(u16::try_from(text.len()).unwrap().to_be_bytes());
     body.extend(text.bytes());
 }

@@ -1,9 +1,12 @@
 //! Rules for MQTT sessions and cursors.
 
+use std::num::{NonZeroU16, NonZeroU32};
 use std::sync::Arc;
 
 use cardata_domain::event::Sequence;
-use cardata_domain::session::{SessionKey, StoredSession};
+use cardata_domain::session::{
+    LeftBehind, SessionKey, StoredSession, StoredSubscription, Unfinished,
+};
 use cardata_store::Directory;
 use cardata_store::directory::SESSIONS_MAX;
 
@@ -16,16 +19,42 @@ fn key(mqtt_client_id: &str) -> SessionKey {
 fn session(cursors: &[(u32, u64)]) -> StoredSession {
     StoredSession {
         subscriptions: vec![
-            (format!("{}/+", gcid(1)), 1),
-            ("$share/a \"group\"/#".into(), 2),
-            ("ü".into(), 0),
+            subscription(&format!("{}/+", gcid(1)), 1, NonZeroU32::new(0x0FFF_FFFF)),
+            subscription("$share/a \"group\"/#", 2, None),
+            subscription("ü", 0, Some(NonZeroU32::MIN)),
         ],
         expiry_seconds: Some(100),
         cursors: cursors
             .iter()
             .map(|(number, sequence)| (vin(*number), Sequence(*sequence)))
             .collect(),
+        exactly_once: cursors.len() > 1,
+        left: None,
     }
+}
+
+fn subscription(filter: &str, qos: u8, identifier: Option<NonZeroU32>) -> StoredSubscription {
+    StoredSubscription { filter: filter.into(), qos, identifier }
+}
+
+/// The session at rest with deliveries of the events 5 to `newest`.
+fn left(newest: u64) -> StoredSession {
+    let unfinished = |sequence: u64| Unfinished {
+        packet_id: NonZeroU16::new(u16::try_from(sequence).unwrap()).unwrap(),
+        vin: vin(1),
+        sequence: Sequence(sequence),
+        at: at(i64::try_from(sequence).unwrap()),
+        part: u64::MAX - sequence,
+        exactly_once: sequence.is_multiple_of(2),
+        done: sequence.is_multiple_of(3),
+    };
+    let left = LeftBehind {
+        unfinished: (5..=newest).map(unfinished).collect(),
+        releasing: vec![NonZeroU16::MAX, NonZeroU16::MIN],
+        given_up: vec![NonZeroU16::new(7).unwrap()],
+        complete_until: vec![(vin(1), at(4)), (vin(2), at(-4))],
+    };
+    StoredSession { left: Some(left), ..session(&[(1, 4)]) }
 }
 
 /// The session, its cursors in the order of their VINs.
@@ -43,6 +72,32 @@ pub(crate) async fn a_session_comes_back_as_it_was_put(directory: Arc<impl Direc
         directory.put_session(&key("a"), &stored).await.unwrap();
         assert_eq!(found(&*directory, &key("a")).await, Some(stored));
     }
+}
+
+pub(crate) async fn what_a_session_left_behind_is_there_until_it_is_connected_again(
+    directory: Arc<impl Directory>,
+) {
+    populate(&*directory).await;
+    for stored in [left(9), StoredSession { left: Some(LeftBehind::default()), ..session(&[]) }] {
+        directory.put_session(&key("a"), &session(&[(3, 7)])).await.unwrap();
+        directory.rest_session(&key("a"), &stored, at(0)).await.unwrap();
+        assert_eq!(found(&*directory, &key("a")).await, Some(stored.clone()));
+        directory.put_session(&key("a"), &stored).await.unwrap();
+        let connected = StoredSession { left: None, ..stored };
+        assert_eq!(found(&*directory, &key("a")).await, Some(connected));
+    }
+}
+
+pub(crate) async fn what_speaks_of_events_that_a_crash_took_is_forgotten(
+    directory: Arc<impl Directory>,
+) {
+    populate(&*directory).await;
+    for newest in [8, 9] {
+        directory.rest_session(&key(&newest.to_string()), &left(newest), at(0)).await.unwrap();
+    }
+    directory.recover_sessions(Sequence(8), at(50)).await.unwrap();
+    assert_eq!(found(&*directory, &key("8")).await, Some(left(8)));
+    assert_eq!(found(&*directory, &key("9")).await, Some(session(&[(1, 4)])));
 }
 
 pub(crate) async fn a_session_put_again_keeps_nothing_of_the_old(directory: Arc<impl Directory>) {
@@ -117,14 +172,14 @@ pub(crate) async fn a_session_expires_only_after_its_connection_has_ended(
     assert!(there(1_000_000).await);
     assert_eq!(directory.remove_expired_sessions(at(1_000_000)).await.unwrap(), []);
 
-    directory.rest_session(&key("a"), at(1000)).await.unwrap();
+    directory.rest_session(&key("a"), &session(&[(1, 5)]), at(1000)).await.unwrap();
     assert!(there(1099).await);
     assert!(!there(1100).await);
     // Connected again in time.
     directory.put_session(&key("a"), &session(&[(1, 6)])).await.unwrap();
     assert!(there(1_000_000).await);
 
-    directory.rest_session(&key("a"), at(2000)).await.unwrap();
+    directory.rest_session(&key("a"), &session(&[(1, 6)]), at(2000)).await.unwrap();
     assert_eq!(directory.remove_expired_sessions(at(2099)).await.unwrap(), []);
     assert_eq!(directory.remove_expired_sessions(at(2100)).await.unwrap(), [key("a")]);
     assert!(!there(0).await);
@@ -138,8 +193,8 @@ pub(crate) async fn a_crash_gives_connected_sessions_their_time_and_others_no_mo
     directory.put_session(&key("connected"), &session(&[])).await.unwrap();
     directory.put_session(&key("resting"), &session(&[])).await.unwrap();
     directory.put_session(&key("lasting"), &lasting).await.unwrap();
-    directory.rest_session(&key("resting"), at(50)).await.unwrap();
-    directory.rest_all_sessions(at(100)).await.unwrap();
+    directory.rest_session(&key("resting"), &session(&[]), at(50)).await.unwrap();
+    directory.recover_sessions(Sequence(0), at(100)).await.unwrap();
     assert_eq!(directory.remove_expired_sessions(at(199)).await.unwrap(), [key("resting")]);
     assert_eq!(directory.remove_expired_sessions(at(200)).await.unwrap(), [key("connected")]);
     assert_eq!(directory.remove_expired_sessions(at(1 << 32)).await.unwrap(), []);

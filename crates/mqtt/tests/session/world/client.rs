@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroU16;
 
-use cardata_mqtt::packet::Outgoing;
+use cardata_mqtt::packet::{Outgoing, Wanted};
 use cardata_mqtt::session::ProtocolError;
 use cardata_mqtt::{CloseReason, Packet, Qos, Session};
 
@@ -23,13 +23,30 @@ impl World {
         });
         self.unacked.clear();
         self.done.clear();
+        let before = self.stored().map(|stored| stored.subscriptions.clone());
         let mut connect = connect(kind, self.keep_alive_seconds);
         (self.adjust)(&mut connect);
+        let goes_on = !connect.clean_start;
         self.handle(Packet::Connect(Box::new(connect))).unwrap();
         let Some(Done::Sent(Outgoing::ConnAck(connack))) = self.done.first() else {
             panic!("CONNACK is the first packet, not {:?}", self.done);
         };
-        connack.session_present
+        let present = connack.session_present;
+        if !present {
+            self.unreleased.clear();
+        }
+        if !present
+            && goes_on
+            && let Some(before) = before
+        {
+            // What every client does: without a session, it subscribes anew.
+            self.subscribe(before.into_iter().map(|one| (one.filter, one.qos)));
+        }
+        present
+    }
+
+    fn is_open(&self) -> bool {
+        self.connection.as_ref().is_some_and(|open| open.closed.is_none())
     }
 
     /// Subscribes and gives the answer to each filter.
@@ -45,8 +62,13 @@ impl World {
         // The witness may know before the session does: nothing is appended in between.
         self.with_subscriptions(|subscriptions| subscriptions.extend(filters.clone()));
         let identifier = self.identifier;
-        let wanted = filters.clone();
-        self.handle(Packet::Subscribe { packet_id, filters: wanted, identifier }).unwrap();
+        let wanted = filters.clone().into_iter().map(|(filter, qos)| Wanted {
+            filter,
+            qos,
+            retain_handling: self.retain_handling,
+        });
+        let packet = Packet::Subscribe { packet_id, filters: wanted.collect(), identifier };
+        self.handle(packet).unwrap();
         let answer = self.done.iter().rev().find_map(|done| match done {
             Done::Sent(Outgoing::SubAck { packet_id: of, granted }) if *of == packet_id => {
                 Some(granted.iter().map(|granted| granted.ok()).collect::<Vec<_>>())
@@ -95,16 +117,37 @@ impl World {
     /// Reads at most `count` messages of what was sent, and the answers before them.
     pub(crate) fn receive(&mut self, count: usize) {
         let Some(connection) = &mut self.connection else { return };
-        let mut messages = 0;
+        let (mut messages, mut released) = (0, Vec::new());
         while messages < count
             && let Some(packet) = connection.wire.pop_front()
         {
-            let Outgoing::Publish(publish) = packet else { continue };
+            let publish = match packet {
+                Outgoing::Publish(publish) => publish,
+                Outgoing::PubRel { packet_id, .. } => {
+                    released.push(packet_id);
+                    continue;
+                }
+                _ => continue,
+            };
             messages += 1;
             let message = Message::read(&publish);
+            self.unacked.extend(message.packet_id.map(|id| (id, message.qos)));
+            // With QoS 2, one that came before is acknowledged and no more [MQTT-4.3.3-2].
+            if message.qos == Qos::ExactlyOnce
+                && !self.unreleased.insert(message.packet_id.unwrap())
+            {
+                continue;
+            }
             self.witness.received(&message);
-            self.unacked.extend(message.packet_id);
             self.received.push(message);
+        }
+        for id in released {
+            self.unreleased.remove(&id);
+            // The answer to it may come after the end.
+            if self.is_open() {
+                self.witness.released(id);
+                self.handle(Packet::PubComp(id)).unwrap();
+            }
         }
     }
 
@@ -118,16 +161,32 @@ impl World {
         self.received().iter().map(ToString::to_string).collect()
     }
 
-    /// What the client received with QoS 1 and has not acknowledged, in order.
-    pub(crate) fn unacked(&self) -> &[NonZeroU16] {
-        &self.unacked
+    /// What the client received with QoS 1 or 2 and has not acknowledged, in order.
+    pub(crate) fn unacked(&self) -> Vec<NonZeroU16> {
+        self.unacked.iter().map(|(id, _)| *id).collect()
     }
 
     /// Acknowledges the delivery at `index` of [`World::unacked`].
     pub(crate) fn ack(&mut self, index: usize) {
-        let id = self.unacked.remove(index);
+        let (id, qos) = self.unacked.remove(index);
         self.witness.acked(id);
-        self.handle(Packet::PubAck(id)).unwrap();
+        let packet = match qos {
+            Qos::ExactlyOnce => Packet::PubRec { packet_id: id, refused: false },
+            _ => Packet::PubAck(id),
+        };
+        self.handle(packet).unwrap();
+    }
+
+    /// Refuses a delivery of QoS 2, and acknowledges one of QoS 1 (MQTT 5 §3.4.2.1: that is the end of it, too).
+    pub(crate) fn refuse_message(&mut self, index: usize) {
+        let (id, qos) = self.unacked.remove(index);
+        self.witness.refused(id);
+        if qos == Qos::ExactlyOnce {
+            self.unreleased.remove(&id);
+            self.handle(Packet::PubRec { packet_id: id, refused: true }).unwrap();
+        } else {
+            self.handle(Packet::PubAck(id)).unwrap();
+        }
     }
 
     pub(crate) fn ack_all(&mut self) {

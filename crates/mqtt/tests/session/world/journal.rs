@@ -1,8 +1,9 @@
 //! A journal in which a test decides what is synced, what retention drops and when the process crashes.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cardata_domain::{Event, Recorded, Sequence, Vin};
+use cardata_domain::{DescriptorId, Entry, Event, Recorded, Sequence, Vin};
 
 /// Events of all vehicles, numbered from 1 without a gap.
 #[derive(Default)]
@@ -26,6 +27,19 @@ impl FakeJournal {
         let after = after.max(self.dropped);
         let wanted = |event: &&Arc<Recorded>| event.event.vin() == vin && event.sequence > after;
         self.events.iter().filter(wanted).take(limit).cloned().collect()
+    }
+
+    /// The newest value of each signal by its time, of all events that there ever were.
+    pub(crate) fn latest(&self, vin: Vin) -> Vec<Entry> {
+        let mut latest: BTreeMap<DescriptorId, Entry> = BTreeMap::new();
+        let of_vin = self.events.iter().filter(|event| event.event.vin() == vin);
+        for entry in of_vin.flat_map(|event| event.event.entries()) {
+            let known = latest.get(&entry.descriptor());
+            if known.is_none_or(|known| known.at() <= entry.at()) {
+                latest.insert(entry.descriptor(), entry.clone());
+            }
+        }
+        latest.into_values().collect()
     }
 
     /// The number of the vehicle's newest event, dropped or not.

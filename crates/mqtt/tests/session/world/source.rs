@@ -9,8 +9,8 @@ use bytes::Bytes;
 use cardata_domain::event::Payloads;
 use cardata_domain::projection::{Packing, View};
 use cardata_domain::{Catalogue, DescriptorId, Entry, Event, Gcid, Recorded, Sequence, Value, Vin};
-use cardata_mqtt::Source;
-use cardata_mqtt::packet::Publish;
+use cardata_mqtt::packet::{Gap, Publish};
+use cardata_mqtt::{Qos, Source};
 use jiff::Timestamp;
 
 use super::journal::FakeJournal;
@@ -74,9 +74,12 @@ pub(crate) struct Message {
     pub(crate) vin: Vin,
     /// Each signal with the number of the event that it came with.
     pub(crate) entries: Vec<(Signal, u64)>,
-    /// Of QoS 1.
+    pub(crate) qos: Qos,
     pub(crate) packet_id: Option<NonZeroU16>,
     pub(crate) duplicate: bool,
+    pub(crate) snapshot: bool,
+    pub(crate) retain: bool,
+    pub(crate) gap: Option<Gap>,
 }
 
 impl Message {
@@ -89,8 +92,12 @@ impl Message {
         Self {
             vin: publish.vin,
             entries: text.split(' ').map(entry).collect(),
+            qos: publish.qos,
             packet_id: publish.packet_id,
             duplicate: publish.duplicate,
+            snapshot: publish.snapshot,
+            retain: publish.retain,
+            gap: publish.gap,
         }
     }
 
@@ -100,11 +107,17 @@ impl Message {
     }
 }
 
-/// `3`, or `3 dup` where it may have been sent before.
+/// `3`, or `3 dup` where it may have been sent before; snapshots and gaps are named.
 impl fmt::Display for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let duplicate = if self.duplicate { " dup" } else { "" };
-        write!(f, "{}{duplicate}", self.number())
+        write!(f, "{}", self.number())?;
+        let named = [
+            (self.duplicate, "dup"),
+            (self.snapshot, "snapshot"),
+            (self.retain, "retained"),
+            (self.gap.is_some(), "after a gap"),
+        ];
+        named.iter().filter(|(is_so, _)| *is_so).try_for_each(|(_, name)| write!(f, " {name}"))
     }
 }
 
@@ -128,6 +141,8 @@ pub(crate) struct Surroundings {
     pub(crate) merged: usize,
     /// Messages that were left out because they were too large.
     pub(crate) oversized: usize,
+    /// Times of which events may be missing.
+    pub(crate) gaps: usize,
 }
 
 impl Surroundings {
@@ -185,6 +200,10 @@ impl Source for FakeSource {
 
     fn note_merged(&mut self) {
         self.lock().merged += 1;
+    }
+
+    fn note_gap(&mut self) {
+        self.lock().gaps += 1;
     }
 }
 

@@ -28,12 +28,18 @@ pub(crate) struct Witness {
     fresh: BTreeMap<(Vin, Signal), u64>,
     /// What was sent since the last crash.
     sent: BTreeSet<Named>,
+    /// The same of all times.
+    ever_sent: BTreeSet<Named>,
     /// The newest event that was sent since the last crash.
     sent_last: BTreeMap<Vin, u64>,
     /// The newest event of which something due was received.
     received_last: BTreeMap<Vin, u64>,
-    /// What this connection sent and the client has not acknowledged; `false` when its subscription is gone.
-    unacked: BTreeMap<NonZeroU16, (Message, bool)>,
+    /// What this connection sent and the client has not acknowledged.
+    unacked: BTreeMap<NonZeroU16, Message>,
+    /// What the client acknowledged with a PUBREC and was not released.
+    unreleased: BTreeSet<NonZeroU16>,
+    /// What the client got with QoS 2 since the last crash.
+    got_once: BTreeSet<Named>,
     /// The same of earlier connections, as far as it was not sent again.
     resting: BTreeMap<NonZeroU16, Message>,
     /// What was acknowledged since the last crash.
@@ -53,9 +59,12 @@ impl Witness {
             due: BTreeSet::new(),
             fresh: BTreeMap::new(),
             sent: BTreeSet::new(),
+            ever_sent: BTreeSet::new(),
             sent_last: BTreeMap::new(),
             received_last: BTreeMap::new(),
             unacked: BTreeMap::new(),
+            unreleased: BTreeSet::new(),
+            got_once: BTreeSet::new(),
             resting: BTreeMap::new(),
             acked: Vec::new(),
             changed: false,
@@ -104,9 +113,6 @@ impl Witness {
         }
         if qos.is_none_or(|qos| qos == Qos::AtMostOnce) {
             self.due.retain(|(of, _, _)| *of != vin);
-            self.resting.retain(|_, message| message.vin != vin);
-            let of_vin = |(message, _): &&mut (Message, bool)| message.vin == vin;
-            self.unacked.values_mut().filter(of_vin).for_each(|(_, lasting)| *lasting = false);
         }
         match qos {
             Some(qos) => self.qos.insert(vin, qos),
@@ -118,11 +124,7 @@ impl Witness {
     pub(crate) fn disconnected(&mut self, persistent: bool) {
         self.fresh.clear();
         self.congested = false;
-        for (id, (message, lasting)) in std::mem::take(&mut self.unacked) {
-            if lasting {
-                self.resting.insert(id, message);
-            }
-        }
+        self.resting.append(&mut self.unacked);
         if !persistent {
             self.session_ended();
         }
@@ -132,12 +134,18 @@ impl Witness {
         self.qos.clear();
         self.due.clear();
         self.resting.clear();
+        self.unreleased.clear();
     }
 
-    /// The process crashed; the journal lost the events with these numbers.
-    pub(crate) fn crashed(&mut self, lost: &BTreeSet<u64>) {
+    /// The process crashed; the journal lost the events with these numbers. What the session had on its way is
+    /// `forgotten`, or was stored.
+    pub(crate) fn crashed(&mut self, lost: &BTreeSet<u64>, forgotten: bool) {
         self.lost(lost);
-        self.resting.clear();
+        if forgotten {
+            self.resting.clear();
+            self.unreleased.clear();
+        }
+        self.got_once.clear();
         self.sent.clear();
         self.sent_last.clear();
         self.acked.clear();
@@ -148,16 +156,23 @@ impl Witness {
         let visible = |(signal, _): &(Signal, u64)| self.entitled.contains(signal);
         assert!(message.entries.iter().all(visible), "shows too much: {message:?}");
         let qos = self.qos.get(&message.vin).copied();
-        assert!(qos.is_some(), "sent without a subscription: {message:?}");
+        // What an earlier connection has begun is completed, whatever became of its subscription [MQTT-3.10.4-3].
+        assert!(qos.is_some() || message.duplicate, "sent without a subscription: {message:?}");
+        assert_eq!(message.packet_id.is_some(), message.qos > Qos::AtMostOnce, "{message:?}");
+        if message.snapshot {
+            assert_eq!((message.qos, message.duplicate), (Qos::AtMostOnce, false), "{message:?}");
+            return;
+        }
         if message.duplicate {
             self.sent_again(message);
         } else {
+            assert!(Some(message.qos) <= qos, "with more than was granted: {message:?}");
             self.sent_first(message);
         }
         if let Some(id) = message.packet_id {
-            assert!(qos > Some(Qos::AtMostOnce), "a packet id with QoS 0: {message:?}");
-            let in_use = self.unacked.insert(id, (message.clone(), true));
+            let in_use = self.unacked.insert(id, message.clone());
             assert!(in_use.is_none(), "{id} is in use for {in_use:?}: {message:?}");
+            assert!(!self.unreleased.contains(&id), "{id} was not released: {message:?}");
             let content = (message.vin, message.entries.clone());
             let again = !self.changed && self.acked.contains(&content);
             assert!(!again, "acknowledged and sent again: {message:?}");
@@ -165,6 +180,7 @@ impl Witness {
         let parts = if self.packing == Packing::Entry { Signal::ALL.len() } else { 1 };
         assert!(self.unacked.len() < self.inflight_max + parts, "too much is on its way");
         self.sent.extend(named(message));
+        self.ever_sent.extend(named(message));
     }
 
     fn sent_first(&mut self, message: &Message) {
@@ -185,24 +201,35 @@ impl Witness {
         let id = message.packet_id.expect("QoS 0 has no DUP [MQTT-3.3.1-2]");
         let number = message.number();
         let before = |(vin, sent, _): &Named| (*vin, *sent) == (message.vin, number);
-        assert!(self.sent.iter().any(before), "DUP, but never sent before: {message:?}");
+        assert!(self.ever_sent.iter().any(before), "DUP, but never sent before: {message:?}");
         let earlier = self.resting.remove(&id);
         if !self.changed {
             let earlier = earlier.expect("DUP goes with the packet id of before");
-            let content = |of: &Message| (of.vin, of.entries.clone());
+            let content = |of: &Message| (of.vin, of.entries.clone(), of.qos);
             assert_eq!(content(&earlier), content(message), "both have the packet id {id}");
         }
     }
 
     pub(crate) fn received(&mut self, message: &Message) {
         for (vin, number, signal) in named(message) {
+            if self.fresh.get(&(vin, signal)).is_some_and(|newest| *newest <= number) {
+                self.fresh.remove(&(vin, signal));
+            }
+        }
+        if message.snapshot {
+            return;
+        }
+        if message.qos == Qos::ExactlyOnce {
+            for entry in named(message) {
+                let first = self.got_once.insert(entry);
+                assert!(first || self.changed, "received twice with QoS 2: {message:?}");
+            }
+        }
+        for (vin, number, signal) in named(message) {
             if self.due.remove(&(vin, number, signal)) {
                 let last = self.received_last.entry(vin).or_insert(0);
                 assert!(number >= *last, "received after {last}: {message:?}");
                 *last = number;
-            }
-            if self.fresh.get(&(vin, signal)).is_some_and(|newest| *newest <= number) {
-                self.fresh.remove(&(vin, signal));
             }
         }
     }
@@ -213,9 +240,24 @@ impl Witness {
     }
 
     pub(crate) fn acked(&mut self, id: NonZeroU16) {
-        if let Some((message, _)) = self.unacked.remove(&id) {
+        if let Some(message) = self.unacked.remove(&id) {
+            if message.qos == Qos::ExactlyOnce {
+                self.unreleased.insert(id);
+            }
             self.acked.push((message.vin, message.entries));
         }
+    }
+
+    /// The client refused a delivery: it does not come again, and its packet identifier is free.
+    pub(crate) fn refused(&mut self, id: NonZeroU16) {
+        if let Some(message) = self.unacked.remove(&id) {
+            self.acked.push((message.vin, message.entries));
+        }
+    }
+
+    /// The client got a PUBREL.
+    pub(crate) fn released(&mut self, id: NonZeroU16) {
+        self.unreleased.remove(&id);
     }
 
     /// Everything had time to arrive.
@@ -223,6 +265,7 @@ impl Witness {
         assert!(self.due.is_empty(), "never received: {:?}", self.due);
         assert!(self.fresh.is_empty(), "newest values that never came: {:?}", self.fresh);
         assert!(self.unacked.is_empty(), "never acknowledged: {:?}", self.unacked);
+        assert!(self.unreleased.is_empty(), "never released: {:?}", self.unreleased);
     }
 }
 

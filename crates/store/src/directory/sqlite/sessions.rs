@@ -1,15 +1,16 @@
 //! Persistent MQTT sessions and their cursors.
 
+mod json;
+
 use cardata_domain::Vin;
 use cardata_domain::event::Sequence;
-use cardata_domain::session::{SessionKey, StoredSession};
+use cardata_domain::session::{LeftBehind, SessionKey, StoredSession};
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{AssertSqlSafe, Row as _, SqliteConnection, SqlitePool};
+use sqlx::{Row as _, SqliteConnection, SqlitePool};
 
-use super::row::{from_json, micros, parsed, to_json, vin};
+use super::row::{micros, parsed, vin};
 use super::{Failure, begin};
-use crate::directory::SESSIONS_MAX;
 
 const REMOVE: &str =
     "DELETE FROM sessions WHERE gcid = $1 AND client_id = $2 AND mqtt_client_id = $3";
@@ -21,7 +22,7 @@ pub(super) async fn by_key(
 ) -> Result<Option<StoredSession>, Failure> {
     // One query, so that subscriptions and cursors are of the same moment.
     let rows = sqlx::query(
-        "SELECT subscriptions, expiry_seconds, vin, sequence
+        "SELECT subscriptions, expiry_seconds, exactly_once, left_behind, vin, sequence
          FROM sessions LEFT JOIN cursors ON session = number
          WHERE gcid = $1 AND client_id = $2 AND mqtt_client_id = $3
            AND (expires_at IS NULL OR expires_at > $4) ORDER BY vin",
@@ -35,13 +36,15 @@ pub(super) async fn by_key(
     let Some(first) = rows.first() else { return Ok(None) };
     let without_cursors = first.try_get::<Option<&str>, _>("vin")?.is_none();
     Ok(Some(StoredSession {
-        subscriptions: from_json(first, "subscriptions", "list of subscriptions")?,
+        subscriptions: json::subscriptions(first)?,
         expiry_seconds: expiry_seconds(first)?,
         cursors: if without_cursors {
             Vec::new()
         } else {
             rows.iter().map(cursor).collect::<Result<_, _>>()?
         },
+        exactly_once: first.try_get("exactly_once")?,
+        left: json::left_behind(first)?,
     }))
 }
 
@@ -49,8 +52,22 @@ pub(super) async fn put(
     writer: &SqlitePool,
     key: &SessionKey,
     session: &StoredSession,
+    sessions_max: u32,
 ) -> Result<(), Failure> {
     let mut transaction = begin(writer).await?;
+    put_within(&mut transaction, key, session, None).await?;
+    remove_surplus(&mut transaction, key, sessions_max).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// Writes a session that is connected, or that is at rest since `rested_at`.
+async fn put_within(
+    transaction: &mut SqliteConnection,
+    key: &SessionKey,
+    session: &StoredSession,
+    rested_at: Option<Timestamp>,
+) -> Result<(), Failure> {
     // Anew, with the highest number: numbers tell which sessions were put last. Its cursors go with the old row.
     sqlx::query(REMOVE)
         .bind(key.gcid.to_string())
@@ -58,29 +75,55 @@ pub(super) async fn put(
         .bind(&key.mqtt_client_id)
         .execute(&mut *transaction)
         .await?;
+    let expires_at = rested_at.zip(session.expiry_seconds);
+    let expires_at = expires_at.map(|(at, seconds)| micros(at) + i64::from(seconds) * 1_000_000);
+    let left = session.left.as_ref().filter(|_| rested_at.is_some());
     let number: i64 = sqlx::query_scalar(
-        "INSERT INTO sessions (gcid, client_id, mqtt_client_id, subscriptions, expiry_seconds)
-         VALUES ($1, $2, $3, $4, $5)
+        "INSERT INTO sessions (gcid, client_id, mqtt_client_id, subscriptions, expiry_seconds, expires_at,
+                               exactly_once, left_behind, left_newest)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
          RETURNING number",
     )
     .bind(key.gcid.to_string())
     .bind(key.client_id.to_string())
     .bind(&key.mqtt_client_id)
-    .bind(to_json(&session.subscriptions)?)
+    .bind(json::of_subscriptions(&session.subscriptions)?)
     .bind(session.expiry_seconds.map(i64::from))
+    .bind(expires_at)
+    .bind(session.exactly_once)
+    .bind(left.map(json::of_left_behind).transpose()?)
+    .bind(left.map(LeftBehind::newest).map(number_of))
     .fetch_one(&mut *transaction)
     .await?;
-    sqlx::query(
-        "DELETE FROM sessions WHERE gcid = $1 AND client_id = $2 AND number NOT IN
-             (SELECT number FROM sessions WHERE gcid = $1 AND client_id = $2 ORDER BY number DESC LIMIT $3)",
+    put_cursors(transaction, number, &session.cursors).await
+}
+
+/// Ends the sessions of a customer and client that were put first, where there are more than `sessions_max`. Their
+/// number is kept up to date by the tables themselves: counting them here would cost more the more there are.
+async fn remove_surplus(
+    transaction: &mut SqliteConnection,
+    key: &SessionKey,
+    sessions_max: u32,
+) -> Result<(), Failure> {
+    let sessions: i64 = sqlx::query_scalar(
+        "SELECT sessions FROM session_counts WHERE gcid = $1 AND client_id = $2",
     )
     .bind(key.gcid.to_string())
     .bind(key.client_id.to_string())
-    .bind(SESSIONS_MAX)
-    .execute(&mut *transaction)
+    .fetch_one(&mut *transaction)
     .await?;
-    put_cursors(&mut transaction, number, &session.cursors).await?;
-    transaction.commit().await?;
+    let surplus = sessions - i64::from(sessions_max);
+    if surplus > 0 {
+        sqlx::query(
+            "DELETE FROM sessions WHERE number IN
+                 (SELECT number FROM sessions WHERE gcid = $1 AND client_id = $2 ORDER BY number LIMIT $3)",
+        )
+        .bind(key.gcid.to_string())
+        .bind(key.client_id.to_string())
+        .bind(surplus)
+        .execute(&mut *transaction)
+        .await?;
+    }
     Ok(())
 }
 
@@ -106,30 +149,37 @@ pub(super) async fn move_cursors(
     Ok(())
 }
 
-/// When a session ends that is laid to rest at `$1`; nothing, and so never, where no time is said.
-const EXPIRES_AT: &str = "expires_at = $1 + expiry_seconds * 1000000";
-
 pub(super) async fn rest(
     writer: &SqlitePool,
     key: &SessionKey,
+    session: &StoredSession,
     now: Timestamp,
 ) -> Result<(), Failure> {
-    let query = format!(
-        "UPDATE sessions SET {EXPIRES_AT} WHERE gcid = $2 AND client_id = $3 AND mqtt_client_id = $4"
-    );
-    sqlx::query(AssertSqlSafe(query))
-        .bind(micros(now))
-        .bind(key.gcid.to_string())
-        .bind(key.client_id.to_string())
-        .bind(&key.mqtt_client_id)
-        .execute(writer)
-        .await?;
+    let mut transaction = begin(writer).await?;
+    put_within(&mut transaction, key, session, Some(now)).await?;
+    transaction.commit().await?;
     Ok(())
 }
 
-pub(super) async fn rest_all(writer: &SqlitePool, now: Timestamp) -> Result<(), Failure> {
-    let query = format!("UPDATE sessions SET {EXPIRES_AT} WHERE expires_at IS NULL");
-    sqlx::query(AssertSqlSafe(query)).bind(micros(now)).execute(writer).await?;
+pub(super) async fn recover(
+    writer: &SqlitePool,
+    newest: Sequence,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    let mut transaction = begin(writer).await?;
+    sqlx::query(
+        "UPDATE sessions SET expires_at = $1 + expiry_seconds * 1000000 WHERE expires_at IS NULL",
+    )
+    .bind(micros(now))
+    .execute(&mut *transaction)
+    .await?;
+    sqlx::query(
+        "UPDATE sessions SET left_behind = NULL, left_newest = NULL WHERE left_newest > $1",
+    )
+    .bind(number_of(newest))
+    .execute(&mut *transaction)
+    .await?;
+    transaction.commit().await?;
     Ok(())
 }
 
@@ -176,12 +226,16 @@ async fn put_cursors(
         )
         .bind(session)
         .bind(vin.as_str())
-        // A billion events a second reach the end of this after 292 years.
-        .bind(i64::try_from(sequence.0).unwrap_or(i64::MAX))
+        .bind(number_of(*sequence))
         .execute(&mut *transaction)
         .await?;
     }
     Ok(())
+}
+
+/// A billion events a second reach the end of this after 292 years.
+fn number_of(sequence: Sequence) -> i64 {
+    i64::try_from(sequence.0).unwrap_or(i64::MAX)
 }
 
 fn expiry_seconds(row: &SqliteRow) -> Result<Option<u32>, Failure> {
