@@ -39,8 +39,8 @@ pub fn seeds() -> Vec<Seed> {
     for (name, filter) in FILTERS {
         add("topic", name, filter.to_vec());
     }
-    for (name, steps) in sessions() {
-        add("session", name, steps);
+    for (name, words) in SESSIONS {
+        add("session", name, words.split(' ').flat_map(step).collect());
     }
     for number in 1..=TOKENS {
         add("token", &format!("token {number:02}"), vec![number]);
@@ -183,164 +183,87 @@ const FILTERS: &[(&str, &[u8])] = &[
     ("another vehicle", b"\x01/WBA00000000000009"),
 ];
 
-/// Courses of sessions, step by step as `session.rs` reads them.
-fn sessions() -> Vec<(&'static str, Vec<u8>)> {
-    // Packing, window - 1, bytes, subscriptions - 1, idle cut, QoS, snapshots, keeps sessions.
-    const OPEN: &[u8] = &[0, 3, 0, 4, 0, 0, 1, 1];
-    const QUIET: &[u8] = &[0, 3, 1, 4, 0, 0, 0, 1];
-    const BMW: &[u8] = &[1, 3, 0, 4, 1, 1, 0, 1];
-    const V311: &[u8] = &[20, 0, 1, 0, 0, 2, 1, 1];
-    const V311_CLEAN: &[u8] = &[20, 0, 0, 0, 0, 2, 1, 1];
-    const V5: &[u8] = &[20, 1, 1, 0, 0, 0, 3, 0, 0, 1, 0, 2, 1, 1];
-    // Window 2, packets of 70 bytes, one alias, authentication by method.
-    const V5_SMALL: &[u8] = &[20, 1, 1, 0, 0, 0, 1, 4, 1, 1, 1, 0, 1, 2, 1, 1];
-    const REFUSED: &[u8] = &[20, 0, 1, 0, 0, 0, 1, 1];
-    const PENDING: &[u8] = &[20, 0, 1, 0, 0, 1, 1, 1];
-    const STORE_FAILS: &[u8] = &[20, 0, 1, 0, 0, 2, 0, 1];
-    const NO_CONNECT: &[u8] = &[20, 0, 1, 0, 0, 2, 1, 0];
-    // QoS 2, 1 or 0 for all vehicles; QoS 1 for one, without its newest values.
-    const ALL_2: &[u8] = &[12, 1, 0, 1, 0, 2, 0, 0];
-    const ALL_1: &[u8] = &[12, 1, 0, 1, 0, 1, 0, 0];
-    const ALL_0: &[u8] = &[12, 1, 0, 0, 0, 0, 0, 0];
-    const ONE_1: &[u8] = &[12, 1, 0, 2, 0, 1, 2, 4, 1];
-    const UNSUBSCRIBE_ALL: &[u8] = &[14, 1, 0, 0, 0];
-    const APPEND: &[u8] = &[0, 0, 6, 0, 1, 0, 0, 2, 3];
-    const FOREIGN: &[u8] = &[0, 3, 6];
-    const TAKE: &[u8] = &[4, 63];
-    const ACK: &[u8] = &[10, 0];
-    const READ: &[u8] = &[8, 1];
-    const MISS: &[u8] = &[6];
-    const LOSE: &[u8] = &[7];
-    const CUT: &[u8] = &[19, 1];
-    let many = APPEND.repeat(6);
-    let acks = ACK.repeat(4);
-    let course = |steps: &[&[u8]]| steps.concat();
-    vec![
-        ("live", course(&[OPEN, V311, ALL_1, APPEND, TAKE, ACK, ACK, ACK, FOREIGN, TAKE])),
-        ("live v5", course(&[OPEN, V5, ALL_1, ONE_1, APPEND, TAKE, ACK, ACK, ACK])),
-        ("qos 0", course(&[OPEN, V5, ALL_0, APPEND, TAKE])),
-        ("bmw", course(&[BMW, V5, ALL_1, APPEND, TAKE])),
-        ("window full", course(&[OPEN, V5_SMALL, ALL_1, &many, TAKE, &acks, READ, &acks, READ])),
-        ("missed", course(&[OPEN, V311, ALL_1, APPEND, LOSE, MISS, READ, TAKE, &acks])),
-        (
-            "resumed",
-            course(&[OPEN, V311, ALL_1, &many, TAKE, CUT, APPEND, V311, READ, &acks, READ]),
-        ),
-        ("resumed v5", course(&[OPEN, V5, ALL_1, &many, TAKE, ACK, CUT, V5_SMALL, READ, &acks])),
-        (
-            "resumed after a crash",
-            course(&[OPEN, V311, ALL_1, &many, TAKE, CUT, &[23, 2, 2], V311, READ]),
-        ),
-        (
-            "resumed with less",
-            course(&[OPEN, V311, ALL_1, &many, TAKE, CUT, &[16, 1], V311, READ, &acks]),
-        ),
-        ("resumed past retention", course(&[OPEN, V311, ALL_1, CUT, &many, &[22, 2], V311, READ])),
-        (
-            "resumed without a vehicle",
-            course(&[OPEN, V311, ALL_1, CUT, &[23, 0, 3], &many, V311, READ]),
-        ),
-        ("resumed foreign", course(&[OPEN, V311, CUT, &[23, 3, 12, 1], V311, APPEND, TAKE])),
-        ("clean after kept", course(&[OPEN, V311, ALL_1, CUT, V311_CLEAN, APPEND, TAKE])),
-        ("congested", course(&[OPEN, V311, ALL_0, &[17, 1], &many, TAKE, &[17, 0]])),
-        (
-            "congested upgrade",
-            course(&[OPEN, V311, ALL_0, &[17, 1], APPEND, TAKE, ALL_1, &[17, 0]]),
-        ),
-        (
-            "entitlement",
-            course(&[OPEN, V311, ALL_1, APPEND, &[16, 2], TAKE, &[16, 0], APPEND, TAKE]),
-        ),
-        (
-            "unsubscribed",
-            course(&[OPEN, V5, ALL_1, APPEND, TAKE, UNSUBSCRIBE_ALL, ACK, APPEND, TAKE]),
-        ),
-        ("expired", course(&[OPEN, V5_SMALL, ALL_1, APPEND, &[18, 7], TAKE])),
-        ("silent", course(&[OPEN, V5, ALL_1, &[18, 5]])),
-        ("token again", course(&[OPEN, V5_SMALL, &[18, 6, 15, 2, 0, 1, 18, 6, 18, 6]])),
-        ("bad token again", course(&[OPEN, V5_SMALL, &[15, 2, 0, 0]])),
-        ("other method", course(&[OPEN, V5_SMALL, &[15, 2, 1, 1]])),
-        ("published", course(&[OPEN, V5, &[15, 3, 1, 1, 0, 15, 3, 2, 2, 0, 15, 3, 0]])),
-        ("second connect", course(&[OPEN, V311, &[15, 5, 0, 1, 0, 0]])),
-        ("no connect", course(&[OPEN, NO_CONNECT, &[15, 0]])),
-        ("refused", course(&[OPEN, REFUSED])),
-        ("pending", course(&[OPEN, PENDING, &[15, 0, 18, 3]])),
-        ("store fails", course(&[OPEN, STORE_FAILS, ALL_1, APPEND, TAKE])),
-        ("good bye", course(&[OPEN, V5, ALL_1, &[15, 1, 1, 0, 0, 0, 0]])),
-        ("stopping", course(&[OPEN, V5, ALL_1, APPEND, TAKE, &[19, 16]])),
-        ("qos 2", course(&[OPEN, V5, ALL_2, READ, READ, READ, APPEND, TAKE, &ACK.repeat(6)])),
-        (
-            "qos 2 resumed",
-            course(&[OPEN, V5, ALL_2, &many, TAKE, ACK, CUT, V5, READ, &ACK.repeat(12), READ]),
-        ),
-        (
-            "qos 2 refused",
-            course(&[
-                OPEN,
-                V5,
-                ALL_2,
-                APPEND,
-                TAKE,
-                &[15, 7, 1, 1, 15, 8, 2, 0, 15, 9, 2, 15, 7, 9, 0],
-            ]),
-        ),
-        ("qos 2 after a crash", course(&[OPEN, V5, ALL_2, &many, TAKE, CUT, &[23, 1], V5, ALL_2])),
-        ("qos 2 hidden", course(&[OPEN, V5, ALL_2, &many, TAKE, CUT, &[16, 0], V5, READ, CUT, V5])),
-        (
-            "snapshot",
-            course(&[OPEN, V5, APPEND, ALL_1, READ, READ, READ, &[12, 1, 0, 0, 0, 1, 1, 0]]),
-        ),
-        ("no snapshot", course(&[QUIET, V5, APPEND, ALL_1, APPEND, TAKE, ACK, READ, ACK])),
-        (
-            "gap",
-            course(&[
-                OPEN,
-                V5,
-                ALL_1,
-                READ,
-                READ,
-                READ,
-                CUT,
-                &many,
-                &[22, 1],
-                V5,
-                READ,
-                READ,
-                READ,
-            ]),
-        ),
-        (
-            "unsubscribed and resumed",
-            course(&[
-                OPEN,
-                V5,
-                ALL_1,
-                &many,
-                TAKE,
-                UNSUBSCRIBE_ALL,
-                CUT,
-                V5,
-                READ,
-                ACK,
-                ACK,
-                ALL_1,
-            ]),
-        ),
-        ("released for nothing", course(&[OPEN, V5, &[15, 4, 9, 0, 15, 9, 3]])),
-        (
-            "foreign filters",
-            course(&[OPEN, V5, &[12, 1, 0, 0, 3, 1, 0, 10, 1, 0, 12, 1, 0, 13, 1, 0, 11]]),
-        ),
-        (
-            "many filters",
-            course(&[
-                OPEN,
-                V5,
-                &[
-                    12, 1, 0, 1, 3, 1, 0, 0, 1, 1, 3, 1, 2, 4, 0, 1, 0, 4, 1, 12, 1, 0, 1, 1, 2, 0,
-                    8, 2, 0, 0, 4, 2,
-                ],
-            ]),
-        ),
-    ]
+/// Courses of sessions in the words of [`step`]; a number is a byte of a step that has no word.
+const SESSIONS: &[(&str, &str)] = &[
+    ("live", "open v311 all-1 append take ack ack ack foreign take"),
+    ("live v5", "open v5 all-1 one-1 append take ack ack ack"),
+    ("qos 0", "open v5 all-0 append take"),
+    ("bmw", "bmw v5 all-1 append take"),
+    ("window full", "open v5-small all-1 many take acks read acks read"),
+    ("missed", "open v311 all-1 append lose miss read take acks"),
+    ("resumed", "open v311 all-1 many take cut append v311 read acks read"),
+    ("resumed v5", "open v5 all-1 many take ack cut v5-small read acks"),
+    ("resumed after a crash", "open v311 all-1 many take cut 23 2 2 v311 read"),
+    ("resumed with less", "open v311 all-1 many take cut 16 1 v311 read acks"),
+    ("resumed past retention", "open v311 all-1 cut many 22 2 v311 read"),
+    ("resumed without a vehicle", "open v311 all-1 cut 23 0 3 many v311 read"),
+    ("resumed foreign", "open v311 cut 23 3 12 1 v311 append take"),
+    ("clean after kept", "open v311 all-1 cut v311-clean append take"),
+    ("congested", "open v311 all-0 17 1 many take 17 0"),
+    ("congested upgrade", "open v311 all-0 17 1 append take all-1 17 0"),
+    ("entitlement", "open v311 all-1 append 16 2 take 16 0 append take"),
+    ("unsubscribed", "open v5 all-1 append take unsubscribe ack append take"),
+    ("expired", "open v5-small all-1 append 18 7 take"),
+    ("silent", "open v5 all-1 18 5"),
+    ("token again", "open v5-small 18 6 15 2 0 1 18 6 18 6"),
+    ("bad token again", "open v5-small 15 2 0 0"),
+    ("other method", "open v5-small 15 2 1 1"),
+    ("published", "open v5 15 3 1 1 0 15 3 2 2 0 15 3 0"),
+    ("second connect", "open v311 15 5 0 1 0 0"),
+    ("no connect", "open no-connect 15 0"),
+    ("refused", "open refused"),
+    ("pending", "open pending 15 0 18 3"),
+    ("store fails", "open store-fails all-1 append take"),
+    ("good bye", "open v5 all-1 15 1 1 0 0 0 0"),
+    ("stopping", "open v5 all-1 append take 19 16"),
+    ("qos 2", "open v5 all-2 read read read append take acks ack ack"),
+    ("qos 2 resumed", "open v5 all-2 many take ack cut v5 read acks acks acks read"),
+    ("qos 2 refused", "open v5 all-2 append take 15 7 1 1 15 8 2 0 15 9 2 15 7 9 0"),
+    ("qos 2 after a crash", "open v5 all-2 many take cut 23 1 v5 all-2"),
+    ("qos 2 hidden", "open v5 all-2 many take cut 16 0 v5 read cut v5"),
+    ("snapshot", "open v5 append all-1 read read read 12 1 0 0 0 1 1 0"),
+    ("no snapshot", "quiet v5 append all-1 append take ack read ack"),
+    ("gap", "open v5 all-1 read read read cut many 22 1 v5 read read read"),
+    ("unsubscribed and resumed", "open v5 all-1 many take unsubscribe cut v5 read ack ack all-1"),
+    ("released for nothing", "open v5 15 4 9 0 15 9 3"),
+    ("foreign filters", "open v5 12 1 0 0 3 1 0 10 1 0 12 1 0 13 1 0 11"),
+    ("many filters", "open v5 12 1 0 1 3 1 0 0 1 1 3 1 2 4 0 1 0 4 1 12 1 0 1 1 2 0 8 2 0 0 4 2"),
+];
+
+/// The bytes of a word, as `session.rs` reads them.
+fn step(word: &str) -> Vec<u8> {
+    let bytes: &[u8] = match word {
+        // First of all: packing, window - 1, bytes, subscriptions - 1, idle cut, QoS, snapshots, keeps sessions.
+        "open" => &[0, 3, 0, 4, 0, 0, 1, 1],
+        "quiet" => &[0, 3, 1, 4, 0, 0, 0, 1],
+        "bmw" => &[1, 3, 0, 4, 1, 1, 0, 1],
+        "v311" => &[20, 0, 1, 0, 0, 2, 1, 1],
+        "v311-clean" => &[20, 0, 0, 0, 0, 2, 1, 1],
+        "v5" => &[20, 1, 1, 0, 0, 0, 3, 0, 0, 1, 0, 2, 1, 1],
+        // Window 2, packets of 70 bytes, one alias, authentication by method.
+        "v5-small" => &[20, 1, 1, 0, 0, 0, 1, 4, 1, 1, 1, 0, 1, 2, 1, 1],
+        "refused" => &[20, 0, 1, 0, 0, 0, 1, 1],
+        "pending" => &[20, 0, 1, 0, 0, 1, 1, 1],
+        "store-fails" => &[20, 0, 1, 0, 0, 2, 0, 1],
+        "no-connect" => &[20, 0, 1, 0, 0, 2, 1, 0],
+        // QoS 2, 1 or 0 for all vehicles; QoS 1 for one, without its newest values.
+        "all-2" => &[12, 1, 0, 1, 0, 2, 0, 0],
+        "all-1" => &[12, 1, 0, 1, 0, 1, 0, 0],
+        "all-0" => &[12, 1, 0, 0, 0, 0, 0, 0],
+        "one-1" => &[12, 1, 0, 2, 0, 1, 2, 4, 1],
+        "unsubscribe" => &[14, 1, 0, 0, 0],
+        // Events of three vehicles, and of one that is another customer's.
+        "append" => &[0, 0, 6, 0, 1, 0, 0, 2, 3],
+        "many" => return step("append").repeat(6),
+        "foreign" => &[0, 3, 6],
+        "take" => &[4, 63],
+        "ack" => &[10, 0],
+        "acks" => return step("ack").repeat(4),
+        "read" => &[8, 1],
+        "miss" => &[6],
+        "lose" => &[7],
+        "cut" => &[19, 1],
+        number => return vec![number.parse().expect("a word or a number")],
+    };
+    bytes.to_vec()
 }
