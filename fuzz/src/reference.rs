@@ -158,11 +158,8 @@ impl<'a> Reader<'a> {
         let qos = (flags >> 1) & 3;
         let duplicate = flags & 8 > 0;
         (qos < 3 && !(duplicate && qos == 0)).then_some(())?;
-        let topic = self.text()?;
-        // MQTT 5 allows an empty one beside a topic alias.
-        let is_topic =
-            !topic.contains(['+', '#']) && (self.version == Version::V5 || !topic.is_empty());
-        is_topic.then_some(())?;
+        // MQTT 5 allows an empty one beside a topic alias, and those are refused as such.
+        self.topic()?;
         if qos > 0 {
             self.packet_id()?;
         }
