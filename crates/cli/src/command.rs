@@ -1,5 +1,6 @@
 //! One file for each command, and what several of them share.
 
+pub(crate) mod bench;
 pub(crate) mod container;
 pub(crate) mod dev;
 pub(crate) mod replay;

@@ -111,6 +111,29 @@ impl Progress {
         Self(bar)
     }
 
+    /// A task of steps that begin one after the other.
+    pub(crate) fn of_steps() -> Self {
+        let bar = ProgressBar::new(0);
+        if let Ok(style) =
+            ProgressStyle::with_template("{bar:30} {human_pos} of {human_len}  {wide_msg}")
+        {
+            bar.set_style(style);
+        }
+        Self(bar)
+    }
+
+    /// A step of `length` parts begins.
+    pub(crate) fn begin(&self, step: &str, length: u64) {
+        self.0.set_position(0);
+        self.0.set_length(length);
+        self.0.set_message(step.to_owned());
+    }
+
+    /// So many more are done.
+    pub(crate) fn advance(&self, parts: u64) {
+        self.0.inc(parts);
+    }
+
     /// So far.
     pub(crate) fn set(&self, position: u64) {
         self.0.set_position(position);

@@ -94,19 +94,7 @@ impl Http {
     /// # Errors
     /// [`TrustError`] when the file gives no CA.
     pub fn trusting_only(ca_file: &Path) -> Result<Self, TrustError> {
-        let path = || ca_file.to_owned();
-        let pem =
-            std::fs::read(ca_file).map_err(|source| TrustError::Read { path: path(), source })?;
-        let mut roots = RootCertStore::empty();
-        for certificate in CertificateDer::pem_slice_iter(&pem) {
-            let certificate = certificate.map_err(|_| TrustError::NoCertificate(path()))?;
-            roots
-                .add(certificate)
-                .map_err(|source| TrustError::Unusable { path: path(), source })?;
-        }
-        if roots.is_empty() {
-            return Err(TrustError::NoCertificate(path()));
-        }
+        let roots = trusted_roots(ca_file)?;
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let tls = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
@@ -136,6 +124,21 @@ impl Http {
     }
 }
 
+/// The CAs in `ca_file` (PEM), for connections of other kinds to the same servers.
+///
+/// # Errors
+/// [`TrustError`] when there is none.
+pub fn trusted_roots(ca_file: &Path) -> Result<RootCertStore, TrustError> {
+    let path = || ca_file.to_owned();
+    let pem = std::fs::read(ca_file).map_err(|source| TrustError::Read { path: path(), source })?;
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        let certificate = certificate.map_err(|_| TrustError::NoCertificate(path()))?;
+        roots.add(certificate).map_err(|source| TrustError::Unusable { path: path(), source })?;
+    }
+    if roots.is_empty() { Err(TrustError::NoCertificate(path())) } else { Ok(roots) }
+}
+
 /// An answer that came in whole.
 #[derive(Debug)]
 pub(crate) struct Answer {
@@ -162,6 +165,10 @@ impl Answer {
 
     pub(crate) fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
+    }
+
+    pub(crate) fn text(&self) -> Option<&str> {
+        std::str::from_utf8(&self.body).ok()
     }
 
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Option<T> {

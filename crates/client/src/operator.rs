@@ -36,6 +36,17 @@ pub enum ApproveError {
     },
 }
 
+/// Why the metrics tell nothing.
+#[derive(Debug, Error)]
+pub enum MetricsError {
+    /// No answer came.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    /// An answer that has no metrics.
+    #[error("the server's answer (HTTP {0}) is not one with metrics")]
+    Unexpected(u16),
+}
+
 /// What became of events that were sent together.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct Ingested {
@@ -118,6 +129,17 @@ impl Operator {
         Err(ApproveError::Refused { status: answer.status, reason })
     }
 
+    /// The counter `name`, which has no labels; zero when nothing was counted yet.
+    ///
+    /// # Errors
+    /// [`MetricsError`].
+    pub async fn counter(&self, name: &str) -> Result<u64, MetricsError> {
+        let answer = Answer::to(self.http.get(&format!("{}/metrics", self.admin_url))).await?;
+        let text = answer.text().filter(|_| answer.is_success());
+        let text = text.ok_or(MetricsError::Unexpected(answer.status))?;
+        counter_in(text, name).ok_or(MetricsError::Unexpected(answer.status))
+    }
+
     /// Puts in events that are JSON objects in the stream's own form, one a line; when this returns, the accepted ones
     /// are durable.
     ///
@@ -138,9 +160,29 @@ impl Operator {
     }
 }
 
+/// The value of `name` in Prometheus' text form; zero when it is not there.
+fn counter_in(text: &str, name: &str) -> Option<u64> {
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    value.map_or(Some(0), |value| value.trim().parse().ok())
+}
+
 /// An error body of the operator's API.
 #[derive(Debug, Default, Deserialize)]
 struct Failure {
     #[serde(default, rename = "error")]
     reason: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_counter_is_found_by_its_whole_name() {
+        let text = "# TYPE a_total counter\na_total 5\na_total_more 6\nlabelled_total{x=\"y\"} 7\n";
+        assert_eq!(counter_in(text, "a_total"), Some(5));
+        assert_eq!(counter_in(text, "a"), Some(0));
+        assert_eq!(counter_in(text, "b_total"), Some(0));
+        assert_eq!(counter_in("a_total many", "a_total"), None);
+    }
 }

@@ -6,13 +6,15 @@ use cardata_domain::projection::Packing;
 use cardata_mqtt::session::Limits;
 use jiff::{SignedDuration, Timestamp};
 
-use cardata_store::directory::ContainerLimit;
+use cardata_store::directory::{ContainerLimit, SESSIONS_MAX};
 
 /// Settings in which an open platform and the real service differ.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Profile {
     /// How many connections at a time, and who gives way.
     pub connections: Connections,
+    /// How many persistent sessions for each customer and client; those of which nothing was heard longest go first.
+    pub sessions_per_client: u32,
     /// How many containers.
     pub containers: Containers,
     /// How an event's entries are packed into messages.
@@ -79,6 +81,7 @@ impl Profile {
     pub fn open() -> Self {
         Self {
             connections: Connections::PerClient(5),
+            sessions_per_client: SESSIONS_MAX,
             containers: Containers::ActivePerClient(10),
             packing: Packing::Event,
             delivery: Delivery::AsGranted,
@@ -92,6 +95,8 @@ impl Profile {
     pub fn bmw() -> Self {
         Self {
             connections: Connections::OnePerCustomerEvict,
+            // No session outlives its connection there.
+            sessions_per_client: SESSIONS_MAX,
             containers: Containers::PerCustomer {
                 max: 10,
                 deleted_count_for: SignedDuration::from_hours(29 * 24),

@@ -115,8 +115,8 @@ pub enum DirectoryError {
 /// pause can't fill the disk; one that refreshes every half minute needs 120 an hour.
 pub const TOKENS_MAX: u32 = 1000;
 
-/// Persistent sessions that one client may have at one customer. Far more than connections: programs that draw a new
-/// name for each connection leave sessions behind that nobody comes back to.
+/// Persistent sessions that one client may have at one customer, unless a directory is told another number. Far more
+/// than connections: programs that draw a new name for each connection leave sessions behind that nobody comes back to.
 pub const SESSIONS_MAX: u32 = 100;
 
 /// The directory. Each method is one transaction: done whole, durable when it returns, or not at all.
@@ -252,7 +252,8 @@ pub trait Directory: Send + Sync + 'static {
     ) -> Result<Option<StoredSession>, DirectoryError>;
     /// Adds a persistent session or replaces all that is known of it. It is connected from now on, does not expire until
     /// [`Directory::rest_session`], and has left nothing behind, whatever `session` says.
-    /// Of the sessions of one customer and client the [`SESSIONS_MAX`] that were put last stay.
+    /// Of the sessions of one customer and client so many stay as the directory was told, [`SESSIONS_MAX`] unless it was:
+    /// those that were put last.
     async fn put_session(
         &self,
         key: &SessionKey,

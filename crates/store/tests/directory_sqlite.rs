@@ -245,3 +245,35 @@ async fn a_damaged_row_is_an_error_that_tells_no_secret() {
         }
     }
 }
+
+#[tokio::test]
+async fn as_many_sessions_of_a_client_stay_as_the_directory_was_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let directory = SqliteDirectory::open(&folder.path().join("directory.db")).await.unwrap();
+    let directory = directory.with_sessions_max(3);
+    populate(&directory).await;
+    let key = |name: &str| SessionKey { mqtt_client_id: name.into(), ..key() };
+    let kept = async |names: [&str; 5]| {
+        let mut kept = Vec::new();
+        for name in names {
+            if directory.session(&key(name), at(0)).await.unwrap().is_some() {
+                kept.push(name.to_owned());
+            }
+        }
+        kept
+    };
+    for name in ["a", "b", "c", "b"] {
+        directory.put_session(&key(name), &session()).await.unwrap();
+    }
+    assert_eq!(kept(["a", "b", "c", "d", "e"]).await, ["a", "b", "c"]);
+    directory.put_session(&key("d"), &session()).await.unwrap();
+    assert_eq!(kept(["a", "b", "c", "d", "e"]).await, ["b", "c", "d"]);
+    // What ended otherwise has left its place.
+    assert!(directory.remove_session(&key("b")).await.unwrap());
+    directory.rest_session(&key("c"), &session(), at(0)).await.unwrap();
+    assert_eq!(directory.remove_expired_sessions(at(1 << 32)).await.unwrap(), [key("c")]);
+    for name in ["a", "e"] {
+        directory.put_session(&key(name), &session()).await.unwrap();
+    }
+    assert_eq!(kept(["a", "b", "c", "d", "e"]).await, ["a", "d", "e"]);
+}

@@ -19,6 +19,7 @@ use cardata_domain::Catalogue;
 use cardata_server::door::{self, Door};
 use cardata_server::entitlements::Entitlements;
 use cardata_server::gcdm::keys::Keys;
+use cardata_server::profile::Connections;
 use cardata_server::serve;
 use cardata_server::stream::cursors::Cursors;
 use cardata_server::stream::router::Router;
@@ -81,6 +82,12 @@ pub(crate) struct Args {
     /// How strict to be: `open` is what users wish for, `bmw` is the real service as documented and observed
     #[arg(long, value_enum, default_value_t = ProfileName::Open, env = "CARDATA_PROFILE")]
     profile: ProfileName,
+    /// Connections to the stream that a client may have at a time for each customer; one more closes the oldest
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000), env = "CARDATA_CONNECTIONS_PER_CLIENT")]
+    connections_per_client: Option<u32>,
+    /// Persistent sessions that are kept of a client for each customer; one more ends the one that was renewed longest ago
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000), env = "CARDATA_SESSIONS_PER_CLIENT")]
+    sessions_per_client: Option<u32>,
     /// How many CONNECTs of one address are looked at in a minute, and four times as many connections; 0 is no limit
     #[arg(long, value_name = "N", default_value_t = 600, env = "CARDATA_CONNECTS_PER_MINUTE")]
     connects_per_minute: u32,
@@ -159,7 +166,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let mut certificates =
         Certificates::open(&args.tls, authority, certificate_names(&args)).await?;
     let tls = certificates.tls()?;
-    let (platform, demo) = platform(&args, public_url(&args, &sockets)).await?;
+    let profile = profile(&args)?;
+    let (platform, demo) = platform(&args, profile, public_url(&args, &sockets)).await?;
 
     let ready = ready::describe(&args, &sockets, &platform, &demo, &certificates)?;
     let welcome = welcome::text(&args, &ready);
@@ -195,13 +203,18 @@ async fn run_until_stopped(signals: &mut Signals, certificates: &mut Certificate
     }
 }
 
-async fn platform(args: &Args, public_url: String) -> anyhow::Result<(Arc<Platform>, Demo)> {
+async fn platform(
+    args: &Args,
+    profile: Profile,
+    public_url: String,
+) -> anyhow::Result<(Arc<Platform>, Demo)> {
     let catalogue = Arc::new(Catalogue::shipped());
     let router = Arc::new(Router::default());
     let directory = SqliteDirectory::open(&args.data_dir.join("directory.sqlite"))
         .await
         .with_context(|| format!("the accounts in {} can't be opened", args.data_dir.display()))?;
-    let directory: Arc<dyn Directory> = Arc::new(directory);
+    let directory: Arc<dyn Directory> =
+        Arc::new(directory.with_sessions_max(profile.sessions_per_client));
     let folder = args.data_dir.join("journal");
     let (known, feed) = (catalogue.clone(), router.clone());
     let journal = tokio::task::spawn_blocking(move || {
@@ -222,10 +235,6 @@ async fn platform(args: &Args, public_url: String) -> anyhow::Result<(Arc<Platfo
         .await
         .context("the sessions can't be opened")?;
     let keys = Keys::open(&*directory, now).await.context("the signing keys can't be opened")?;
-    let profile = match args.profile {
-        ProfileName::Open => Profile::open(),
-        ProfileName::Bmw => Profile::bmw(),
-    };
     let platform = Platform {
         entitlements: Entitlements::new(directory.clone(), catalogue.clone()),
         directory,
@@ -249,6 +258,21 @@ async fn platform(args: &Args, public_url: String) -> anyhow::Result<(Arc<Platfo
         tasks: Tasks::default(),
     };
     Ok((Arc::new(platform), demo))
+}
+
+/// The profile, with what flags say otherwise.
+fn profile(args: &Args) -> anyhow::Result<Profile> {
+    let mut profile = match args.profile {
+        ProfileName::Open => Profile::open(),
+        ProfileName::Bmw => Profile::bmw(),
+    };
+    if let Some(max) = args.connections_per_client {
+        profile.connections = Connections::PerClient(max.try_into()?);
+    }
+    if let Some(max) = args.sessions_per_client {
+        profile.sessions_per_client = max;
+    }
+    Ok(profile)
 }
 
 /// Makes the data folder for its owner alone: it holds positions, accounts and keys.

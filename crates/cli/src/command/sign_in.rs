@@ -34,6 +34,8 @@ pub(crate) struct SignedIn {
     pub(crate) tokens: Tokens,
     pub(crate) http: Http,
     pub(crate) http_url: String,
+    /// What the server tells of itself.
+    pub(crate) ready: ReadyFile,
 }
 
 impl SignInArgs {
@@ -61,7 +63,7 @@ impl SignInArgs {
                 "start `cardata dev` without --auto-approve, which approves for the first customer";
             return Err(Advice::new(what).remedy(remedy).usage().into());
         }
-        Ok(SignedIn { tokens, http, http_url: ready.http_url.clone() })
+        Ok(SignedIn { tokens, http, http_url: ready.http_url.clone(), ready })
     }
 
     fn choose<'a>(&self, ready: &'a ReadyFile) -> anyhow::Result<&'a DemoCustomer> {

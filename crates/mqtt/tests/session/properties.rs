@@ -2,6 +2,8 @@
 //!
 //! The [`World`] checks each step; when all is over, everything that was due must have arrived.
 
+use std::time::Duration;
+
 use cardata_domain::Vin;
 use cardata_domain::projection::Packing;
 use cardata_mqtt::CloseReason;
@@ -27,6 +29,7 @@ enum Step {
     Receive(usize),
     Ack(usize),
     AckAll,
+    Refuse(usize),
     TakeEvents(usize),
     TakeMissed,
     FinishRead(Lookup),
@@ -36,6 +39,8 @@ enum Step {
     Cut,
     Crash,
     Restart,
+    /// Seconds, in which the keep-alive time or the token may end.
+    Pass(u64),
     Settle,
 }
 
@@ -57,6 +62,7 @@ fn step() -> impl Strategy<Value = Step> {
         10 => (1..6_usize).prop_map(Step::Receive),
         12 => (0..6_usize).prop_map(Step::Ack),
         3 => Just(Step::AckAll),
+        1 => (0..6_usize).prop_map(Step::Refuse),
         12 => (1..6_usize).prop_map(Step::TakeEvents),
         4 => Just(Step::TakeMissed),
         10 => prop_oneof![Just(Lookup::AtFirst), Just(Lookup::AtLast)].prop_map(Step::FinishRead),
@@ -67,6 +73,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => Just(Step::Cut),
         2 => Just(Step::Crash),
         1 => Just(Step::Restart),
+        2 => prop_oneof![1..40_u64, 4000..=4000_u64].prop_map(Step::Pass),
         2 => Just(Step::Settle),
     ]
 }
@@ -105,7 +112,8 @@ fn take(world: &mut World, step: Step) {
         Step::Unsubscribe(number) => world.unsubscribe([filter(number)]),
         Step::Receive(count) => world.receive(count),
         Step::Ack(index) if index < world.unacked().len() => world.ack(index),
-        Step::Ack(_) => {}
+        Step::Refuse(index) if index < world.unacked().len() => world.refuse_message(index),
+        Step::Ack(_) | Step::Refuse(_) => {}
         Step::AckAll => world.ack_all(),
         Step::TakeEvents(count) => {
             world.take_events(count);
@@ -119,6 +127,7 @@ fn take(world: &mut World, step: Step) {
         Step::Congest(congested) => world.congest(congested),
         Step::Disconnect => world.close(CloseReason::Disconnected),
         Step::Cut => world.cut(),
+        Step::Pass(seconds) => world.pass(Duration::from_secs(seconds)),
         Step::Settle => world.settle(),
     }
     world.done();

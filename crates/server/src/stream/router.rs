@@ -1,8 +1,8 @@
 //! Who reads which vehicle, and which connections are open.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use cardata_domain::consent::ConsentId;
 use cardata_domain::session::SessionKey;
@@ -20,8 +20,16 @@ const MAILBOX_MAX: usize = 256;
 #[derive(Default)]
 pub struct Router {
     readers: RwLock<HashMap<Vin, Vec<Arc<Mailbox>>>>,
-    connections: Mutex<HashMap<SessionKey, Arc<Connection>>>,
+    connections: Mutex<Connected>,
     opened_total: AtomicU64,
+}
+
+/// The open connections, found by session and by whose they are.
+#[derive(Default)]
+struct Connected {
+    by_session: HashMap<SessionKey, Arc<Connection>>,
+    /// Those of each client of a customer by their numbers, so that the first one is the oldest.
+    by_client: HashMap<Gcid, HashMap<ClientId, BTreeMap<u64, Arc<Connection>>>>,
 }
 
 /// Where a connection's live events arrive.
@@ -131,18 +139,26 @@ impl Router {
         consent_id: ConsentId,
         limit: Connections,
     ) -> Result<Place, Occupied> {
-        let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(earlier) = connections.get(key) {
+        let mut connections = self.lock();
+        if let Some(earlier) = connections.by_session.get(key) {
             return Ok(Place::HeldBy(earlier.clone()));
         }
-        let mut rivals: Vec<_> =
-            connections.values().filter(|other| limit.counts(&other.key, key)).collect();
-        rivals.sort_by_key(|other| other.number);
-        if limit == Connections::OnePerCustomerRefuse && !rivals.is_empty() {
-            return Err(Occupied);
+        match limit {
+            Connections::PerClient(max) => {
+                let rivals = connections.of_client(key.gcid, key.client_id);
+                let surplus = (rivals.len() + 1).saturating_sub(max);
+                rivals.take(surplus).for_each(|oldest| oldest.close(CloseReason::Evicted));
+            }
+            Connections::OnePerCustomerEvict => {
+                let rivals = connections.of_customer(key.gcid);
+                rivals.for_each(|other| other.close(CloseReason::Evicted));
+            }
+            Connections::OnePerCustomerRefuse => {
+                if connections.of_customer(key.gcid).next().is_some() {
+                    return Err(Occupied);
+                }
+            }
         }
-        let surplus = (rivals.len() + 1).saturating_sub(limit.max());
-        rivals.iter().take(surplus).for_each(|oldest| oldest.close(CloseReason::Evicted));
         let connection = Arc::new(Connection {
             key: key.clone(),
             consent_id,
@@ -150,33 +166,34 @@ impl Router {
             close: watch::Sender::new(None),
             gone: watch::Sender::new(false),
         });
-        connections.insert(key.clone(), connection.clone());
+        connections.insert(connection.clone());
         let closing = connection.close.subscribe();
         Ok(Place::Taken(Registration { router: self.clone(), connection, closing }))
     }
 
     /// Closes every connection that rests on a consent which was ended.
     pub fn close_consent(&self, consent: ConsentId) {
-        let connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
-        let resting = connections.values().filter(|connection| connection.consent_id == consent);
+        let connections = self.lock();
+        let all = connections.by_session.values();
+        let resting = all.filter(|connection| connection.consent_id == consent);
         resting.for_each(|connection| connection.close(CloseReason::ConsentEnded));
     }
 
     /// Closes every connection of a client at a customer, whose entitlement can't be read: showing nothing would move
     /// their cursors past what they are due.
     pub fn close_client(&self, gcid: Gcid, client_id: ClientId) {
-        let connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_client = |connection: &&Arc<Connection>| {
-            (connection.key.gcid, connection.key.client_id) == (gcid, client_id)
-        };
-        for connection in connections.values().filter(of_client) {
+        for connection in self.lock().of_client(gcid, client_id) {
             connection.close(CloseReason::StoreFailed);
         }
     }
 
     /// How many connections are open.
     pub fn connections(&self) -> usize {
-        self.connections.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.lock().by_session.len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Connected> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -185,17 +202,43 @@ enum Place {
     HeldBy(Arc<Connection>),
 }
 
-impl Connections {
-    fn counts(self, other: &SessionKey, own: &SessionKey) -> bool {
-        let per_client = matches!(self, Self::PerClient(_));
-        other.gcid == own.gcid && (!per_client || other.client_id == own.client_id)
+impl Connected {
+    fn insert(&mut self, connection: Arc<Connection>) {
+        let SessionKey { gcid, client_id, .. } = connection.key;
+        let of_customer = self.by_client.entry(gcid).or_default();
+        let of_client = of_customer.entry(client_id).or_default();
+        of_client.insert(connection.number, connection.clone());
+        self.by_session.insert(connection.key.clone(), connection);
     }
 
-    fn max(self) -> usize {
-        match self {
-            Self::PerClient(max) => max,
-            Self::OnePerCustomerEvict | Self::OnePerCustomerRefuse => 1,
+    fn remove(&mut self, connection: &Connection) {
+        let SessionKey { gcid, client_id, .. } = connection.key;
+        self.by_session.remove(&connection.key);
+        let Some(of_customer) = self.by_client.get_mut(&gcid) else { return };
+        if let Some(of_client) = of_customer.get_mut(&client_id) {
+            of_client.remove(&connection.number);
+            if of_client.is_empty() {
+                of_customer.remove(&client_id);
+            }
         }
+        if of_customer.is_empty() {
+            self.by_client.remove(&gcid);
+        }
+    }
+
+    /// The connections of a client at a customer, the oldest first.
+    fn of_client(
+        &self,
+        gcid: Gcid,
+        client_id: ClientId,
+    ) -> impl ExactSizeIterator<Item = &Arc<Connection>> {
+        static NONE: BTreeMap<u64, Arc<Connection>> = BTreeMap::new();
+        let of_customer = self.by_client.get(&gcid);
+        of_customer.and_then(|clients| clients.get(&client_id)).unwrap_or(&NONE).values()
+    }
+
+    fn of_customer(&self, gcid: Gcid) -> impl Iterator<Item = &Arc<Connection>> {
+        self.by_client.get(&gcid).into_iter().flat_map(HashMap::values).flat_map(BTreeMap::values)
     }
 }
 
@@ -229,9 +272,7 @@ impl Registration {
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        let mut connections =
-            self.router.connections.lock().unwrap_or_else(PoisonError::into_inner);
-        connections.remove(&self.connection.key);
+        self.router.lock().remove(&self.connection);
         self.connection.gone.send_replace(true);
     }
 }
@@ -285,6 +326,8 @@ mod tests {
         let third = register(&router, key(1, "c"), limit).await.unwrap();
         assert_eq!(reason(&first), Some(CloseReason::Evicted));
         assert_eq!([&second, &other_client, &third].map(reason), [None; 3]);
+        drop([first, second, other_client, third]);
+        assert!(router.lock().by_client.is_empty());
     }
 
     #[tokio::test]

@@ -35,7 +35,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 
 use super::{
     AccessToken, AddContainerError, ContainerLimit, Directory, DirectoryError, RefreshToken,
-    SigningKey, TokenHash,
+    SESSIONS_MAX, SigningKey, TokenHash,
 };
 use failure::{FailingTo, Failure};
 
@@ -53,6 +53,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct SqliteDirectory {
     writer: SqlitePool,
     readers: SqlitePool,
+    /// Persistent sessions of one customer and client.
+    sessions_max: u32,
 }
 
 impl SqliteDirectory {
@@ -77,7 +79,14 @@ impl SqliteDirectory {
             .connect_with(options.read_only(true))
             .await
             .failing_to("open its file for reading")?;
-        Ok(Self { writer, readers })
+        Ok(Self { writer, readers, sessions_max: SESSIONS_MAX })
+    }
+
+    /// Keeps `sessions_max` persistent sessions of one customer and client instead of [`SESSIONS_MAX`].
+    #[must_use]
+    pub fn with_sessions_max(mut self, sessions_max: u32) -> Self {
+        self.sessions_max = sessions_max;
+        self
     }
 
     /// An empty directory that is gone with its last clone.
@@ -91,7 +100,7 @@ impl SqliteDirectory {
             .await
             .failing_to("open a store in memory")?;
         migrate(&writer).await?;
-        Ok(Self { readers: writer.clone(), writer })
+        Ok(Self { readers: writer.clone(), writer, sessions_max: SESSIONS_MAX })
     }
 }
 
@@ -312,7 +321,9 @@ impl Directory for SqliteDirectory {
         key: &SessionKey,
         session: &StoredSession,
     ) -> Result<(), DirectoryError> {
-        sessions::put(&self.writer, key, session).await.failing_to("keep a session")
+        sessions::put(&self.writer, key, session, self.sessions_max)
+            .await
+            .failing_to("keep a session")
     }
 
     async fn move_cursors(

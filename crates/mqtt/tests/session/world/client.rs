@@ -177,6 +177,18 @@ impl World {
         self.handle(packet).unwrap();
     }
 
+    /// Refuses a delivery of QoS 2, and acknowledges one of QoS 1 (MQTT 5 §3.4.2.1: that is the end of it, too).
+    pub(crate) fn refuse_message(&mut self, index: usize) {
+        let (id, qos) = self.unacked.remove(index);
+        self.witness.refused(id);
+        if qos == Qos::ExactlyOnce {
+            self.unreleased.remove(&id);
+            self.handle(Packet::PubRec { packet_id: id, refused: true }).unwrap();
+        } else {
+            self.handle(Packet::PubAck(id)).unwrap();
+        }
+    }
+
     pub(crate) fn ack_all(&mut self) {
         while !self.unacked.is_empty() {
             self.ack(0);

@@ -248,6 +248,13 @@ impl Witness {
         }
     }
 
+    /// The client refused a delivery: it does not come again, and its packet identifier is free.
+    pub(crate) fn refused(&mut self, id: NonZeroU16) {
+        if let Some(message) = self.unacked.remove(&id) {
+            self.acked.push((message.vin, message.entries));
+        }
+    }
+
     /// The client got a PUBREL.
     pub(crate) fn released(&mut self, id: NonZeroU16) {
         self.unreleased.remove(&id);

@@ -11,7 +11,6 @@ use sqlx::{Row as _, SqliteConnection, SqlitePool};
 
 use super::row::{micros, parsed, vin};
 use super::{Failure, begin};
-use crate::directory::SESSIONS_MAX;
 
 const REMOVE: &str =
     "DELETE FROM sessions WHERE gcid = $1 AND client_id = $2 AND mqtt_client_id = $3";
@@ -53,9 +52,11 @@ pub(super) async fn put(
     writer: &SqlitePool,
     key: &SessionKey,
     session: &StoredSession,
+    sessions_max: u32,
 ) -> Result<(), Failure> {
     let mut transaction = begin(writer).await?;
     put_within(&mut transaction, key, session, None).await?;
+    remove_surplus(&mut transaction, key, sessions_max).await?;
     transaction.commit().await?;
     Ok(())
 }
@@ -94,16 +95,36 @@ async fn put_within(
     .bind(left.map(LeftBehind::newest).map(number_of))
     .fetch_one(&mut *transaction)
     .await?;
-    sqlx::query(
-        "DELETE FROM sessions WHERE gcid = $1 AND client_id = $2 AND number NOT IN
-             (SELECT number FROM sessions WHERE gcid = $1 AND client_id = $2 ORDER BY number DESC LIMIT $3)",
+    put_cursors(transaction, number, &session.cursors).await
+}
+
+/// Ends the sessions of a customer and client that were put first, where there are more than `sessions_max`. Their
+/// number is kept up to date by the tables themselves: counting them here would cost more the more there are.
+async fn remove_surplus(
+    transaction: &mut SqliteConnection,
+    key: &SessionKey,
+    sessions_max: u32,
+) -> Result<(), Failure> {
+    let sessions: i64 = sqlx::query_scalar(
+        "SELECT sessions FROM session_counts WHERE gcid = $1 AND client_id = $2",
     )
     .bind(key.gcid.to_string())
     .bind(key.client_id.to_string())
-    .bind(SESSIONS_MAX)
-    .execute(&mut *transaction)
+    .fetch_one(&mut *transaction)
     .await?;
-    put_cursors(transaction, number, &session.cursors).await
+    let surplus = sessions - i64::from(sessions_max);
+    if surplus > 0 {
+        sqlx::query(
+            "DELETE FROM sessions WHERE number IN
+                 (SELECT number FROM sessions WHERE gcid = $1 AND client_id = $2 ORDER BY number LIMIT $3)",
+        )
+        .bind(key.gcid.to_string())
+        .bind(key.client_id.to_string())
+        .bind(surplus)
+        .execute(&mut *transaction)
+        .await?;
+    }
+    Ok(())
 }
 
 pub(super) async fn move_cursors(

@@ -1,0 +1,183 @@
+//! How long an event takes from its vehicle to its readers, with and without others that read slowly.
+//!
+//! Rounds without slow readers and rounds with them take turns, so that whatever else the machine does meets both. An
+//! event is sent when its time has come, however late the ones before it are (an open loop); if the sender itself was held
+//! up, its latency counts from the time when it should have been sent, so that a stall is not left out of the figures.
+
+mod message;
+mod noise;
+mod reader;
+mod round;
+mod sender;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cardata_client::operator::{MetricsError, Operator};
+use cardata_client::ready_file::ReadyFile;
+use cardata_client::rest::{Rest, RestError};
+use jiff::Timestamp;
+use serde::Serialize;
+use thiserror::Error;
+
+pub use noise::Verdict;
+pub use round::{Latency, Round};
+
+use crate::connection::ConnectError;
+use crate::process::Process;
+use crate::progress::Progress;
+use crate::remedy::Remedy;
+use crate::room::{self, RoomError};
+use crate::target::{Target, TargetError};
+
+/// What to do.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan {
+    /// Readers whose latency is measured.
+    pub clients: u64,
+    /// Slow readers: they subscribe like the others and then stop reading, every other one with QoS 0 and QoS 1.
+    pub slow: u64,
+    /// Events a second, of all vehicles together.
+    pub rate: u32,
+    /// How long is measured in each round.
+    pub duration: Duration,
+    /// Rounds without slow readers, and as many with them.
+    pub rounds: u32,
+    /// The quality of service of the measured readers' subscriptions.
+    pub qos: u8,
+    /// The time of day at the start; events carry it on.
+    pub now: Timestamp,
+}
+
+/// Whose events, and how they get in.
+pub enum Source {
+    /// Vehicles of a CarData service publish over their own door, each with its certificate.
+    Vehicles {
+        /// Where the service is.
+        ready: Box<ReadyFile>,
+        /// The customer's vehicles, as many of them as have a certificate.
+        vins: Vec<String>,
+        /// The customer's REST API, for a container with what the events carry.
+        rest: Rest,
+        /// The operator, who knows how many events were merged.
+        operator: Operator,
+    },
+    /// Publishers with an account like the readers', so many.
+    Publishers(usize),
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// What was measured.
+    pub target: String,
+    /// Its process, where it is on this machine.
+    pub process: Option<Process>,
+    /// Readers whose latency was measured.
+    pub clients: u64,
+    /// Slow readers.
+    pub slow: u64,
+    /// Vehicles.
+    pub vehicles: usize,
+    /// Events a second.
+    pub rate: u32,
+    /// Seconds of each round that were measured.
+    pub seconds: u64,
+    /// Bytes of a message's payload.
+    pub payload_bytes: usize,
+    /// Quality of service of the measured readers.
+    pub qos: u8,
+    /// All rounds in their order.
+    pub rounds: Vec<Round>,
+    /// Whether slow readers make a difference; nothing without slow readers.
+    pub verdict: Option<Verdict>,
+    /// Messages that readers of QoS 1 did not get, the slow ones included.
+    pub lost: u64,
+}
+
+/// Why nothing was measured.
+#[derive(Debug, Error)]
+pub enum LatencyError {
+    /// The system does not allow it.
+    #[error(transparent)]
+    Room(#[from] RoomError),
+    /// A vehicle's door is not open.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// A reader is not connected.
+    #[error("a reader failed")]
+    Reader(#[source] ConnectError),
+    /// A sender is not connected.
+    #[error("a sender of events failed")]
+    Sender(#[source] ConnectError),
+    /// The readers are not entitled to the events.
+    #[error("the container for the measurement can't be made")]
+    Container(#[from] RestError),
+    /// The server's metrics can't be read.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
+    /// The customer has no vehicles that can send.
+    #[error("the customer has no vehicle with a certificate")]
+    NoVehicle,
+}
+
+impl Remedy for LatencyError {
+    fn remedy(&self) -> Option<String> {
+        match self {
+            Self::Room(error) => error.remedy(),
+            Self::Reader(error) | Self::Sender(error) => error.remedy(),
+            Self::Container(RestError::Refused(refusal)) if refusal.id == "CU-124" => {
+                Some("cardata container list, then delete one of them".to_owned())
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Measures.
+///
+/// # Errors
+/// [`LatencyError`].
+pub async fn run(
+    target: &Target,
+    process: Option<Process>,
+    source: &Source,
+    plan: Plan,
+    progress: &Arc<dyn Progress>,
+) -> Result<Report, LatencyError> {
+    room::check(target, process.as_ref(), plan.clients + plan.slow)?;
+    let container = entitle(source).await?;
+    let measured = round::run_all(target, source, plan, progress).await;
+    if let (Source::Vehicles { rest, .. }, Some(container)) = (source, container) {
+        // Whether or not the rounds went well; the container is of no use to anybody else.
+        let removed = rest.delete_container(&container).await;
+        if measured.is_ok() {
+            removed?;
+        }
+    }
+    let measured = measured?;
+    let verdict = (plan.slow > 0).then(|| noise::verdict(&measured.rounds));
+    Ok(Report {
+        target: target.text.to_string(),
+        process,
+        clients: plan.clients,
+        slow: plan.slow,
+        vehicles: measured.vehicles,
+        rate: plan.rate,
+        seconds: plan.duration.as_secs(),
+        payload_bytes: measured.payload_bytes,
+        qos: plan.qos,
+        lost: measured.rounds.iter().map(|round| round.lost + round.slow_lost).sum(),
+        rounds: measured.rounds,
+        verdict: verdict.flatten(),
+    })
+}
+
+/// Registers a container with what the events carry, and gives its id.
+async fn entitle(source: &Source) -> Result<Option<String>, LatencyError> {
+    let Source::Vehicles { rest, .. } = source else { return Ok(None) };
+    let descriptors = message::DESCRIPTORS.map(str::to_owned);
+    let purpose = "measures how long events take; can be deleted";
+    let container = rest.create_container("cardata bench", purpose, &descriptors).await?;
+    Ok(Some(container.summary.container_id))
+}

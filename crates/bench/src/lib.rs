@@ -1,0 +1,24 @@
+//! A load generator: what a server costs in memory, and how fast it delivers.
+//!
+//! It measures this server, or any MQTT broker in the same way, so that figures can stand side by side. It knows no more
+//! of either than the wire, and what the system tells of a process that runs on the same machine.
+
+pub mod idle;
+pub mod latency;
+pub mod memory;
+pub mod process;
+pub mod progress;
+pub mod room;
+pub mod sessions;
+pub mod target;
+
+mod connection;
+mod crew;
+mod packet;
+mod remedy;
+
+pub use connection::ConnectError;
+pub use packet::Strange;
+pub use progress::Progress;
+pub use remedy::Remedy;
+pub use target::Target;

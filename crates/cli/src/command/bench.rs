@@ -1,0 +1,249 @@
+//! `cardata bench`: what a server costs, and how fast it delivers.
+
+mod table;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use cardata_bench::latency::Source;
+use cardata_bench::process::Process;
+use cardata_bench::target::Handshakes;
+use cardata_bench::{Remedy, Target, idle, latency, sessions};
+use cardata_client::operator::Operator;
+use cardata_client::rest::Rest;
+use cardata_server::Clock as _;
+use clap::Subcommand;
+use clap::builder::RangedU64ValueParser;
+
+use super::sign_in::{SignInArgs, SignedIn};
+use crate::clock::SystemClock;
+use crate::output::{self, Advice, Progress};
+
+/// Measure a running server: memory of connections and sessions, and latency
+///
+/// Connects as a demo customer to the `cardata dev` that runs, or to any MQTT broker that takes everybody, so that the
+/// figures can stand side by side. Figures of memory need a server on this machine; they are what the system counts for
+/// its process.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    cardata dev --vehicles 0 --connections-per-client 20000 --sessions-per-client 200000   (in another terminal)\n  \
+    cardata bench idle --connections 10000\n  \
+    cardata bench sessions --count 100000\n  \
+    cardata bench latency --clients 100 --slow 50 --rate 100 --seconds 10\n  \
+    cardata bench idle --connections 10000 --as plain --target mqtts://localhost:8884 --ca-file ca.pem")]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Open many connections that say nothing, and tell what each costs the server
+    Idle {
+        /// Connections that are measured
+        #[arg(long, value_name = "N", default_value_t = 1000, value_parser = RangedU64ValueParser::<u64>::new().range(1..))]
+        connections: u64,
+        /// Quality of service of their subscriptions
+        #[arg(long, value_name = "QOS", default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=1))]
+        qos: u8,
+        /// Connections that are opened at a time
+        #[arg(long, value_name = "N", default_value_t = 64, value_parser = RangedU64ValueParser::<u64>::new().range(1..=1000))]
+        at_once: u64,
+        #[command(flatten)]
+        target: TargetArgs,
+    },
+    /// Leave many persistent sessions behind, and tell what each costs the server while its client is away
+    Sessions {
+        /// Sessions that are measured
+        #[arg(long, value_name = "N", default_value_t = 1000, value_parser = RangedU64ValueParser::<u64>::new().range(1..))]
+        count: u64,
+        /// Connections at a time
+        #[arg(long, value_name = "N", default_value_t = 32, value_parser = RangedU64ValueParser::<u64>::new().range(1..=1000))]
+        at_once: u64,
+        /// Then wait for so long until somebody has started the server anew on the same ports, and look again
+        #[arg(long, value_name = "SECONDS")]
+        restart_within: Option<u64>,
+        #[command(flatten)]
+        target: TargetArgs,
+    },
+    /// Send events and tell how long they take to their readers, with and without others that read slowly
+    Latency {
+        /// Readers whose latency is measured
+        #[arg(long, value_name = "N", default_value_t = 100, value_parser = RangedU64ValueParser::<u64>::new().range(1..))]
+        clients: u64,
+        /// Slow readers: half of them with QoS 0, half with QoS 1
+        #[arg(long, value_name = "M", default_value_t = 0)]
+        slow: u64,
+        /// Events a second, of all vehicles together; each goes to every reader
+        #[arg(long, value_name = "R", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+        rate: u32,
+        /// Seconds that each round is measured; a client that reads nothing for a minute is closed, hence the limit
+        #[arg(long, value_name = "S", default_value_t = 10, value_parser = RangedU64ValueParser::<u64>::new().range(1..=30))]
+        seconds: u64,
+        /// Rounds without slow readers, and as many with them, in turn
+        #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+        rounds: u32,
+        /// Quality of service of the measured readers' subscriptions
+        #[arg(long, value_name = "QOS", default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=1))]
+        qos: u8,
+        #[command(flatten)]
+        target: TargetArgs,
+    },
+}
+
+/// What to measure, and how to tell.
+#[derive(Debug, clap::Args)]
+struct TargetArgs {
+    /// What it is: a `cardata dev`, or any broker that takes everybody
+    #[arg(long = "as", value_enum, value_name = "KIND", default_value_t = Kind::Cardata)]
+    kind: Kind,
+    /// Where a plain broker listens
+    #[arg(long, value_name = "mqtts://HOST:PORT", required_if_eq("kind", "plain"))]
+    target: Option<String>,
+    /// CA that vouches for a plain broker
+    #[arg(long, value_name = "FILE", required_if_eq("kind", "plain"))]
+    ca_file: Option<PathBuf>,
+    /// The server's process; the one that listens on its port unless told
+    #[arg(long, value_name = "PID")]
+    pid: Option<u32>,
+    /// Let connections go on with TLS tickets of earlier ones
+    #[arg(long)]
+    resume: bool,
+    /// Print the figures as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    sign_in: SignInArgs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Kind {
+    Cardata,
+    Plain,
+}
+
+/// Measures.
+pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
+    let progress: Arc<dyn cardata_bench::Progress> = Arc::new(Bar(Progress::of_steps()));
+    match args.command {
+        Command::Idle { connections, qos, at_once, target: to } => {
+            let (target, _) = to.find().await?;
+            let plan = idle::Plan { connections, at_once, qos };
+            let report = idle::run(&target, to.process(&target)?, plan, &progress).await;
+            drop(progress);
+            tell(&to, &report.map_err(advise)?, table::idle)
+        }
+        Command::Sessions { count, at_once, restart_within, target: to } => {
+            let (target, _) = to.find().await?;
+            let name = SystemClock.now().as_millisecond().to_string();
+            let restart = restart_within.map(Duration::from_secs);
+            let plan = sessions::Plan { sessions: count, at_once, name: &name, restart };
+            let report = sessions::run(&target, to.process(&target)?, plan, &progress).await;
+            drop(progress);
+            tell(&to, &report.map_err(advise)?, table::sessions)
+        }
+        Command::Latency { clients, slow, rate, seconds, rounds, qos, target: to } => {
+            let (target, signed_in) = to.find().await?;
+            let process = if target.is_local() { Some(to.process(&target)?) } else { None };
+            let duration = Duration::from_secs(seconds);
+            let now = SystemClock.now();
+            let plan = latency::Plan { clients, slow, rate, duration, rounds, qos, now };
+            let source = signed_in.map_or(Source::Publishers(PUBLISHERS), vehicles);
+            let report = latency::run(&target, process, &source, plan, &progress).await;
+            drop(progress);
+            let report = report.map_err(advise)?;
+            tell(&to, &report, table::latency)?;
+            if report.lost > 0 {
+                let what = format!("{} messages of QoS 1 were lost", report.lost);
+                return Err(Advice::new(what).into());
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Publishers on a plain broker; a demo customer has as many vehicles.
+const PUBLISHERS: usize = 2;
+
+impl TargetArgs {
+    async fn find(&self) -> anyhow::Result<(Target, Option<SignedIn>)> {
+        let handshakes = if self.resume { Handshakes::Resumed } else { Handshakes::Full };
+        match (self.kind, &self.target, &self.ca_file) {
+            (Kind::Cardata, None, None) => {
+                let signed_in = self.sign_in.sign_in().await?;
+                let tokens = &signed_in.tokens;
+                let token = tokens.id_token.expose();
+                let target = Target::cardata(&signed_in.ready, &tokens.gcid, token, handshakes);
+                let target = target.await.context(Advice::new("cannot reach the stream"))?;
+                Ok((target, Some(signed_in)))
+            }
+            (Kind::Plain, Some(url), Some(ca_file)) => {
+                let target = Target::plain(url, ca_file, handshakes).await;
+                Ok((target.context(Advice::new("cannot reach the broker").usage())?, None))
+            }
+            _ => Err(Advice::new("--target and --ca-file are for a plain broker")
+                .remedy("--as plain with them, or neither of them")
+                .usage()
+                .into()),
+        }
+    }
+
+    fn process(&self, target: &Target) -> anyhow::Result<Process> {
+        if !target.is_local() {
+            let what = "the memory of a server on another machine can't be measured from here";
+            let remedy = "the same command on the server's machine";
+            return Err(Advice::new(what).remedy(remedy).usage().into());
+        }
+        Process::listening(target.port(), self.pid).map_err(advise)
+    }
+}
+
+/// The vehicles of the customer who signed in, as the source of events.
+fn vehicles(signed_in: SignedIn) -> Source {
+    let SignedIn { tokens, http, http_url, ready } = signed_in;
+    let customer = ready.customers.iter().find(|customer| customer.gcid == tokens.gcid);
+    let folder = ready.ca_file.with_file_name("vehicles");
+    let vins = customer.into_iter().flat_map(|customer| &customer.vehicles);
+    let vins = vins.map(|vehicle| vehicle.vin.clone());
+    let vins = vins.filter(|vin| folder.join(format!("{vin}.pem")).exists()).collect();
+    let rest = Rest::new(http.clone(), &http_url, tokens.access_token);
+    let operator = Operator::new(http, &ready);
+    Source::Vehicles { ready: Box::new(ready), vins, rest, operator }
+}
+
+fn tell<R: serde::Serialize>(
+    to: &TargetArgs,
+    report: &R,
+    table: fn(&R) -> Vec<String>,
+) -> anyhow::Result<()> {
+    if to.json {
+        output::data(&serde_json::to_string_pretty(report)?);
+    } else {
+        output::data(&table(report).join("\n"));
+    }
+    Ok(())
+}
+
+struct Bar(Progress);
+
+impl cardata_bench::Progress for Bar {
+    fn begin(&self, step: &str, length: u64) {
+        self.0.begin(step, length);
+    }
+
+    fn advance(&self, parts: u64) {
+        self.0.advance(parts);
+    }
+}
+
+/// Adds what to do about an error.
+fn advise(error: impl Remedy + Send + Sync + 'static) -> anyhow::Error {
+    let advice = Advice::new("nothing was measured");
+    let advice = match error.remedy() {
+        Some(remedy) => advice.remedy(remedy),
+        None => advice,
+    };
+    anyhow::Error::new(error).context(advice)
+}

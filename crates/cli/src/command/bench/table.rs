@@ -1,0 +1,185 @@
+//! Figures for people.
+
+use cardata_bench::memory::Memory;
+use cardata_bench::{idle, latency, sessions};
+
+/// What idle connections cost.
+pub(super) fn idle(report: &idle::Report) -> Vec<String> {
+    let mut lines = vec![format!(
+        "{} idle TLS connections to {}, process {}",
+        grouped(report.connections),
+        report.target,
+        report.process
+    )];
+    let each = [report.rss_bytes_each, report.anonymous_bytes_each];
+    lines.extend(memory(&report.before, &report.after, each));
+    lines.push(format!(
+        "connected in {:.1} s, {:.0} a second; {} more were open before",
+        report.seconds, report.connects_per_second, report.warm_up
+    ));
+    lines
+}
+
+/// What offline sessions cost.
+pub(super) fn sessions(report: &sessions::Report) -> Vec<String> {
+    let mut lines = vec![format!(
+        "{} offline sessions at {}, process {}",
+        grouped(report.sessions),
+        report.target,
+        report.process
+    )];
+    let each = [report.rss_bytes_each, report.anonymous_bytes_each];
+    lines.extend(memory(&report.before, &report.after, each));
+    lines.push(format!(
+        "made in {:.1} s, {:.0} a second; {} more were made before",
+        report.seconds, report.sessions_per_second, report.warm_up
+    ));
+    if let Some(restarted) = &report.restarted {
+        lines.push(format!(
+            "started anew as process {}: {}; {} at the first start; {} for each session",
+            restarted.process,
+            mebibytes(restarted.memory.rss_kib),
+            mebibytes(report.at_first.rss_kib),
+            bytes(restarted.rss_bytes_each)
+        ));
+    }
+    lines
+}
+
+/// How long events take.
+pub(super) fn latency(report: &latency::Report) -> Vec<String> {
+    let mut lines = vec![
+        format!(
+            "{} readers of QoS {} at {}; {} vehicles, {} events a second, {} bytes each",
+            grouped(report.clients),
+            report.qos,
+            report.target,
+            report.vehicles,
+            grouped(report.rate.into()),
+            report.payload_bytes
+        ),
+        row([
+            "slow readers",
+            "messages",
+            "p50 ms",
+            "p99 ms",
+            "max ms",
+            "lost",
+            "slow lost",
+            "merged",
+        ]
+        .map(str::to_owned)),
+    ];
+    for round in &report.rounds {
+        lines.push(row([
+            grouped(round.slow_readers),
+            grouped(round.latency.messages),
+            milliseconds(round.latency.p50_us),
+            milliseconds(round.latency.p99_us),
+            milliseconds(round.latency.max_us),
+            grouped(round.lost),
+            grouped(round.slow_lost),
+            round.merged_events.map_or_else(|| "?".to_owned(), grouped),
+        ]));
+    }
+    if let Some(verdict) = &report.verdict {
+        lines.push(format!(
+            "p99 {} ms without slow readers, {} ms with them: {} the noise of {} ms between rounds",
+            milliseconds(verdict.p99_without_us),
+            milliseconds(verdict.p99_with_us),
+            if verdict.within_noise { "within" } else { "more than" },
+            milliseconds(verdict.noise_us)
+        ));
+    }
+    let late = report.rounds.iter().map(|round| round.sender_late_us).max().unwrap_or_default();
+    lines.push(format!("the generator was late by {} ms at the most", milliseconds(late)));
+    lines
+}
+
+fn row(cells: [String; 8]) -> String {
+    cells.map(|cell| format!("{cell:>12}")).concat()
+}
+
+fn memory(before: &Memory, after: &Memory, each: [f64; 2]) -> Vec<String> {
+    let line = |what: &str, of: fn(&Memory) -> Option<u64>, each: Option<f64>| {
+        let [before, after] =
+            [before, after].map(|memory| of(memory).map_or_else(|| "?".to_owned(), mebibytes));
+        let each = each.map(bytes).unwrap_or_default();
+        format!("{what:<14}{before:>14}{after:>14}{each:>14}").trim_end().to_owned()
+    };
+    vec![
+        format!("{:<14}{:>14}{:>14}{:>14}", "memory", "before", "after", "for each"),
+        line("resident", |memory| Some(memory.rss_kib), Some(each[0])),
+        line("without files", |memory| Some(memory.anonymous_kib), Some(each[1])),
+        line("proportional", |memory| memory.pss_kib, None),
+        line("private", |memory| memory.private_kib, None),
+    ]
+}
+
+fn mebibytes(kib: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "figures for people")]
+    let mebibytes = kib as f64 / 1024.0;
+    format!("{mebibytes:.1} MiB")
+}
+
+/// Bytes, from a few of them on in KiB.
+fn bytes(bytes: f64) -> String {
+    if bytes.abs() < 2048.0 {
+        format!("{bytes:.0} B")
+    } else {
+        format!("{:.2} KiB", bytes / 1024.0)
+    }
+}
+
+fn milliseconds(micros: u64) -> String {
+    format!("{}.{:02}", micros / 1000, micros % 1000 / 10)
+}
+
+/// With a comma between groups of three digits.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (index, digit) in digits.char_indices() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_written_for_people() {
+        assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!([5, 1234, 20_099].map(milliseconds), ["0.00", "1.23", "20.09"]);
+        assert_eq!(bytes(299.6), "300 B");
+        assert_eq!(bytes(14_336.0), "14.00 KiB");
+        assert_eq!(mebibytes(1536), "1.5 MiB");
+    }
+
+    #[test]
+    fn memory_stands_in_columns() {
+        let memory_of = |rss_kib, private_kib| Memory {
+            rss_kib,
+            anonymous_kib: rss_kib / 2,
+            pss_kib: None,
+            private_kib,
+        };
+        let lines =
+            memory(&memory_of(31_744, Some(1024)), &memory_of(167_936, None), [13_619.2, -5.0]);
+        assert_eq!(
+            lines,
+            [
+                "memory                before         after      for each",
+                "resident            31.0 MiB     164.0 MiB     13.30 KiB",
+                "without files       15.5 MiB      82.0 MiB          -5 B",
+                "proportional               ?             ?",
+                "private              1.0 MiB             ?",
+            ]
+        );
+    }
+}

@@ -1,0 +1,117 @@
+"""`cardata bench`: each verb in small against a real server, and what it says when there is nothing to measure."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from typing import Any
+
+from conftest import STILL, StartDev
+from harness.dev import BINARY, Dev, environment, run
+from harness.wait import wait_for
+
+
+def bench(dev: Dev, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs a verb to its end."""
+    return run("bench", *arguments, "--ready-file", str(dev.ready_file))
+
+
+def measured(dev: Dev, *arguments: str) -> dict[str, Any]:
+    """The figures of a verb that must succeed."""
+    ended = bench(dev, *arguments, "--json")
+    assert ended.returncode == 0, ended.stderr
+    figures: dict[str, Any] = json.loads(ended.stdout)
+    return figures
+
+
+def counter(dev: Dev, row: str) -> int:
+    """A row of the server's metrics; a missing one is zero."""
+    metrics = dev.http("GET", dev.ready.admin_url + "/metrics").body.decode()
+    values = [line.removeprefix(row) for line in metrics.splitlines() if line.startswith(row + " ")]
+    return int(values[0]) if values else 0
+
+
+def test_idle_connections_are_opened_measured_and_closed(start_dev: StartDev) -> None:
+    dev = start_dev(*STILL, "--connections-per-client", "30")
+    figures = measured(dev, "idle", "--connections", "20")
+    assert (figures["connections"], figures["warm_up"]) == (20, 2)
+    assert figures["process"]["pid"] == dev.pid
+    assert figures["before"]["rss_kib"] > 1000 and figures["connects_per_second"] > 0
+    assert counter(dev, 'cardata_mqtt_connects_total{outcome="accepted"}') == 22
+    wait_for(lambda: counter(dev, 'cardata_mqtt_closed_total{reason="disconnected"}') == 22, "the clients' end")
+
+    table = bench(dev, "idle", "--connections", "20")
+    assert table.returncode == 0, table.stderr
+    assert "20 idle TLS connections" in table.stdout and "for each" in table.stdout
+
+
+def test_sessions_are_left_behind_and_found_again_by_a_server_that_was_started_anew(start_dev: StartDev) -> None:
+    dev = start_dev(*STILL, "--connections-per-client", "40", "--sessions-per-client", "30")
+    first = dev.pid
+    command = ["bench", "sessions", "--count", "20", "--restart-within", "60", "--json"]
+    command += ["--ready-file", str(dev.ready_file)]
+    running = subprocess.Popen(
+        [str(BINARY), *command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    )
+    try:
+        # Each session is made by a connection, and each is taken up again once.
+        made_and_resumed = 2 * (2 + 20)
+        wait_for(
+            lambda: counter(dev, 'cardata_mqtt_closed_total{reason="disconnected"}') == made_and_resumed,
+            "the sessions",
+            seconds=60,
+        )
+        dev.stop()
+        dev.start()
+        output, errors = running.communicate(timeout=60)
+    finally:
+        running.kill()
+        running.wait()
+    assert running.returncode == 0, errors
+    figures = json.loads(output)
+    assert figures["process"]["pid"] == first
+    assert figures["restarted"]["process"]["pid"] == dev.pid != first
+    assert figures["restarted"]["memory"]["rss_kib"] > 1000
+
+
+def test_latency_is_told_with_and_without_slow_readers_and_nothing_is_lost(start_dev: StartDev) -> None:
+    dev = start_dev(*STILL, "--connections-per-client", "30")
+    arguments = ["--clients", "5", "--slow", "4", "--rate", "50", "--seconds", "2", "--rounds", "1"]
+    figures = measured(dev, "latency", *arguments)
+    assert [entry["slow_readers"] for entry in figures["rounds"]] == [0, 4]
+    for entry in figures["rounds"]:
+        latency = entry["latency"]
+        assert latency["messages"] == 5 * entry["events"] == 500
+        assert 0 < latency["p50_us"] <= latency["p99_us"] <= latency["max_us"]
+        assert (entry["lost"], entry["slow_lost"], entry["duplicates"]) == (0, 0, 0)
+    # Two of the four read with QoS 0, and so little that the server merged what they did not read.
+    assert [entry["merged_events"] > 0 for entry in figures["rounds"]] == [False, True]
+    assert figures["lost"] == 0 and figures["verdict"]["noise_us"] == 0
+    containers = run("container", "list", "--ready-file", str(dev.ready_file))
+    assert "cardata bench" not in containers.stdout, "the container of the measurement is still there"
+
+
+def test_what_can_not_be_measured_is_said_with_what_to_do(start_dev: StartDev) -> None:
+    dev = start_dev(*STILL, "--sessions-per-client", "5")
+    crowded = bench(dev, "idle", "--connections", "20")
+    assert crowded.returncode == 1 and "--connections-per-client" in crowded.stderr, crowded.stderr
+
+    forgotten = bench(dev, "sessions", "--count", "20", "--at-once", "1")
+    assert forgotten.returncode == 1 and "--sessions-per-client" in forgotten.stderr, forgotten.stderr
+
+    own = str(os.getpid())
+    stranger = bench(dev, "idle", "--connections", "1", "--pid", own)
+    assert f"process {own} does not listen on port {dev.ready.mqtt_port}; process {dev.pid}" in stranger.stderr
+    assert bench(dev, "idle", "--connections", "1", "--pid", str(dev.pid)).returncode == 0
+
+    hungry = bench(dev, "idle", "--connections", "100000000")
+    assert "ulimit -n" in hungry.stderr, hungry.stderr
+
+    for arguments in (["--as", "plain"], ["--target", "mqtts://localhost:1"]):
+        assert bench(dev, "idle", *arguments).returncode == 2, arguments
