@@ -1,5 +1,7 @@
 //! The listener's connections over a pipe: real bytes, real stores, no socket.
 
+mod hostile;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +11,7 @@ use cardata_domain::container::{ContainerId, ContainerRequest};
 use cardata_domain::vehicle::{Mapping, MappingType};
 use cardata_domain::{ClientId, Vin};
 use cardata_store::directory::ContainerLimit;
+use metrics_exporter_prometheus::PrometheusBuilder;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::time::timeout;
 
@@ -319,6 +322,8 @@ async fn other_protocol_versions_are_refused_in_their_own_words() {
 #[tokio::test]
 async fn an_address_that_connects_too_often_is_told_to_wait_whatever_its_token_and_others_are_let_in()
  {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let _recording = metrics::set_default_local_recorder(&recorder);
     let world = world(Profile::open()).await;
     let anna = Person::Anna.gcid().to_string();
     let token = id_token(&world, Person::Anna).await;
@@ -335,6 +340,8 @@ async fn an_address_that_connects_too_often_is_told_to_wait_whatever_its_token_a
     let (mut peer, connack) = connect_5(&world, "a", &token, 0, None).await;
     assert_eq!(connack[..2], [0, 0x97]);
     assert!(String::from_utf8_lossy(&connack).contains("wait a minute"));
+    let metrics = recorder.handle().render();
+    assert!(metrics.contains("mqtt_rate_limited_total{at=\"connect\"} 3"), "{metrics}");
     assert_eq!(peer.receive().await, None);
     world.pass(60);
     assert_eq!(connect(here, &token).await, 0);
