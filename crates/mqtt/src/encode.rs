@@ -73,7 +73,9 @@ impl Encoder {
             }
             (Outgoing::ConnAck(connack), Version::V5) => connack_v5(connack, buffer),
             (Outgoing::ConnRefused { refusal, .. }, Version::V311) => {
-                buffer.put_slice(&[0x20, 2, 0, refusal.return_code()]);
+                if let Some(code) = refusal.return_code() {
+                    buffer.put_slice(&[0x20, 2, 0, code]);
+                }
             }
             (Outgoing::ConnRefused { refusal, why }, Version::V5) => {
                 self.refused_v5(*refusal, why, buffer);

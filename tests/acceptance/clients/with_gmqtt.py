@@ -51,7 +51,8 @@ def make() -> gmqtt.Client:
     """A client as the settings want it."""
     properties: dict[str, Any] = {}
     if IS_5:
-        properties = {"session_expiry_interval": SETTINGS["expiry_seconds"], "topic_alias_maximum": 10}
+        properties["session_expiry_interval"] = SETTINGS["expiry_seconds"]
+        properties["topic_alias_maximum"] = SETTINGS["topic_aliases"]
     client = gmqtt.Client(
         SETTINGS["client_id"], clean_session=False, optimistic_acknowledgement=False, **properties
     )

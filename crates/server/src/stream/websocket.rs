@@ -26,8 +26,8 @@ use tokio_tungstenite::tungstenite;
 
 use crate::attempts::Peer;
 use crate::platform::Platform;
-use crate::stream::codec::OPENING_PACKET_MAX;
 use crate::stream::connection;
+use cardata_mqtt::decode::OPENING_PACKET_MAX;
 
 /// What client and server agree to speak. [MQTT-6.0.0-3] [MQTT-6.0.0-4]
 const SUBPROTOCOL: &str = "mqtt";

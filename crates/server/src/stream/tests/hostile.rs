@@ -1,7 +1,10 @@
 //! Peers that mean no good: each is noticed, counted and bounded, and nobody else sees anything of it.
 
+use cardata_mqtt::Version;
 use cardata_mqtt::encode::PACKET_SIZE_MAX;
+use metrics_exporter_prometheus::PrometheusBuilder;
 
+use super::super::test_peer::packet;
 use super::*;
 
 /// Somebody who must not notice anything.
@@ -25,21 +28,22 @@ async fn whoever_does_not_say_who_it_is_is_let_go() {
     let _recording = metrics::set_default_local_recorder(&recorder);
     let world = world(Profile::open()).await;
     let mut bystander = bystander(&world).await;
-    let connect = packet(0x10, &connect_body("user", "token", "id", true));
+    let connect = packet(0x10, &Connect::new(Version::V311, Person::Anna, "token").body());
     tokio::time::pause();
     let begin = tokio::time::Instant::now();
     let mut silent = Peer::open(&world);
     let mut dripping = Peer::open(&world);
     let drips = async {
         for byte in connect {
-            if dripping.0.write_all(&[byte]).await.is_err() {
-                break;
-            }
+            dripping.send_bytes(&[byte]).await;
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     };
-    let (ended, ()) = tokio::join!(silent.receive(), drips);
-    assert_eq!((ended, dripping.receive().await), (None, None));
+    tokio::select! {
+        () = drips => panic!("all of a CONNECT was waited for"),
+        ended = silent.receive() => assert_eq!(ended, None),
+    }
+    assert_eq!(dripping.receive().await, None);
     assert!(begin.elapsed() < Duration::from_secs(15), "{:?}", begin.elapsed());
     tokio::time::resume();
     assert_unaffected(&world, &mut bystander).await;
@@ -59,18 +63,17 @@ async fn a_packet_of_256_mib_ends_its_connection_with_its_first_bytes() {
 
     let mut stranger = Peer::open(&world);
     let connect = [&[0x10][..], &endless, b"\0\x04MQTT\x04"].concat();
-    stranger.0.write_all(&connect).await.unwrap();
+    stranger.send_bytes(&connect).await;
     assert_eq!(stranger.receive().await, None);
 
     let (mut client, _) = Peer::connected(&world, Person::Anna, &token, "3.1.1", true).await;
-    client.0.write_all(&publish).await.unwrap();
+    client.send_bytes(&publish).await;
     assert_eq!(client.receive().await, None);
 
-    let (mut client, _) = connect_5(&world, "5.0", &token, 0, None).await;
-    client.0.write_all(&publish).await.unwrap();
-    let (first, body) = client.receive().await.unwrap();
-    assert_eq!((first, body[0]), (0xE0, 0x95));
-    assert_eq!(client.receive().await, None);
+    let connect = Connect::new(Version::V5, Person::Anna, &token).client_id("5.0");
+    let (mut client, _) = Peer::connect_with(&world, &connect).await;
+    client.send_bytes(&publish).await;
+    assert_eq!(client.farewell().await.map(|farewell| farewell.code), Some(0x95));
 
     assert_unaffected(&world, &mut bystander).await;
     let metrics = recorder.handle().render();
@@ -87,17 +90,10 @@ async fn a_hundred_thousand_filters_are_answered_one_by_one_and_kept_by_nobody()
     let token = id_token(&world, Person::Anna).await;
     let (mut client, _) = Peer::connected(&world, Person::Anna, &token, "keeper", false).await;
     let filters: Vec<_> = (0..FILTERS).map(|number| number.to_string()).collect();
+    let filters: Vec<_> = filters.iter().map(|filter| (filter.as_str(), 1)).collect();
     let at_once = PACKET_SIZE_MAX as usize / 10;
     for some in filters.chunks(at_once) {
-        let mut body = vec![0, 1];
-        for filter in some {
-            put_text(filter, &mut body);
-            body.push(1);
-        }
-        client.send(0x82, &body).await;
-        let (first, codes) = client.receive().await.unwrap();
-        assert_eq!((first, codes.len()), (0x90, 2 + some.len()));
-        assert!(codes[2..].iter().all(|code| *code == 0x80));
+        assert_eq!(client.subscribe_all(some).await, vec![0x80; some.len()]);
     }
     assert!(client.is_quiet().await);
     drop(client);
