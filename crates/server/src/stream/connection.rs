@@ -331,7 +331,9 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
             }
             _ => {}
         }
-        self.encoder.encode(packet, &mut self.output);
+        if !self.encoder.encode(packet, &mut self.output) {
+            self.session.close(CloseReason::AnswerTooLarge);
+        }
     }
 
     fn use_version(&mut self, connect: &Connect, customer: Gcid) {
