@@ -260,8 +260,22 @@ async fn a_message_has_a_size_before_and_after_its_client_was_let_in() {
     assert_eq!((answer[0], answer.len()), (0x90, 3 + 2 + 500));
     client.send_bytes(&vec![0xC0; MESSAGE_MAX + 1]).await;
     assert_eq!(client.close_code().await, 1009);
+
+    // Not even begun: a frame of 16 MiB after its header, and a message in parts that never ends.
+    let mut begun = site.open().await;
+    let header = [0x82, 0xFF, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0];
+    begun.socket.get_mut().write_all(&header).await.unwrap();
+    assert_eq!(begun.close_code().await, 1009);
+    let mut endless = site.open().await;
+    for opcode in [2, 0, 0, 0, 0] {
+        // 16 KiB, masked with zeros.
+        let mut part = vec![opcode, 0xFE, 0x40, 0, 0, 0, 0, 0];
+        part.extend([0; 0x4000]);
+        endless.socket.get_mut().write_all(&part).await.unwrap();
+    }
+    assert_eq!(endless.close_code().await, 1009);
     let metrics = recorder.handle().render();
-    assert!(metrics.contains("violations_total{rule=\"too_large\"} 2"), "{metrics}");
+    assert!(metrics.contains("violations_total{rule=\"too_large\"} 4"), "{metrics}");
 }
 
 #[tokio::test]
