@@ -7,10 +7,14 @@ use cardata_domain::Vin;
 use cardata_domain::consent::ConsentId;
 use cardata_mqtt::Version;
 
+use cardata_contract::stream::parse;
+
+use super::connection;
 use super::test_peer::{
     ANNAS, BENS, Connect, Delivery, ODOMETER, Packet, Peer, SHARED, SOC, add_container,
     delete_container, id_token, odometer, put_properties, put_text, report, soc, text, world,
 };
+use crate::attempts;
 use crate::profile::{Connections, Profile};
 use crate::test_platform::{LIMITS, Person, SCOPES, START, World, third_party};
 
@@ -470,4 +474,46 @@ async fn mqtt_5_keeps_a_session_as_long_as_it_was_asked_to() {
     // With no expiry, the session ends with the connection.
     assert_eq!(present(0).await, 1);
     assert_eq!(present(100).await, 0);
+}
+
+#[tokio::test]
+async fn a_connection_that_waits_takes_little_room() {
+    let world = world(Profile::open()).await;
+    let (_, stream) = tokio::io::duplex(64);
+    let platform = world.platform.clone();
+    let from = attempts::Peer::new([192, 0, 2, 1].into());
+    let serving = connection::serve(platform.clone(), stream, from, platform.tasks.stopping());
+    // Each connection has this as long as it is open, whatever it does; what is rare and large belongs into a box.
+    let size = size_of_val(&serving);
+    assert!(size <= 2048, "{size}");
+}
+
+/// A vehicle reports the numbers up to `count` as its state of charge, all in one go.
+async fn report_many(world: &World, vin: &str, count: u32) {
+    let at = "2026-07-27T12:37:58Z";
+    let events = (1..=count).map(|number| {
+        let json = format!(
+            r#"{{"vin":"{vin}","timestamp":"{at}","data":{{"{SOC}":{{"timestamp":"{at}","value":{number}}}}}}}"#
+        );
+        parse(json.as_bytes(), &world.platform.catalogue).unwrap().event
+    });
+    world.platform.journal.append(events.collect(), START).await.unwrap();
+}
+
+#[tokio::test]
+async fn events_that_come_all_at_once_go_out_one_by_one_also_where_they_do_not_fit_the_mailbox() {
+    for count in [64, 65, 66, 300] {
+        let world = world(Profile::open()).await;
+        add_container(&world, Person::Anna, Person::Anna.client_id(), SOC).await;
+        let token = id_token(&world, Person::Anna).await;
+        let (mut peer, _) = Peer::connected(&world, Person::Anna, &token, "", true).await;
+        peer.subscribe(&format!("{}/+", Person::Anna.gcid()), 1).await;
+        report_many(&world, ANNAS, count).await;
+        for number in 1..=count {
+            let delivery = peer.delivery().await;
+            assert_eq!(delivery.values, soc(number.into()));
+            peer.ack(&delivery).await;
+        }
+        assert!(peer.is_quiet().await);
+    }
 }
