@@ -59,11 +59,16 @@ pub(crate) async fn run(
                     (platform.clone(), acceptor.clone(), platform.tasks.stopping());
                 platform.tasks.spawn("mqtt_connection", async move {
                     let _place = place;
-                    // Boxed, so that the task does not keep room for a handshake as long as it lives.
-                    let handshake = Box::pin(handshake(acceptor, stream, &mut stopping));
-                    if let Some(stream) = handshake.await {
+                    // Boxed to its end, so that the task has room neither for a handshake nor for what comes of it, as long
+                    // as it lives.
+                    let begun = Box::pin(async move {
+                        let stream = handshake(acceptor, stream, &mut stopping).await?;
                         drop(permit);
-                        serve(shared, stream, peer, stopping).await;
+                        Some(serve(shared, stream, peer, stopping))
+                    });
+                    let serving = begun.await;
+                    if let Some(serving) = serving {
+                        serving.await;
                     }
                 });
             }
