@@ -52,14 +52,18 @@ pub(crate) async fn run(
                     (platform.clone(), handshakes.clone(), platform.tasks.stopping());
                 platform.tasks.spawn("mqtt_connection", async move {
                     let _place = place;
-                    // In a box of its own, so that the task has no room for it when it is over.
-                    let shaken = Box::pin(handshakes.shake(stream));
-                    let shaken = tokio::select! {
-                        () = stopping.wait() => return,
-                        shaken = shaken => shaken,
-                    };
-                    if let Some(stream) = shaken {
-                        serve(shared, stream, peer, stopping).await;
+                    // Boxed to its end, so that the task has room neither for a handshake nor for what comes of it, as long
+                    // as it lives.
+                    let begun = Box::pin(async move {
+                        let stream = tokio::select! {
+                            () = stopping.wait() => None,
+                            shaken = handshakes.shake(stream) => shaken,
+                        };
+                        stream.map(|stream| serve(shared, stream, peer, stopping))
+                    });
+                    let serving = begun.await;
+                    if let Some(serving) = serving {
+                        serving.await;
                     }
                 });
             }
