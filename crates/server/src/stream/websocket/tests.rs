@@ -226,8 +226,10 @@ async fn mqtt_6_0_0_1_a_text_message_ends_the_connection_and_no_other() {
 }
 
 #[tokio::test]
-async fn mqtt_6_0_0_3_a_client_that_does_not_offer_mqtt_is_refused() {
+async fn mqtt_6_0_0_3_4_a_client_offers_mqtt_which_is_selected_or_is_refused() {
     let site = Site::new().await;
+    // `open` sees that it is selected.
+    site.open().await;
     let upgrade = "Connection: upgrade, close\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
                    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
     for offer in ["", "\r\nSec-WebSocket-Protocol: mqttv3.1"] {
