@@ -59,7 +59,8 @@ impl Remedy for ConnectError {
     fn remedy(&self) -> Option<String> {
         let remedy = match self {
             Self::Refused(_) | Self::Ended(_) => {
-                "see the server's log for the reason; `cardata dev` has --connections-per-client and other limits"
+                "see the server's log for the reason; `cardata dev` limits connections, with --connections-per-client, \
+                 --connections-per-address and --connects-per-minute"
             }
             Self::Descriptors(_) => "a higher `ulimit -n`, or fewer connections",
             Self::Ports(_) => {

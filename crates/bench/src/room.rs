@@ -47,11 +47,13 @@ impl Remedy for RoomError {
         let limit = |wanted: &u64| format!("`ulimit -n {}`", wanted + 1000);
         Some(match self {
             Self::OwnDescriptors { wanted, .. } => {
-                format!("{} in this shell first, or fewer connections", limit(wanted))
+                format!("{} in this shell first, as root, or fewer connections", limit(wanted))
             }
             Self::ServerDescriptors { wanted, .. } => {
                 let limit = limit(wanted);
-                format!("{limit} in the shell that starts the server, or fewer connections")
+                format!(
+                    "{limit} in the shell that starts the server, as root, or fewer connections"
+                )
             }
             Self::Ports { .. } => {
                 "fewer connections, or the same on the server's machine, which has more addresses"

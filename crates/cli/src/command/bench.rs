@@ -28,7 +28,8 @@ use crate::output::{self, Advice, Progress};
 /// its process.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
-    cardata dev --vehicles 0 --connections-per-client 20000 --sessions-per-client 200000   (in another terminal)\n  \
+    cardata dev --vehicles 0 --connections-per-client 20000 --sessions-per-client 200000 \\\n      \
+        --connections-per-address 20000 --connects-per-minute 0     (in another terminal)\n  \
     cardata bench idle --connections 10000\n  \
     cardata bench sessions --count 100000\n  \
     cardata bench latency --clients 100 --slow 50 --rate 100 --seconds 10\n  \
@@ -126,6 +127,8 @@ enum Kind {
 
 /// Measures.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
+    // Where that is not enough, the measurement says so before it begins.
+    let _ = rlimit::increase_nofile_limit(u64::MAX);
     let progress: Arc<dyn cardata_bench::Progress> = Arc::new(Bar(Progress::of_steps()));
     match args.command {
         Command::Idle { connections, qos, at_once, target: to } => {
