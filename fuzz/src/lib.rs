@@ -4,11 +4,6 @@
 //! `scripts/fuzz` lets libFuzzer choose the inputs, guided by the code that they reach; `tests/corpus.rs` runs those that
 //! are kept in `corpus/`. See `docs/reference/fuzzing.md`.
 
-// The decoder itself, without the server around it, whose dependencies take minutes to build.
-#[path = "../../crates/server/src/stream/codec.rs"]
-pub mod codec;
-#[path = "../../crates/server/src/stream/form.rs"]
-mod form;
 pub mod packet;
 mod reference;
 mod seeds;

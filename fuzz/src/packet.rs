@@ -6,6 +6,7 @@ use std::num::NonZeroU32;
 use arbitrary::{Result, Unstructured};
 use bytes::BytesMut;
 use cardata_domain::Gcid;
+use cardata_mqtt::decode::{Decoder, OPENING_PACKET_MAX, PacketError};
 use cardata_mqtt::encode::{Encoder, PACKET_SIZE_MAX};
 use cardata_mqtt::packet::{ConnAck, Connect, Gap, Outgoing, Packet, Publish, TopicAlias};
 use cardata_mqtt::{CloseReason, ConnectRefusal, Qos, SubscribeRefusal, Version};
@@ -13,7 +14,6 @@ use jiff::Timestamp;
 use rmqtt_codec::{v3, v5};
 use tokio_util::codec::Decoder as _;
 
-use crate::codec::{Decoder, OPENING_PACKET_MAX, PacketError};
 use crate::reference;
 
 /// What the first byte of an input says: what follows is sent by a peer that has not said anything yet, or by one whose
@@ -105,7 +105,7 @@ fn decode<'a>(
             }
         }
         let limit = if version.is_some() { PACKET_SIZE_MAX as usize } else { OPENING_PACKET_MAX };
-        assert!(input.len() < limit + 5, "{} bytes wait for the rest of a packet", input.len());
+        assert!(input.len() < limit, "{} bytes wait for the rest of a packet", input.len());
     }
     outcomes
 }
@@ -123,7 +123,7 @@ fn check_packet(packet: &Packet, connected: Option<Version>, bytes: &[u8]) {
     let is_sound = reference::is_sound(version, bytes);
     assert!(is_sound, "malformed, but read as {packet:?}: {bytes:02x?}");
     let limit = if connected.is_some() { PACKET_SIZE_MAX as usize } else { OPENING_PACKET_MAX };
-    assert!(bytes.len() <= limit + 5, "{} bytes were taken as a packet", bytes.len());
+    assert!(bytes.len() <= limit, "{} bytes were taken as a packet", bytes.len());
     if let Packet::Connect(connect) = packet {
         check_connect(connect);
     }
@@ -142,21 +142,17 @@ fn check_connect(connect: &Connect) {
     assert!(secret.len() < 8 || !printed.contains(secret), "`Debug` shows the password");
 }
 
-/// A sound packet is read, unless it is too large or what this server does not speak.
+/// A sound packet is read, unless it is too large, may not come now, or this server does not speak its version.
 fn check_refusal(error: PacketError, version: Option<Version>, there: &[u8]) {
-    if !matches!(error, PacketError::Malformed | PacketError::Forbidden) {
-        return;
-    }
-    let Some(packet) = first_packet(there) else { return };
-    if version.is_none() && packet[0] != 0x10 {
-        return;
-    }
-    let versions = version.map_or(vec![Version::V311, Version::V5], |version| vec![version]);
-    for version in versions {
-        // Its only use is a fresh token, which the session looks at: an AUTH that brings none is malformed here.
-        let is_auth = packet[0] == 0xF0;
-        let wrongly = !is_auth && reference::is_sound(version, packet);
-        assert!(!wrongly, "sound, but refused: {packet:02x?}");
+    let is_known = matches!(
+        error,
+        PacketError::TooLarge | PacketError::UnsupportedVersion | PacketError::EmptyClientId
+    );
+    let Some(packet) = first_packet(there).filter(|_| !is_known) else { return };
+    if version.is_none() == (packet[0] == 0x10) {
+        let versions = version.map_or(vec![Version::V311, Version::V5], |version| vec![version]);
+        let is_sound = versions.iter().any(|version| reference::is_sound(*version, packet));
+        assert!(!is_sound, "sound, but refused as {error}: {packet:02x?}");
     }
 }
 
@@ -183,8 +179,13 @@ fn check_outgoing(input: &mut Unstructured<'_>) -> Result<()> {
     let packet = outgoing(input, version)?;
 
     let mut bytes = BytesMut::from(&b"before"[..]);
-    encoder.encode(&packet, &mut bytes);
+    let fits = encoder.encode(&packet, &mut bytes);
     let mut bytes = bytes.split_off(6);
+    assert!(bytes.len() <= packet_size_max as usize, "{} bytes of {packet:?}", bytes.len());
+    if !fits {
+        assert!(bytes.is_empty(), "a part of {packet:?} was written");
+        return Ok(());
+    }
     if let Outgoing::Publish(publish) = &packet {
         assert_eq!(encoder.publish_size(publish), bytes.len(), "the size of {packet:?}");
     }
@@ -195,6 +196,9 @@ fn check_outgoing(input: &mut Unstructured<'_>) -> Result<()> {
             }
             Outgoing::PublishRefused { .. } | Outgoing::AuthSuccess { .. } => {
                 version == Version::V311
+            }
+            Outgoing::ConnRefused { refusal, .. } => {
+                version == Version::V311 && refusal.return_code().is_none()
             }
             _ => false,
         };
@@ -302,7 +306,11 @@ fn gap(input: &mut Unstructured<'_>) -> Result<Gap> {
     Ok(Gap { from, to: second(input)? })
 }
 
-const REFUSALS: [ConnectRefusal; 7] = [
+const REFUSALS: [ConnectRefusal; 11] = [
+    ConnectRefusal::Malformed,
+    ConnectRefusal::ProtocolError,
+    ConnectRefusal::TooLarge,
+    ConnectRefusal::RetainNotSupported,
     ConnectRefusal::ConnectionRateExceeded,
     ConnectRefusal::UnacceptableProtocolVersion,
     ConnectRefusal::IdentifierRejected,
@@ -312,14 +320,14 @@ const REFUSALS: [ConnectRefusal; 7] = [
     ConnectRefusal::BadAuthenticationMethod,
 ];
 
-pub(crate) const REASONS: [CloseReason; 18] = [
+pub(crate) const REASONS: [CloseReason; 21] = [
     CloseReason::Disconnected,
     CloseReason::ConnectionLost,
     CloseReason::ConnectTimeout,
     CloseReason::KeepAliveTimeout,
     CloseReason::ConnectRefused(ConnectRefusal::NotAuthorized),
-    CloseReason::ProtocolError,
-    CloseReason::Malformed,
+    CloseReason::ProtocolError("why"),
+    CloseReason::Malformed("why"),
     CloseReason::TooLarge,
     CloseReason::PublishRefused,
     CloseReason::TokenExpired,
@@ -331,6 +339,9 @@ pub(crate) const REASONS: [CloseReason; 18] = [
     CloseReason::StoreFailed,
     CloseReason::ServerStopping,
     CloseReason::Idle,
+    CloseReason::TopicFilterInvalid,
+    CloseReason::TopicAliasInvalid,
+    CloseReason::AnswerTooLarge,
 ];
 
 fn check_same_v311(sent: &Outgoing, read: v3::Packet) {
@@ -342,7 +353,7 @@ fn check_same_v311(sent: &Outgoing, read: v3::Packet) {
             read.session_present == connack.session_present && u8::from(read.return_code) == 0
         }
         (Outgoing::ConnRefused { refusal, .. }, v3::Packet::ConnectAck(read)) => {
-            !read.session_present && u8::from(read.return_code) == refusal.return_code()
+            !read.session_present && Some(u8::from(read.return_code)) == refusal.return_code()
         }
         (
             Outgoing::SubAck { packet_id, granted },

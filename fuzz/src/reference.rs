@@ -71,26 +71,32 @@ enum Kind {
 
 const CONNECT: &[u8] = &[0x11, 0x15, 0x16, 0x17, 0x19, 0x21, 0x22, 0x26, 0x27];
 const WILL: &[u8] = &[0x01, 0x02, 0x03, 0x08, 0x09, 0x18, 0x26];
-const PUBLISH: &[u8] = &[0x01, 0x02, 0x03, 0x08, 0x09, 0x23, 0x26];
+/// No topic alias: this server permits none. [MQTT-3.3.2-8]
+const PUBLISH: &[u8] = &[0x01, 0x02, 0x03, 0x08, 0x09, 0x26];
 const SUBSCRIBE: &[u8] = &[0x0B, 0x26];
 const ACKNOWLEDGEMENT: &[u8] = &[0x1F, 0x26];
-const DISCONNECT: &[u8] = &[0x11, 0x1F, 0x26];
+const DISCONNECT: &[u8] = &[0x11, 0x1C, 0x1F, 0x26];
 const AUTH: &[u8] = &[0x15, 0x16, 0x1F, 0x26];
 const USER: &[u8] = &[0x26];
+
+/// Those that are meant for servers, too: a good-bye is a good-bye.
+const DISCONNECT_REASONS: &[u8] = &[
+    0x00, 0x04, 0x80, 0x81, 0x82, 0x83, 0x87, 0x89, 0x8B, 0x8C, 0x8D, 0x8E, 0x8F, 0x90, 0x93, 0x94,
+    0x95, 0x96, 0x97, 0x98, 0x99, 0x9A, 0x9B, 0x9C, 0x9D, 0x9E, 0x9F, 0xA0, 0xA1, 0xA2,
+];
 
 fn kind(property: u8) -> Option<Kind> {
     Some(match property {
         0x01 | 0x17 | 0x19 => Kind::Flag,
-        0x11 | 0x18 => Kind::Four,
-        0x03 | 0x15 | 0x1F => Kind::Text,
+        0x02 | 0x11 | 0x18 => Kind::Four,
+        0x03 | 0x15 | 0x1C | 0x1F => Kind::Text,
         0x08 => Kind::Topic,
         0x09 | 0x16 => Kind::Binary,
         0x0B => Kind::Variable,
         0x21 | 0x23 => Kind::TwoNotZero,
         0x22 => Kind::Two,
         0x26 => Kind::Pair,
-        // That a message expires at once is not forbidden, but the library refuses it; nothing here uses it.
-        0x02 | 0x27 => Kind::FourNotZero,
+        0x27 => Kind::FourNotZero,
         _ => return None,
     })
 }
@@ -112,12 +118,13 @@ impl<'a> Reader<'a> {
                 }
                 Some(())
             }
-            0xE0 if is_v5 => self.reason_and_properties(
-                &[0, 4, 0x80, 0x81, 0x82, 0x83, 0x90, 0x93, 0x94, 0x95, 0x96, 0x97, 0x98, 0x99],
-                DISCONNECT,
-            ),
+            0xE0 if is_v5 => self.reason_and_properties(DISCONNECT_REASONS, DISCONNECT),
             0xC0 | 0xE0 => Some(()),
-            0xF0 if is_v5 => self.reason_and_properties(&[0x18, 0x19], AUTH),
+            // The only one that a client may begin with, and never without its method.
+            0xF0 if is_v5 => {
+                (self.byte()? == 0x19).then_some(())?;
+                self.properties(AUTH)?.contains(&0x15).then_some(())
+            }
             _ => None,
         }
     }
@@ -158,10 +165,7 @@ impl<'a> Reader<'a> {
         let duplicate = flags & 8 > 0;
         (qos < 3 && !(duplicate && qos == 0)).then_some(())?;
         let topic = self.text()?;
-        // MQTT 5 allows an empty one beside a topic alias.
-        let is_topic =
-            !topic.contains(['+', '#']) && (self.version == Version::V5 || !topic.is_empty());
-        is_topic.then_some(())?;
+        (!topic.is_empty() && !topic.contains(['+', '#'])).then_some(())?;
         if qos > 0 {
             self.packet_id()?;
         }
@@ -213,12 +217,13 @@ impl<'a> Reader<'a> {
         }
         let reason = self.byte()?;
         reasons.contains(&reason).then_some(())?;
-        if self.rest.is_empty() { Some(()) } else { self.properties(allowed) }
+        if self.rest.is_empty() { Some(()) } else { self.properties(allowed).map(drop) }
     }
 
-    fn properties(&mut self, allowed: &[u8]) -> Option<()> {
+    /// The identifiers of the properties that are there.
+    fn properties(&mut self, allowed: &[u8]) -> Option<Vec<u8>> {
         if self.version == Version::V311 {
-            return Some(());
+            return Some(Vec::new());
         }
         let length = self.variable()?;
         let mut inner = Reader { version: self.version, rest: self.bytes(length)? };
@@ -232,7 +237,7 @@ impl<'a> Reader<'a> {
             inner.value(&kind(property)?)?;
         }
         // Data of a method that is not named (MQTT 5 §3.1.2.11.10).
-        (!seen.contains(&0x16) || seen.contains(&0x15)).then_some(())
+        (!seen.contains(&0x16) || seen.contains(&0x15)).then_some(seen)
     }
 
     fn value(&mut self, kind: &Kind) -> Option<()> {
@@ -292,7 +297,17 @@ impl<'a> Reader<'a> {
     }
 
     fn filter(&mut self) -> Option<&'a str> {
-        self.text().filter(|filter| !filter.is_empty())
+        let filter = self.text()?;
+        // [MQTT-4.8.2-1] [MQTT-4.8.2-2]
+        let is_sound_if_shared = match filter.strip_prefix("$share/") {
+            Some(shared) if self.version == Version::V5 => {
+                shared.split_once('/').is_some_and(|(name, filter)| {
+                    !name.is_empty() && !name.contains(['+', '#']) && is_valid_filter(filter)
+                })
+            }
+            _ => true,
+        };
+        (is_valid_filter(filter) && is_sound_if_shared).then_some(filter)
     }
 
     fn packet_id(&mut self) -> Option<()> {

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.dev import BINARY, Dev
+from harness.silence import Silence
 
 # Nothing drives by itself: what arrives is what a test put in.
 STILL = ("--vehicles", "0")
@@ -55,6 +56,21 @@ def starting(under: Path) -> Iterator[StartDev]:
             dev.close()
     for dev in started:
         assert "panicked at" not in dev.stderr, dev.stderr[-4000:]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # What takes long by itself begins with the first test, and the last ones look at it.
+    items.sort(key=lambda item: item.get_closest_marker("looked_at_last") is not None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def silence(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Silence | None]:
+    """Two connections under the profile `bmw`, from the first test on; `None` when no test asks for them."""
+    if not any(item.get_closest_marker("looked_at_last") for item in request.session.items):
+        yield None
+        return
+    with starting(tmp_path_factory.mktemp("silence")) as start:
+        yield Silence(start(*STILL, "--profile", "bmw"))
 
 
 @pytest.fixture

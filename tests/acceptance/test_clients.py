@@ -73,8 +73,13 @@ def in_order_and_complete(one: Client, driven: list[int]) -> None:
 def test_a_client_that_was_killed_comes_back_and_gets_what_it_missed(road: Road, kind: Kind, qos: int) -> None:
     dev = road.dev
     name = f"killed-{kind.name}-{qos}"
-    with Line(kind.port(dev)) as line, client(kind, dev, a_program(dev), name, port=line.port) as one:
-        one.connect().subscribe(dev.first.every_vehicle, qos)
+    identifier = 7 if kind.version == V5 else None
+    # MQTT.js loses the topic that an alias stands for between the two halves of QoS 2.
+    settings = {"topic_aliases": 10 if qos == 1 else 0}
+    with Line(kind.port(dev)) as line, client(kind, dev, a_program(dev), name, port=line.port, **settings) as one:
+        one.connect().subscribe(dev.first.every_vehicle, qos, identifier)
+        if qos == 2 and kind.forgets_qos_2:
+            line.hold()
         seen = road.drive(3)
         one.wait_for_value(ODOMETER, seen[-1])
         assert one.values(ODOMETER) == seen
@@ -85,9 +90,7 @@ def test_a_client_that_was_killed_comes_back_and_gets_what_it_missed(road: Road,
         sent = total(dev, "cardata_mqtt_messages_total", qos=str(qos))
         line.hold()
         unacknowledged = road.drive(3)
-        wait_for(
-            lambda: total(dev, "cardata_mqtt_messages_total", qos=str(qos)) == sent + 3, "three more messages"
-        )
+        wait_for(lambda: total(dev, "cardata_mqtt_messages_total", qos=str(qos)) >= sent + 3, "three more messages")
         one.kill()
         line.cut()
         missed = road.drive(15)
@@ -103,7 +106,9 @@ def test_a_client_that_was_killed_comes_back_and_gets_what_it_missed(road: Road,
         assert came == seen[len(seen) - held :] + expected
         dups = [message.dup for message in one.heard.messages]
         assert dups == [True] * (held + len(unacknowledged)) + [False] * len(missed + live)
-        assert {message.qos for message in one.heard.messages} == {qos}
+        # Nobody subscribed again, and what was said about the subscription still holds.
+        own = {(message.qos, message.topic, message.identifiers) for message in one.heard.messages}
+        assert own == {(qos, dev.first.topic(), () if identifier is None else (identifier,))}
 
 
 @of_each_kind
@@ -114,56 +119,64 @@ def test_a_client_whose_connection_is_cut_comes_back_by_itself(road: Road, kind:
     with Line(kind.port(dev)) as line, client(kind, dev, a_program(dev), name, port=line.port, reconnects=True) as one:
         one.connect().subscribe(dev.first.every_vehicle, qos)
         driven = []
-        for acknowledges in (False, True):
-            if not acknowledges:
-                line.hold()
+        if not (qos == 2 and kind.forgets_qos_2):
             driven += road.drive(10)
-            if acknowledges:
-                # Somewhere in the middle of messages and their acknowledgements.
-                one.wait_for_value(ODOMETER, driven[-7])
+            # Somewhere in the middle of messages and their acknowledgements.
+            one.wait_for_value(ODOMETER, driven[3])
             line.cut()
             driven += road.drive(5)
             one.wait_for_value(ODOMETER, driven[-1])
+        line.hold()
+        driven += road.drive(10)
+        line.cut()
+        driven += road.drive(5)
+        one.wait_for_value(ODOMETER, driven[-1])
         in_order_and_complete(one, driven)
         if qos == 2 and kind.delivers_qos_2_once:
             assert one.values(ODOMETER) == driven
         if kind.tells_session:
-            assert one.heard.sessions_present == [False, True, True]
+            assert one.heard.sessions_present[0] is False
+            assert set(one.heard.sessions_present[1:]) == {True}
 
 
 @pytest.fixture(scope="module")
-def crashed(request: pytest.FixtureRequest, start_shared_dev: StartDev) -> Iterator[Together[Kind]]:
-    """What each client had of a server that was killed under all of them."""
+def crashed(request: pytest.FixtureRequest, start_shared_dev: StartDev) -> Iterator[Together[tuple[Kind, int]]]:
+    """What each client had of a server that was killed under all of them, with each quality of service."""
     road = Road(start_shared_dev(*STILL))
     driven: list[int] = []
-    together = Together({kind: through_a_crash(kind, road, driven) for kind in wanted_kinds(request)})
-    together.step()
-    driven += road.drive(50)
-    road.dev.kill()
-    road.dev.start()
-    driven += road.drive(50)
-    together.step()
-    yield together
-    together.close()
+    each = itertools.product(wanted_kinds(request), (1, 2))
+    with Together({(kind, qos): through_a_crash(kind, qos, road, driven) for kind, qos in each}) as together:
+        together.step()
+        driven += road.drive(50)
+        road.dev.kill()
+        road.dev.start()
+        driven += road.drive(50)
+        together.step()
+        yield together
 
 
-def through_a_crash(kind: Kind, road: Road, driven: list[int]) -> Scenario:
+def through_a_crash(kind: Kind, qos: int, road: Road, driven: list[int]) -> Scenario:
     """Subscribes before the crash, is back after it without help, and has everything."""
     dev = road.dev
-    with client(kind, dev, a_program(dev), "crash", reconnects=True) as one:
-        one.connect().subscribe(dev.first.every_vehicle, 1)
+    with client(kind, dev, a_program(dev), f"crash-{qos}", reconnects=True) as one:
+        one.connect().subscribe(dev.first.every_vehicle, qos)
         yield
+        # Where a delivery of QoS 2 stood is lost. The client is told so, and has to subscribe again, as some always do.
+        session_present = qos == 1
+        if kind.takes_commands:
+            one.wait(lambda: len(one.heard.sessions_present) > 1, "a second CONNACK")
+            assert one.heard.sessions_present == [False, session_present]
+            if not session_present:
+                one.subscribe(dev.first.every_vehicle, qos)
         one.wait_for_value(ODOMETER, driven[-1])
-        came = one.values(ODOMETER)
         # What was not acknowledged comes again after a crash, with new packet ids and so without DUP.
-        assert list(dict.fromkeys(came)) == driven
-        if kind.tells_session:
-            assert one.heard.sessions_present == [False, True]
+        assert list(dict.fromkeys(one.values(ODOMETER))) == driven
 
 
 @of_each_kind
-def test_a_client_outlives_a_server_that_is_killed(crashed: Together[Kind], kind: Kind) -> None:
-    crashed.outcome(kind)
+@pytest.mark.parametrize("qos", [1, 2])
+def test_a_client_outlives_a_server_that_is_killed(crashed: Together[tuple[Kind, int]], kind: Kind, qos: int) -> None:
+    crashed.outcome((kind, qos))
 
 
 @pytest.fixture(scope="module")
@@ -172,17 +185,15 @@ def expired(request: pytest.FixtureRequest, start_shared_dev: StartDev) -> Itera
     road = Road(start_shared_dev(*STILL, "--token-lifetime", str(TOKEN_SECONDS)))
     driven: list[int] = []
     kinds = wanted_kinds(request)
-    together = Together(
-        {(kind, False): through_an_expiry(kind, road, driven) for kind in kinds}
-        | {(kind, True): past_an_expiry(kind, road, driven) for kind in kinds if kind.reauthenticates}
-    )
-    together.step()
-    driven += road.drive(3)
-    together.step()
-    driven += road.drive(20)
-    together.step()
-    yield together
-    together.close()
+    scenarios = {(kind, False): through_an_expiry(kind, road, driven) for kind in kinds}
+    scenarios |= {(kind, True): past_an_expiry(kind, road, driven) for kind in kinds if kind.reauthenticates}
+    with Together(scenarios) as together:
+        together.step()
+        driven += road.drive(3)
+        together.step()
+        driven += road.drive(20)
+        together.step()
+        yield together
 
 
 def through_an_expiry(kind: Kind, road: Road, driven: list[int]) -> Scenario:
@@ -233,10 +244,6 @@ def test_a_client_whose_token_expires_comes_back_with_a_fresh_one(
     expired.outcome((kind, False))
 
 
-@pytest.mark.parametrize(
-    "kind", [kind for kind in KINDS if kind.reauthenticates], ids=lambda kind: kind.name
-)
-def test_a_client_that_sends_a_fresh_token_stays_connected(
-    expired: Together[tuple[Kind, bool]], kind: Kind
-) -> None:
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.reauthenticates], ids=lambda kind: kind.name)
+def test_a_client_that_sends_a_fresh_token_stays_connected(expired: Together[tuple[Kind, bool]], kind: Kind) -> None:
     expired.outcome((kind, True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +17,7 @@ from harness.metrics import total
 from harness.rest import create_container
 from harness.stream import Message, Subscriber, subscriber
 from harness.stream5 import Subscriber5
-from harness.wait import wait_for
+from harness.wait import wait_for, wait_until
 
 GAP = "cardata-gap"
 KEPT: dict[str, Any] = {"mqtt_client_id": "away", "clean": False}
@@ -31,14 +32,13 @@ def tokens(dev: Dev) -> Tokens:
 
 
 def forget_what_was(dev: Dev) -> None:
-    """Starts the server with a retention that is over for everything so far."""
+    """Starts the server with a retention that is over for everything so far; it looks once when it starts."""
+    newest = time.monotonic()
     dev.stop()
-    if "--retention" not in dev.flags:
-        dev.flags += ["--retention", "1"]
+    dev.flags += ["--retention", "1"]
+    wait_until(newest + 1.1)
     dev.start()
-    wait_for(
-        lambda: total(dev, "cardata_journal_retired_events_total") > 0, "events to leave the journal", 20
-    )
+    wait_for(lambda: total(dev, "cardata_journal_retired_events_total") > 0, "events to leave the journal", 20)
 
 
 def drive(dev: Dev, first: int, last: int) -> None:

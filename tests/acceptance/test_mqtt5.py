@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-
 import pytest
 
 from harness.descriptors import ODOMETER
@@ -55,20 +53,3 @@ def test_a_client_of_mqtt_5_hears_why(dev: Dev, tokens: Tokens) -> None:
         dev.stop()
         wait_for(lambda: newcomer.ended, "a DISCONNECT")
         assert newcomer.ended[0][0] == SERVER_SHUTTING_DOWN
-
-
-def test_mosquitto_sub_streams_over_mqtt_5(dev: Dev, tokens: Tokens) -> None:
-    address = ["-h", "localhost", "-p", str(dev.ready.mqtt_port), "--cafile", str(dev.ready.ca_file)]
-    login = ["-u", dev.first.gcid, "-P", tokens.id]
-    # A persistent session, so that it is known on the way when the event comes.
-    stay = ["-V", "5", "-i", "sub", "-c", "-x", "600", "-q", "1", "-t", dev.first.every_vehicle]
-    subprocess.run(["mosquitto_sub", *address, *login, *stay, "-E"], check=True, timeout=20)
-    inject(dev, event(dev.first.vin, 1, {ODOMETER: 4711}))
-    came = subprocess.run(
-        ["mosquitto_sub", *address, *login, *stay, "-C", "1", "-W", "20"],
-        check=True,
-        timeout=30,
-        capture_output=True,
-        text=True,
-    )
-    assert "4711" in came.stdout

@@ -45,7 +45,8 @@ pub trait Source: Send {
 /// The deliveries of one connection.
 pub struct Deliveries {
     source: Box<dyn Source>,
-    tracks: BTreeMap<Vin, Track>,
+    /// Boxed, since a node of the map has room for eleven, and most sessions read one or two vehicles.
+    tracks: BTreeMap<Vin, Box<Track>>,
     window: Window,
     reading: Option<Reading>,
     /// The vehicle whose events were read last, so that the others get their turn.
@@ -190,7 +191,7 @@ impl Deliveries {
             snapshot: None,
             gap: None,
         };
-        self.tracks.insert(vin, track);
+        self.tracks.insert(vin, Box::new(track));
         self.drop_earlier(vin, position);
     }
 
@@ -600,7 +601,8 @@ impl Deliveries {
             track.snapshot.is_none() && track.position < track.head && (track.is_fresh() || room)
         };
         let after = self.read_last.map_or(Bound::Unbounded, Bound::Excluded);
-        let next = self.tracks.range((after, Bound::Unbounded)).chain(&self.tracks).find(due);
+        let tracks = self.tracks.range((after, Bound::Unbounded)).chain(&self.tracks);
+        let next = tracks.map(|(vin, track)| (vin, &**track)).find(due);
         let Some((vin, track)) = next else { return };
         let limit = if track.is_fresh() { READ_MAX } else { self.window.room().min(READ_MAX) };
         actions.push_back(Action::Read { vin: *vin, after: track.position, limit });

@@ -60,11 +60,22 @@ impl Encoder {
         Self { problem_information, packet_size_max, ..self }
     }
 
-    /// Writes `packet` to the end of `buffer`. A packet that the version does not have writes nothing.
+    /// Writes `packet` to the end of `buffer`. A packet that the version does not have writes nothing. Gives false, and
+    /// writes nothing, where the packet is larger than what the client takes. [MQTT-3.1.2-24]
     ///
     /// # Panics
     /// Never: lengths are made of what the types allow.
-    pub fn encode(&self, packet: &Outgoing, buffer: &mut BytesMut) {
+    pub fn encode(&self, packet: &Outgoing, buffer: &mut BytesMut) -> bool {
+        let begin = buffer.len();
+        self.write(packet, buffer);
+        let fits = buffer.len() - begin <= self.packet_size_max;
+        if !fits {
+            buffer.truncate(begin);
+        }
+        fits
+    }
+
+    fn write(&self, packet: &Outgoing, buffer: &mut BytesMut) {
         match (packet, self.version) {
             (Outgoing::Publish(publish), _) => self.publish(publish, buffer),
             (Outgoing::PingResp, _) => buffer.put_slice(&[0xD0, 0]),
@@ -73,7 +84,9 @@ impl Encoder {
             }
             (Outgoing::ConnAck(connack), Version::V5) => connack_v5(connack, buffer),
             (Outgoing::ConnRefused { refusal, .. }, Version::V311) => {
-                buffer.put_slice(&[0x20, 2, 0, refusal.return_code()]);
+                if let Some(code) = refusal.return_code() {
+                    buffer.put_slice(&[0x20, 2, 0, code]);
+                }
             }
             (Outgoing::ConnRefused { refusal, why }, Version::V5) => {
                 self.refused_v5(*refusal, why, buffer);
@@ -144,8 +157,7 @@ impl Encoder {
 
     /// The bytes that `publish` has as a packet.
     pub fn publish_size(&self, publish: &Publish) -> usize {
-        let remaining = self.publish_remaining(publish);
-        1 + length_of_length(remaining) + remaining
+        packet_size(self.publish_remaining(publish))
     }
 
     fn publish_remaining(&self, publish: &Publish) -> usize {
@@ -205,10 +217,13 @@ impl Encoder {
         put_packet(0x20, &body, buffer);
     }
 
-    /// Writes the properties of a packet whose only one is a reason string, or none if it would not fit. [MQTT-3.2.2-19]
+    /// Writes the properties of a packet whose only one is a reason string, or none if it would not fit.
+    /// [MQTT-3.2.2-19] [MQTT-3.14.2-3]
     fn put_reason(&self, why: &str, body: &mut BytesMut) {
+        let length = 1 + 2 + why.len();
+        let remaining = body.len() + length_of_length(length) + length;
         let mut properties = BytesMut::new();
-        if self.problem_information && body.len() + why.len() + 16 <= self.packet_size_max {
+        if self.problem_information && packet_size(remaining) <= self.packet_size_max {
             put_text(property::REASON_STRING, why, &mut properties);
         }
         put_properties(&properties, body);
@@ -294,6 +309,11 @@ fn put_length(mut length: usize, buffer: &mut BytesMut) {
             return;
         }
     }
+}
+
+/// The bytes of a packet with `remaining` bytes after its length.
+fn packet_size(remaining: usize) -> usize {
+    1 + length_of_length(remaining) + remaining
 }
 
 fn length_of_length(length: usize) -> usize {

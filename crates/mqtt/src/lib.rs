@@ -1,14 +1,14 @@
 //! The MQTT session as a state machine: packets, events and time go in, actions come out.
 //!
-//! It owns no socket, clock or task, so every rule of delivery is tested without a network. Decoding stands outside
-//! ([`packet`] says what it gives); what a client may see comes from a [`Source`]. The two versions differ at the edge
-//! only: in the bytes, and in the answers that 3.1.1 has no words for.
+//! It owns no socket, clock or task, so every rule of delivery is tested without a network. What a client may see comes
+//! from a [`Source`]. The two versions differ at the edge only: in the bytes, and in the answers that 3.1.1 has no words
+//! for.
 //!
 //! In the order of the specifications, MQTT 3.1.1 and MQTT 5.0:
 //!
 //! | Clauses | Module |
 //! |---|---|
-//! | 2, 3: control packets, properties, reason codes | [`packet`] what they say, [`encode`] their bytes, [`reason`] their codes |
+//! | 1.5, 2, 3: control packets, properties, reason codes | [`packet`] what they say, [`decode`] and [`encode`] their bytes, [`reason`] their codes |
 //! | 3.1, 3.2: CONNECT, CONNACK | `session::connect` |
 //! | 3.3, 4.6: PUBLISH, message ordering | [`delivery`], and `outlet` for aliases, identifiers and sizes |
 //! | 3.4 to 3.7, 4.3, 4.4, 4.9: acknowledgements, quality of service, redelivery, flow control | [`inflight`] |
@@ -16,6 +16,7 @@
 //! | 3.12 to 3.15, 4.12, 4.13: PING, DISCONNECT, AUTH, errors | [`session`] |
 //! | 4.7: topic names and filters | [`topic`] |
 
+pub mod decode;
 pub mod delivery;
 pub mod encode;
 pub mod inflight;

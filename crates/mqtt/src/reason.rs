@@ -26,6 +26,18 @@ pub enum ConnectRefusal {
     /// Too many CONNECTs came from where this one comes from: the client should wait before the next one.
     #[error("connection rate exceeded")]
     ConnectionRateExceeded,
+    /// The CONNECT can't be read (MQTT 5).
+    #[error("malformed packet")]
+    Malformed,
+    /// The CONNECT says what it may not (MQTT 5).
+    #[error("protocol error")]
+    ProtocolError,
+    /// The CONNECT is longer than allowed (MQTT 5).
+    #[error("packet too large")]
+    TooLarge,
+    /// A retained Will, where nothing is retained (MQTT 5).
+    #[error("retain not supported")]
+    RetainNotSupported,
 }
 
 impl ConnectRefusal {
@@ -40,17 +52,25 @@ impl ConnectRefusal {
             Self::BadAuthenticationMethod => 0x8C,
             // Not 0x9F, which names it better: clients of the real service wait a minute after 0x97 (wire §2.3).
             Self::ConnectionRateExceeded => 0x97,
+            Self::Malformed => 0x81,
+            Self::ProtocolError => 0x82,
+            Self::TooLarge => 0x95,
+            Self::RetainNotSupported => 0x9A,
         }
     }
 
-    /// The CONNACK return code of MQTT 3.1.1.
-    pub fn return_code(self) -> u8 {
+    /// The CONNACK return code of MQTT 3.1.1; `None` where it has none, and the connection ends without a CONNACK.
+    /// [MQTT-3.1.4-1] [MQTT-3.2.2-6]
+    pub fn return_code(self) -> Option<u8> {
         match self {
-            Self::UnacceptableProtocolVersion => 1,
-            Self::IdentifierRejected => 2,
-            Self::ServerUnavailable | Self::ConnectionRateExceeded => 3,
-            Self::BadUserNameOrPassword => 4,
-            Self::NotAuthorized | Self::BadAuthenticationMethod => 5,
+            Self::UnacceptableProtocolVersion => Some(1),
+            Self::IdentifierRejected => Some(2),
+            Self::ServerUnavailable | Self::ConnectionRateExceeded => Some(3),
+            Self::BadUserNameOrPassword => Some(4),
+            Self::NotAuthorized | Self::BadAuthenticationMethod => Some(5),
+            Self::Malformed | Self::ProtocolError | Self::TooLarge | Self::RetainNotSupported => {
+                None
+            }
         }
     }
 }
@@ -101,15 +121,24 @@ pub enum CloseReason {
     /// The CONNECT was refused.
     #[error("connect_refused")]
     ConnectRefused(ConnectRefusal),
-    /// A packet that may not come at this point.
+    /// A packet that may not come at this point, or says what it may not: which, in words.
     #[error("protocol_error")]
-    ProtocolError,
-    /// Bytes that are no packet.
+    ProtocolError(&'static str),
+    /// Bytes that are no packet: why not, in words.
     #[error("malformed_packet")]
-    Malformed,
+    Malformed(&'static str),
+    /// A topic filter that could match nothing.
+    #[error("topic_filter_invalid")]
+    TopicFilterInvalid,
+    /// A topic alias, although none may be sent to this server.
+    #[error("topic_alias_invalid")]
+    TopicAliasInvalid,
     /// A packet that is longer than allowed.
     #[error("packet_too_large")]
     TooLarge,
+    /// An answer is larger than what the client takes (MQTT 5).
+    #[error("answer_too_large")]
+    AnswerTooLarge,
     /// The client published.
     #[error("publish_refused")]
     PublishRefused,
@@ -148,14 +177,18 @@ impl CloseReason {
             | Self::ConnectionLost
             | Self::ConnectTimeout
             | Self::ConnectRefused(_)
+            // It may be the CONNACK, which nothing may come before. [MQTT-3.14.0-1]
+            | Self::AnswerTooLarge
             | Self::WriteTimeout => return None,
             Self::KeepAliveTimeout => {
                 (0x8D, "nothing was heard for one and a half keep-alive times")
             }
             Self::Idle => (0x8D, "nothing was heard for too long; use a shorter keep-alive time"),
-            Self::ProtocolError => (0x82, "a packet that may not come at this point"),
-            Self::Malformed => (0x81, "a packet that can't be read"),
-            Self::TooLarge => (0x95, "a packet that is too large"),
+            Self::ProtocolError(why) => (0x82, why),
+            Self::Malformed(why) => (0x81, why),
+            Self::TopicFilterInvalid => (0x8F, "a topic filter has not the form of one"),
+            Self::TopicAliasInvalid => (0x94, "this server takes no topic aliases"),
+            Self::TooLarge => (0x95, "the packet is too large"),
             Self::PublishRefused => (0x87, "this service takes no messages from clients"),
             Self::TokenExpired => (0x87, "the token expired; connect with a fresh one"),
             Self::Reauthentication => {

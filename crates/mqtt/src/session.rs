@@ -15,6 +15,7 @@ use cardata_domain::session::{StoredSession, StoredSubscription};
 use cardata_domain::{Entry, Gcid, Recorded, Sequence, Vin};
 use thiserror::Error;
 
+use crate::decode::PacketError;
 use crate::delivery::{Deliveries, Source};
 use crate::outlet::Outlet;
 use crate::packet::{Auth, Connect, Outgoing, Packet, Qos, Version};
@@ -115,32 +116,41 @@ pub struct Admission {
 
 /// The client broke the protocol: the connection must be closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("{}", self.why())]
 pub enum ProtocolError {
     /// The first packet was not CONNECT. [MQTT-3.1.0-1]
-    #[error("the first packet was not CONNECT")]
     NotConnected,
     /// A second CONNECT. [MQTT-3.1.0-2]
-    #[error("a second CONNECT")]
     SecondConnect,
     /// A PUBLISH; customers' clients only read.
-    #[error("a PUBLISH, which this service does not take from clients")]
     PublishRefused,
     /// An AUTH with another method than CONNECT, or without one there. [MQTT-4.12.1-1]
-    #[error("an AUTH with another method of authentication than the CONNECT")]
     OtherAuthMethod,
-    /// A DISCONNECT that wants to keep a session which was not to be kept. [MQTT-3.14.2-2]
-    #[error("a DISCONNECT that wants to keep a session which CONNECT did not")]
+    /// A DISCONNECT that wants to keep a session which was not to be kept (MQTT 5 §3.14.2.2.2).
     SessionExpiry,
+}
+
+impl ProtocolError {
+    fn why(self) -> &'static str {
+        match self {
+            Self::NotConnected => "the first packet is not a CONNECT",
+            Self::SecondConnect => "a second CONNECT",
+            Self::PublishRefused => "a PUBLISH, which this service does not take from clients",
+            Self::OtherAuthMethod => {
+                "an AUTH with another method of authentication than the CONNECT"
+            }
+            Self::SessionExpiry => {
+                "a DISCONNECT that wants to keep a session which CONNECT did not"
+            }
+        }
+    }
 }
 
 impl From<ProtocolError> for CloseReason {
     fn from(error: ProtocolError) -> Self {
         match error {
             ProtocolError::PublishRefused => Self::PublishRefused,
-            ProtocolError::NotConnected
-            | ProtocolError::SecondConnect
-            | ProtocolError::OtherAuthMethod
-            | ProtocolError::SessionExpiry => Self::ProtocolError,
+            error => Self::ProtocolError(error.why()),
         }
     }
 }
@@ -348,6 +358,15 @@ impl Session {
         }
         self.actions.push_back(Action::Send(Outgoing::ConnRefused { refusal, why }));
         self.close(CloseReason::ConnectRefused(refusal));
+    }
+
+    /// The client sent what is no packet, or one that may not be so. MQTT 5 has a CONNACK for a CONNECT like that.
+    pub fn handle_error(&mut self, error: PacketError) {
+        if let (Phase::Opening { .. }, Some(refusal)) = (&self.phase, error.refusal()) {
+            let why = error.to_string();
+            self.actions.push_back(Action::Send(Outgoing::ConnRefused { refusal, why }));
+        }
+        self.close(error.into());
     }
 
     /// Ends the connection. What is queued is still sent, but not to a client that may see nothing any more, and not

@@ -48,6 +48,9 @@ class Kind:
     tells_reason: bool = True
     # Whether a message of QoS 2 that comes again after a drop stays hidden from the application.
     delivers_qos_2_once: bool = True
+    # Whether a drop makes it forget what it began to receive with QoS 2. Then it takes the second half of such a
+    # message for a fault of the server, and ends each connection on which it comes.
+    forgets_qos_2: bool = False
     # Whether it can send AUTH.
     reauthenticates: bool = False
     # One that takes no commands subscribes anew whenever it connects.
@@ -102,6 +105,8 @@ class Heard:
     snapshots: list[Message] = field(default_factory=list)
     ends: list[End] = field(default_factory=list)
     reauthentications: int = 0
+    # What it told that nobody understands.
+    fault: str | None = None
 
     def take(self, event: dict[str, Any]) -> None:
         """Notes one event."""
@@ -144,6 +149,7 @@ class Client:
         port: int | None = None,
         reconnects: bool = False,
         reauthenticates: bool = False,
+        topic_aliases: int = 0,
     ) -> None:
         self.kind = kind
         self.heard = Heard()
@@ -160,6 +166,7 @@ class Client:
             "reconnects": reconnects,
             "expiry_seconds": EXPIRY_SECONDS,
             "auth_method": AUTH_METHOD if reauthenticates else None,
+            "topic_aliases": topic_aliases,
         }
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
@@ -231,8 +238,13 @@ class Client:
 
     def wait(self, condition: Callable[[], object], what: str, seconds: float = SECONDS) -> None:
         """Waits until `condition` counts as true; a failure tells what the client heard and said."""
+
+        def is_there() -> object:
+            assert self.heard.fault is None, self.heard.fault
+            return condition()
+
         wait_for(
-            condition,
+            is_there,
             lambda: f"{what} at {self.kind.name}; heard: {self.heard}; said: {self.stderr.read_text()[-2000:]}",
             seconds,
         )
@@ -259,10 +271,13 @@ class Client:
 
     def _read(self, process: subprocess.Popen[str], heard: Heard) -> None:
         assert process.stdout is not None
-        for line in process.stdout:
-            # The last one of a process that was killed may be torn.
-            if line.endswith("\n"):
-                self._take(line, heard)
+        try:
+            for line in process.stdout:
+                # The last one of a process that was killed may be torn.
+                if line.endswith("\n"):
+                    self._take(line, heard)
+        except Exception as error:  # noqa: BLE001 - told by `wait`
+            heard.fault = f"{error!r} at {line!r}"
 
     def _take(self, line: str, heard: Heard) -> None:
         heard.take(json.loads(line))
@@ -291,12 +306,17 @@ class MosquittoSub(Client):
     only from some ends, so a loop starts it again, as a script of its user would.
     """
 
-    LOOP = ("bash", "-c", 'while :; do "$@"; sleep 0.2; done', "again")
+    LOOP = ("bash", "-c", 'while kill -0 $PPID; do "$@"; sleep 0.2; done', "again")
 
     PUBLISH = re.compile(r"Client \S+ received PUBLISH \(d(?P<dup>\d), q(?P<qos>\d), r\d, m(?P<mid>\d+),")
     SUBACK = re.compile(r"Subscribed \(mid: \d+\): (?P<granted>[\d, ]+)")
     DISCONNECT = re.compile(r"Received DISCONNECT \((?P<code>\d+)\)")
-    REFUSED = re.compile(r"Connection error: (?P<why>.*)")
+    REFUSED = re.compile(r"Connection error: ")
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self._subscription: tuple[str, int, int | None] | None = None
+        self._dups: dict[int, bool] = {}
 
     def connect(self) -> Self:
         """The process starts with the subscription; after a kill, with the one that it had."""
@@ -310,11 +330,6 @@ class MosquittoSub(Client):
         self._run(topic_filter, qos, identifier)
         assert self.heard.granted[-1] == [qos], f"{topic_filter} was granted {self.heard.granted[-1]}"
         return self
-
-    def __init__(self, *arguments: Any, **settings: Any) -> None:
-        super().__init__(*arguments, **settings)
-        self._subscription: tuple[str, int, int | None] | None = None
-        self._dups: dict[int, bool] = {}
 
     def _program(self) -> tuple[str, ...]:
         return (*self.LOOP, *self.kind.command) if self._settings["reconnects"] else self.kind.command
@@ -350,6 +365,7 @@ class MosquittoSub(Client):
 
     def _take_message(self, printed: dict[str, Any], heard: Heard) -> None:
         properties = printed.get("properties", {})
+        identifier = properties.get("subscription-identifier")
         heard.take(
             {
                 "event": "message",
@@ -358,7 +374,7 @@ class MosquittoSub(Client):
                 "qos": printed["qos"],
                 "dup": self._dups[printed.get("mid", 0)],
                 "retain": bool(printed["retain"]),
-                "identifiers": properties.get("subscription-identifier", []),
+                "identifiers": [] if identifier is None else [identifier],
                 "user": list(properties.get("user-properties", {}).items()),
             }
         )
@@ -389,8 +405,8 @@ KINDS = (
     Kind("MQTT.js", V5, _MQTT_JS, over_websocket=True, reauthenticates=True),
     Kind("mosquitto_sub", V3, _MOSQUITTO, tells_session=False, tells_reason=False, takes_commands=False),
     Kind("mosquitto_sub", V5, _MOSQUITTO, tells_session=False, tells_reason=False, takes_commands=False),
-    Kind("rumqttc", V3, _RUMQTTC, tells_reason=False, delivers_qos_2_once=False),
-    Kind("rumqttc", V5, _RUMQTTC, delivers_qos_2_once=False),
+    Kind("rumqttc", V3, _RUMQTTC, tells_reason=False, delivers_qos_2_once=False, forgets_qos_2=True),
+    Kind("rumqttc", V5, _RUMQTTC, delivers_qos_2_once=False, forgets_qos_2=True),
 )
 
 

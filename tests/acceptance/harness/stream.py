@@ -226,8 +226,10 @@ class Subscriber:
         return [one.value(descriptor) for one in self.seen() if descriptor in one.data]
 
     def descriptors(self) -> set[str]:
-        """Every descriptor seen so far."""
-        return {name for one in self.seen() for name in one.data}
+        """Every descriptor seen so far, also in snapshots."""
+        with self._lock:
+            seen = [*self.messages, *self.snapshots]
+        return {name for one in seen for name in one.data}
 
     def wait_for_message(
         self, wanted: Callable[[Message], bool], what: str, seconds: float = 10.0

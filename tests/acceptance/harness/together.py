@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Generator, Hashable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Generic, TypeVar
+from types import TracebackType
+from typing import Generic, Self, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -24,15 +25,23 @@ class Together(Generic[Key]):
         with ThreadPoolExecutor(max_workers=max(len(self._scenarios), 1)) as pool:
             list(pool.map(self._advance, self._scenarios))
 
-    def close(self) -> None:
-        """Ends what did not come to its end."""
-        for scenario in self._scenarios.values():
-            scenario.close()
-
     def outcome(self, key: Key) -> None:
         """Fails as the scenario did, if it did."""
         if key in self._failures:
             raise self._failures[key]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        # Ends what did not come to its end.
+        for scenario in self._scenarios.values():
+            scenario.close()
 
     def _advance(self, key: Key) -> None:
         try:

@@ -117,12 +117,13 @@ pub(super) async fn run_all(
         let merged_before = merged(source).await?;
         let slow = stuck(target, slow_readers, &course).await?;
         send(&mut senders, Phase::Flood(flood)).await?;
-        readers.wait(&course).await?;
+        let before = readers.wait(&course).await?;
         course.take_latencies();
         let interval =
             Duration::from_secs(1) * u32::try_from(vehicles).unwrap_or(u32::MAX) / plan.rate.max(1);
         let late = send(&mut senders, Phase::Paced { interval, events }).await?;
-        let (lost, duplicates) = readers.wait(&course).await?;
+        let measured_only = readers.wait(&course).await?;
+        let (lost, duplicates) = (before.0 + measured_only.0, before.1 + measured_only.1);
         let latency = Latency::of(&course.take_latencies());
         let slow_lost = catch_up(slow, &course).await?;
         let merged_events = match (merged_before, merged(source).await?) {

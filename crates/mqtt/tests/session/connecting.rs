@@ -92,7 +92,7 @@ fn a_second_connect_breaks_the_protocol() {
     let mut world = connected();
     world.done();
     assert_eq!(world.handle(again), Err(ProtocolError::SecondConnect));
-    assert_eq!(world.done(), closed(CloseReason::ProtocolError));
+    assert_eq!(world.done(), closed(CloseReason::ProtocolError("a second CONNECT")));
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn a_second_connect_that_would_be_refused_gets_no_second_connack() {
     let mut world = connected();
     world.done();
     world.refuse(ConnectRefusal::IdentifierRejected);
-    assert_eq!(world.done(), closed(CloseReason::ProtocolError));
+    assert_eq!(world.done(), closed(CloseReason::ProtocolError("a second CONNECT")));
 }
 
 #[test]

@@ -538,7 +538,7 @@ fn every_end_of_a_connection_keeps_the_session() {
         CloseReason::Disconnected,
         CloseReason::ConnectionLost,
         CloseReason::KeepAliveTimeout,
-        CloseReason::ProtocolError,
+        CloseReason::ProtocolError("a second CONNECT"),
         CloseReason::TokenExpired,
         CloseReason::ConsentEnded,
         CloseReason::Evicted,

@@ -399,10 +399,10 @@ async fn a_used_refresh_token_is_good_for_its_grace_and_then_ends_the_consent() 
     world.pass(59);
     let third = refresh(&world, &anna(), &first.refresh_token).await.tokens();
     world.pass(1);
-    assert!(connection.closing.borrow().is_none());
+    assert!(connection.close_reason().is_none());
     let answer = refresh(&world, &anna(), &first.refresh_token).await;
     assert_eq!(answer.oauth_error(), error(400, "invalid_grant"));
-    assert!(connection.closing.borrow().is_some());
+    assert!(connection.close_reason().is_some());
     for tokens in [second, third] {
         let answer = refresh(&world, &anna(), &tokens.refresh_token).await;
         assert_eq!(answer.oauth_error(), error(400, "invalid_grant"));

@@ -1,34 +1,35 @@
 //! One connection: bytes, time, events and the session between them.
 
-use std::future::pending;
+use std::future::{pending, poll_fn};
+use std::mem::MaybeUninit;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use bytes::BytesMut;
 use cardata_domain::session::StoredSession;
 use cardata_domain::{Entry, Gcid, Recorded, Vin};
+use cardata_mqtt::decode::{Decoder, PacketError};
 use cardata_mqtt::encode::Encoder;
 use cardata_mqtt::packet::{Auth, Connect, Outgoing};
 use cardata_mqtt::{Action, CloseReason, ConnectRefusal, Session, Version};
 use cardata_store::journal::JournalError;
-use tokio::io::{
-    AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf,
-};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf, ReadHalf, WriteHalf};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::attempts::Peer;
 use crate::platform::Platform;
 use crate::stream::admission::{self, Admitted};
-use crate::stream::codec::{Decoder, PacketError};
-use crate::stream::router::{Arrivals, Registration};
+use crate::stream::router::{Arrival, Arrivals, Registration};
 use crate::tasks::Stopping;
 
 /// Bytes on their way to the client from which on nothing is added, and below which it goes on.
 const OUTPUT_FULL: usize = 64 * 1024;
 const OUTPUT_FREE: usize = 16 * 1024;
 /// Bytes of buffer that an idle connection keeps for sending, and bytes that it reads at once.
-const OUTPUT_KEPT: usize = 4 * 1024;
-const INPUT_CHUNK: usize = 512;
+const OUTPUT_KEPT: usize = 512;
+const INPUT_CHUNK: usize = 4 * 1024;
 /// How long a client may take to read anything at all while something is on its way.
 const WRITE_PATIENCE: Duration = Duration::from_mins(1);
 /// How long the last words to a client may take.
@@ -36,10 +37,10 @@ const FAREWELL_PATIENCE: Duration = Duration::from_secs(1);
 /// How long finding out who a client is may take, an earlier connection of its session included.
 const ADMISSION_PATIENCE: Duration = Duration::from_secs(10);
 /// Live events that are taken at once, so that they leave in one write.
-const EVENTS_AT_ONCE: usize = 64;
+const ARRIVALS_AT_ONCE: usize = 64;
 
 /// A look into the journal that is under way.
-type Read = std::pin::Pin<Box<dyn Future<Output = (Vin, Result<Found, JournalError>)> + Send>>;
+type Read = Pin<Box<dyn Future<Output = (Vin, Result<Found, JournalError>)> + Send>>;
 
 enum Found {
     Events(Vec<Arc<Recorded>>),
@@ -77,7 +78,15 @@ struct Open {
 }
 
 /// Serves one client until either side ends the connection.
-pub(crate) async fn serve<S>(platform: Arc<Platform>, stream: S, peer: Peer, mut stopping: Stopping)
+///
+/// No `async fn`: its future would keep room for the stream beside the halves that it was split into. For the same reason
+/// what is large and rare is boxed below. There are many connections, and most of them are idle.
+pub(crate) fn serve<S>(
+    platform: Arc<Platform>,
+    stream: S,
+    peer: Peer,
+    mut stopping: Stopping,
+) -> impl Future<Output = ()> + Send + 'static
 where
     S: AsyncRead + AsyncWrite + Send + 'static,
 {
@@ -101,11 +110,12 @@ where
         write_deadline: now + WRITE_PATIENCE,
         closing: None,
     };
-    let gauge = metrics::gauge!("cardata_mqtt_connections");
-    gauge.increment(1);
-    let reason = connection.run(&mut stopping).await;
-    connection.finish(reason).await;
-    gauge.decrement(1);
+    async move {
+        metrics::gauge!("cardata_mqtt_connections").increment(1);
+        let reason = connection.run(&mut stopping).await;
+        Box::pin(connection.finish(reason)).await;
+        metrics::gauge!("cardata_mqtt_connections").decrement(1);
+    }
 }
 
 impl<S: AsyncRead + AsyncWrite> Connection<S> {
@@ -121,12 +131,14 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
         }
     }
 
-    /// Gives back what a burst has left, and makes room for the next packets.
+    /// Gives back what a burst has left.
     fn tidy_buffers(&mut self) {
         if self.output.is_empty() && self.output.capacity() > OUTPUT_KEPT {
             self.output = BytesMut::new();
         }
-        self.input.reserve(INPUT_CHUNK);
+        if self.input.is_empty() {
+            self.input = BytesMut::new();
+        }
     }
 
     /// Waits for the next thing to happen and notes it. An error ends the connection without another word.
@@ -134,17 +146,10 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
         self.tidy_buffers();
         let due = self.session.poll_timeout().map(Instant::from_std);
         let writing = !self.output.is_empty() || self.unflushed;
-        let (wanted_closed, events, missed) = match &mut self.open {
-            Some(open) => (
-                Some(&mut open.registration.closing),
-                Some(&mut open.arrivals.events),
-                Some(&*open.arrivals.missed),
-            ),
-            None => (None, None, None),
-        };
+        let open = self.open.as_ref();
         tokio::select! {
             () = stopping.wait() => self.session.close(CloseReason::ServerStopping),
-            reason = wanted(wanted_closed) => self.session.close(reason),
+            reason = wanted_closed(open) => self.session.close(reason),
             pushed = push(&mut self.writer, &mut self.output), if writing => {
                 match pushed {
                     Ok(Pushed::Bytes) => self.unflushed = true,
@@ -155,7 +160,7 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
             }
             () = sleep_until(self.write_deadline), if writing => return Err(CloseReason::WriteTimeout),
             // Whoever does not read gets no further answers.
-            read = self.reader.read_buf(&mut self.input), if self.output.len() < OUTPUT_FULL => {
+            read = receive(&mut self.reader, &mut self.input), if self.output.len() < OUTPUT_FULL => {
                 match read {
                     Ok(0) | Err(_) => self.session.close(CloseReason::ConnectionLost),
                     Ok(_) => {}
@@ -175,11 +180,7 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
                     }
                 }
             }
-            event = next_event(events) => self.take_events(&event),
-            () = told(missed) => {
-                let journal = &self.platform.journal;
-                self.session.handle_missed(|vin| journal.head(vin));
-            }
+            arrival = next_arrival(open) => self.take_arrivals(arrival),
         }
         if !writing {
             self.write_deadline = Instant::now() + WRITE_PATIENCE;
@@ -187,12 +188,22 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
         Ok(())
     }
 
-    fn take_events(&mut self, first: &Arc<Recorded>) {
-        self.session.handle_event(first);
-        let Some(open) = &mut self.open else { return };
-        for _ in 1..EVENTS_AT_ONCE {
-            let Ok(event) = open.arrivals.events.try_recv() else { break };
-            self.session.handle_event(&event);
+    fn take_arrivals(&mut self, first: Arrival) {
+        self.take_arrival(first);
+        for _ in 1..ARRIVALS_AT_ONCE {
+            let Some(open) = &self.open else { return };
+            let Some(arrival) = open.arrivals.try_next() else { return };
+            self.take_arrival(arrival);
+        }
+    }
+
+    fn take_arrival(&mut self, arrival: Arrival) {
+        match arrival {
+            Arrival::Event(event) => self.session.handle_event(&event),
+            Arrival::Missed => {
+                let journal = &self.platform.journal;
+                self.session.handle_missed(|vin| journal.head(vin));
+            }
         }
     }
 
@@ -224,24 +235,20 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
     }
 
     fn refuse_packet(&mut self, error: PacketError) {
-        match error {
-            PacketError::UnsupportedLevel(_) => {
-                self.session.refuse(ConnectRefusal::UnacceptableProtocolVersion, error.to_string());
-            }
-            PacketError::EmptyClientId => {
-                self.session.refuse(ConnectRefusal::IdentifierRejected, error.to_string());
-            }
-            PacketError::Malformed => self.session.close(CloseReason::Malformed),
-            PacketError::Forbidden => self.session.close(CloseReason::ProtocolError),
-            PacketError::TooLarge => self.session.close(CloseReason::TooLarge),
+        tracing::debug!("a packet was refused: {error}");
+        if self.open.is_none()
+            && let Some(version) = self.decoder.version()
+        {
+            self.encoder = Encoder::new(version, Gcid::new(uuid::Uuid::nil()));
         }
+        self.session.handle_error(error);
     }
 
     async fn act(&mut self) {
         while let Some(action) = self.session.poll_action() {
             match action {
-                Action::Authenticate(connect) => self.authenticate(&connect).await,
-                Action::Reauthenticate(auth) => self.reauthenticate(&auth).await,
+                Action::Authenticate(connect) => Box::pin(self.authenticate(&connect)).await,
+                Action::Reauthenticate(auth) => Box::pin(self.reauthenticate(&auth)).await,
                 Action::Send(packet) => self.send(&packet),
                 Action::Store(stored) => self.store(&stored).await,
                 Action::MoveCursor { vin, cursor } => {
@@ -317,7 +324,9 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
             }
             _ => {}
         }
-        self.encoder.encode(packet, &mut self.output);
+        if !self.encoder.encode(packet, &mut self.output) {
+            self.session.close(CloseReason::AnswerTooLarge);
+        }
     }
 
     fn use_version(&mut self, connect: &Connect, customer: Gcid) {
@@ -358,7 +367,8 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
     }
 
     fn refuse(&mut self, code: ConnectRefusal, why: &dyn std::fmt::Display) {
-        metrics::counter!("cardata_mqtt_connects_total", "outcome" => "refused", "code" => code.return_code().to_string())
+        let number = code.return_code().map_or_else(|| "none".to_owned(), |code| code.to_string());
+        metrics::counter!("cardata_mqtt_connects_total", "outcome" => "refused", "code" => number)
             .increment(1);
         tracing::info!(mqtt.reason = code.return_code(), "a CONNECT was refused ({code}): {why}");
         self.session.refuse(code, why.to_string());
@@ -435,33 +445,31 @@ async fn push(
     }
 }
 
-async fn wanted(
-    closing: Option<&mut tokio::sync::watch::Receiver<Option<CloseReason>>>,
-) -> CloseReason {
-    let Some(closing) = closing else { return pending().await };
-    // The guard that `wait_for` gives must not live over another await.
-    let reason = closing.wait_for(Option::is_some).await.map(|reason| *reason);
-    match reason {
-        Ok(Some(reason)) => reason,
-        _ => pending().await,
-    }
+/// Reads what is there, as far as it fits the stack: an idle connection has no buffer of its own.
+async fn receive(
+    reader: &mut (impl AsyncRead + Unpin),
+    input: &mut BytesMut,
+) -> std::io::Result<usize> {
+    poll_fn(|context| {
+        let mut chunk = [MaybeUninit::uninit(); INPUT_CHUNK];
+        let mut chunk = ReadBuf::uninit(&mut chunk);
+        ready!(Pin::new(&mut *reader).poll_read(context, &mut chunk))?;
+        input.extend_from_slice(chunk.filled());
+        Poll::Ready(Ok(chunk.filled().len()))
+    })
+    .await
 }
 
-async fn next_event(
-    events: Option<&mut tokio::sync::mpsc::Receiver<Arc<Recorded>>>,
-) -> Arc<Recorded> {
-    match events {
-        Some(events) => match events.recv().await {
-            Some(event) => event,
-            None => pending().await,
-        },
+async fn wanted_closed(open: Option<&Open>) -> CloseReason {
+    match open {
+        Some(open) => open.registration.wanted_closed().await,
         None => pending().await,
     }
 }
 
-async fn told(missed: Option<&tokio::sync::Notify>) {
-    match missed {
-        Some(missed) => missed.notified().await,
+async fn next_arrival(open: Option<&Open>) -> Arrival {
+    match open {
+        Some(open) => open.arrivals.next().await,
         None => pending().await,
     }
 }

@@ -59,15 +59,22 @@ impl Cursors {
         session: &StoredSession,
         synced: Sequence,
     ) -> StoredSession {
-        let mut ahead = self.lock();
-        let known = ahead.entry(key.clone()).or_default();
         let clamped = |(vin, cursor): &(Vin, Sequence)| (*vin, (*cursor).min(synced));
         let cursors: Vec<_> = session.cursors.iter().map(clamped).collect();
-        let states =
-            session.cursors.iter().zip(&cursors).map(|((vin, acknowledged), (_, written))| {
-                (*vin, Cursor { acknowledged: *acknowledged, written: *written })
-            });
-        *known = states.collect();
+        let states = session.cursors.iter().zip(&cursors);
+        let states = states.map(|((vin, acknowledged), (_, written))| {
+            (*vin, Cursor { acknowledged: *acknowledged, written: *written })
+        });
+        // Only what is ahead: a session that waits for its client for weeks must not be remembered here.
+        let known: Ahead =
+            states.filter(|(_, cursor)| cursor.written < cursor.acknowledged).collect();
+        let mut ahead = self.lock();
+        if known.is_empty() {
+            ahead.remove(key);
+        } else {
+            ahead.insert(key.clone(), known);
+        }
+        drop(ahead);
         StoredSession { cursors, ..session.clone() }
     }
 
@@ -182,5 +189,15 @@ mod tests {
         assert_eq!(cursors.resume(&key()).over(storable.clone()), stored);
         cursors.forget(&key());
         assert_eq!(cursors.resume(&key()).over(storable.clone()), storable);
+    }
+
+    #[test]
+    fn nothing_is_remembered_of_a_session_that_was_stored_whole() {
+        let cursors = Cursors::default();
+        let stored =
+            StoredSession { cursors: vec![(vin(), Sequence(5))], ..StoredSession::default() };
+        cursors.advance(&key(), vin(), Sequence(5));
+        assert_eq!(cursors.storable(&key(), &stored, Sequence(5)), stored);
+        assert!(cursors.lock().is_empty());
     }
 }

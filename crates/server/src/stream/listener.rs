@@ -59,7 +59,9 @@ pub(crate) async fn run(
                     (platform.clone(), acceptor.clone(), platform.tasks.stopping());
                 platform.tasks.spawn("mqtt_connection", async move {
                     let _place = place;
-                    if let Some(stream) = handshake(acceptor, stream, &mut stopping).await {
+                    // Boxed, so that the task does not keep room for a handshake as long as it lives.
+                    let handshake = Box::pin(handshake(acceptor, stream, &mut stopping));
+                    if let Some(stream) = handshake.await {
                         drop(permit);
                         serve(shared, stream, peer, stopping).await;
                     }

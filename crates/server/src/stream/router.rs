@@ -1,20 +1,22 @@
 //! Who reads which vehicle, and which connections are open.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use cardata_domain::consent::ConsentId;
 use cardata_domain::session::SessionKey;
 use cardata_domain::{ClientId, Gcid, Recorded, Vin};
 use cardata_mqtt::CloseReason;
 use cardata_store::journal::LiveFeed;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, Semaphore};
 
 use crate::profile::Connections;
 
 /// Live events that one connection has not looked at yet. When it is full, the connection reads the journal instead.
 const MAILBOX_MAX: usize = 256;
+/// Places that an empty mailbox keeps.
+const MAILBOX_KEPT: usize = 8;
 
 /// Hands live events to the connections that read their vehicle, and keeps one connection for each session.
 #[derive(Default)]
@@ -32,19 +34,72 @@ struct Connected {
     by_client: HashMap<Gcid, HashMap<ClientId, BTreeMap<u64, Arc<Connection>>>>,
 }
 
-/// Where a connection's live events arrive.
+/// Where a connection's live events arrive. Most connections wait most of the time, so it is small while it is empty.
+#[derive(Default)]
 pub struct Mailbox {
-    events: mpsc::Sender<Arc<Recorded>>,
-    /// Told when an event found no room.
-    missed: Arc<Notify>,
+    arrived: Mutex<Arrived>,
+    told: Notify,
+}
+
+#[derive(Default)]
+struct Arrived {
+    events: VecDeque<Arc<Recorded>>,
+    /// Whether an event found no room.
+    missed: bool,
 }
 
 /// The connection's end of a [`Mailbox`].
-pub struct Arrivals {
-    /// The events, in order for each vehicle.
-    pub events: mpsc::Receiver<Arc<Recorded>>,
-    /// Told when an event found no room.
-    pub missed: Arc<Notify>,
+pub struct Arrivals(Arc<Mailbox>);
+
+/// What a mailbox has for its connection.
+#[derive(Debug)]
+pub enum Arrival {
+    /// An event; those of one vehicle come in order.
+    Event(Arc<Recorded>),
+    /// Events found no room, since this was told last.
+    Missed,
+}
+
+impl Mailbox {
+    fn put(&self, event: &Arc<Recorded>) {
+        let mut arrived = self.lock();
+        if arrived.events.len() < MAILBOX_MAX {
+            arrived.events.push_back(event.clone());
+        } else {
+            arrived.missed = true;
+        }
+        drop(arrived);
+        self.told.notify_one();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Arrived> {
+        self.arrived.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Arrivals {
+    /// Waits for the next arrival. Nothing is lost when this is dropped half-way.
+    pub async fn next(&self) -> Arrival {
+        loop {
+            if let Some(arrival) = self.try_next() {
+                return arrival;
+            }
+            self.0.told.notified().await;
+        }
+    }
+
+    /// What is there already.
+    pub fn try_next(&self) -> Option<Arrival> {
+        let mut arrived = self.0.lock();
+        if std::mem::take(&mut arrived.missed) {
+            return Some(Arrival::Missed);
+        }
+        let event = arrived.events.pop_front();
+        if arrived.events.is_empty() && arrived.events.capacity() > MAILBOX_KEPT {
+            arrived.events = VecDeque::new();
+        }
+        event.map(Arrival::Event)
+    }
 }
 
 /// An open connection, as others see it.
@@ -53,17 +108,18 @@ struct Connection {
     consent_id: ConsentId,
     /// Grows from connection to connection.
     number: u64,
-    close: watch::Sender<Option<CloseReason>>,
-    /// True when the connection has left nothing behind that its successor would miss.
-    gone: watch::Sender<bool>,
+    /// Why it has to close, once somebody wants that.
+    close: OnceLock<CloseReason>,
+    /// Closed with that.
+    closing: Semaphore,
+    /// Closed when the connection has left nothing behind that its successor would miss.
+    gone: Semaphore,
 }
 
 /// A place among the open connections; it is free again when this is dropped.
 pub struct Registration {
     router: Arc<Router>,
     connection: Arc<Connection>,
-    /// Says when and why somebody else wants the connection closed.
-    pub closing: watch::Receiver<Option<CloseReason>>,
 }
 
 /// The profile allows no further connection.
@@ -75,9 +131,7 @@ impl LiveFeed for Router {
     fn publish(&self, event: &Arc<Recorded>) {
         let readers = self.readers.read().unwrap_or_else(PoisonError::into_inner);
         for mailbox in readers.get(&event.event.vin()).into_iter().flatten() {
-            if mailbox.events.try_send(event.clone()).is_err() {
-                mailbox.missed.notify_one();
-            }
+            mailbox.put(event);
         }
     }
 }
@@ -85,9 +139,8 @@ impl LiveFeed for Router {
 impl Router {
     /// A new mailbox that reads nothing yet.
     pub fn mailbox() -> (Arc<Mailbox>, Arrivals) {
-        let (sender, events) = mpsc::channel(MAILBOX_MAX);
-        let missed = Arc::new(Notify::new());
-        (Arc::new(Mailbox { events: sender, missed: missed.clone() }), Arrivals { events, missed })
+        let mailbox = Arc::new(Mailbox::default());
+        (mailbox.clone(), Arrivals(mailbox))
     }
 
     /// From now on, events of `vin` arrive in `mailbox`.
@@ -126,10 +179,8 @@ impl Router {
                 Place::Taken(registration) => return Ok(registration),
                 Place::HeldBy(earlier) => earlier,
             };
-            let mut gone = earlier.gone.subscribe();
             earlier.close(CloseReason::TakenOver);
-            // An error means that the connection was dropped without a word: it is gone, too.
-            let _ = gone.wait_for(|gone| *gone).await;
+            closed(&earlier.gone).await;
         }
     }
 
@@ -163,12 +214,12 @@ impl Router {
             key: key.clone(),
             consent_id,
             number: self.opened_total.fetch_add(1, Ordering::Relaxed),
-            close: watch::Sender::new(None),
-            gone: watch::Sender::new(false),
+            close: OnceLock::new(),
+            closing: Semaphore::new(0),
+            gone: Semaphore::new(0),
         });
         connections.insert(connection.clone());
-        let closing = connection.close.subscribe();
-        Ok(Place::Taken(Registration { router: self.clone(), connection, closing }))
+        Ok(Place::Taken(Registration { router: self.clone(), connection }))
     }
 
     /// Closes every connection that rests on a consent which was ended.
@@ -245,15 +296,34 @@ impl Connected {
 impl Connection {
     /// The first reason stays.
     fn close(&self, reason: CloseReason) {
-        self.close.send_if_modified(|current| {
-            let first = current.is_none();
-            current.get_or_insert(reason);
-            first
-        });
+        if self.close.set(reason).is_ok() {
+            self.closing.close();
+        }
     }
 }
 
+/// Waits until `semaphore` is closed, which is all that happens to those here: a signal that takes less memory than a
+/// channel, and there are two for each connection.
+async fn closed(semaphore: &Semaphore) {
+    let _ = semaphore.acquire().await;
+}
+
 impl Registration {
+    /// Waits until somebody else wants the connection closed, and says why.
+    pub async fn wanted_closed(&self) -> CloseReason {
+        loop {
+            if let Some(reason) = self.close_reason() {
+                return reason;
+            }
+            closed(&self.connection.closing).await;
+        }
+    }
+
+    /// Why somebody else wants the connection closed, if somebody does.
+    pub fn close_reason(&self) -> Option<CloseReason> {
+        self.connection.close.get().copied()
+    }
+
     /// Which session.
     pub fn key(&self) -> &SessionKey {
         &self.connection.key
@@ -273,7 +343,7 @@ impl Registration {
 impl Drop for Registration {
     fn drop(&mut self) {
         self.router.lock().remove(&self.connection);
-        self.connection.gone.send_replace(true);
+        self.connection.gone.close();
     }
 }
 
@@ -298,7 +368,7 @@ mod tests {
     }
 
     fn reason(registration: &Registration) -> Option<CloseReason> {
-        *registration.closing.borrow()
+        registration.close_reason()
     }
 
     #[tokio::test]

@@ -3,265 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cardata_contract::stream::parse;
+use cardata_domain::Vin;
 use cardata_domain::consent::ConsentId;
-use cardata_domain::container::{ContainerId, ContainerRequest};
-use cardata_domain::vehicle::{Mapping, MappingType};
-use cardata_domain::{ClientId, Vin};
-use cardata_store::directory::ContainerLimit;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
-use tokio::time::timeout;
+use cardata_mqtt::Version;
+
+use cardata_contract::stream::parse;
 
 use super::connection;
+use super::test_peer::{
+    ANNAS, BENS, Connect, Delivery, ODOMETER, Packet, Peer, SHARED, SOC, add_container,
+    delete_container, id_token, odometer, put_properties, put_text, report, soc, text, world,
+};
 use crate::attempts;
 use crate::profile::{Connections, Profile};
-use crate::test_platform::{LIMITS, Person, SCOPES, START, World, third_party, vehicle};
-
-pub(super) const SOC: &str = "vehicle.drivetrain.batteryManagement.header";
-const ODOMETER: &str = "vehicle.vehicle.travelledDistance";
-pub(super) const ANNAS: &str = "WBY00000000000001";
-const BENS: &str = "WBY00000000000002";
-/// Anna drives it, too, but may read nothing of it.
-const SHARED: &str = "WBY00000000000003";
-
-/// Anna and Ben with a car each, and one of Ben's that Anna drives as well.
-pub(super) async fn world(profile: Profile) -> World {
-    let world = World::with(profile, None).await;
-    let mappings = [
-        (Person::Anna, ANNAS, MappingType::Primary),
-        (Person::Ben, BENS, MappingType::Primary),
-        (Person::Ben, SHARED, MappingType::Primary),
-        (Person::Anna, SHARED, MappingType::Secondary),
-    ];
-    for (person, vin, mapping_type) in mappings {
-        world.platform.directory.put_vehicle(&vehicle(vin)).await.unwrap();
-        let mapping =
-            Mapping { gcid: person.gcid(), vin: vin.parse().unwrap(), mapping_type, since: START };
-        world.platform.directory.put_mapping(&mapping).await.unwrap();
-    }
-    world
-}
-
-pub(super) async fn id_token(world: &World, person: Person) -> String {
-    world.log_in(person.client_id(), person, SCOPES).await.id_token
-}
-
-/// Registers a container and lets open connections know, as the REST API does.
-pub(super) async fn add_container(
-    world: &World,
-    person: Person,
-    client_id: ClientId,
-    descriptor: &str,
-) -> ContainerId {
-    let platform = &world.platform;
-    let request =
-        ContainerRequest::new("test", "test", &[descriptor.to_owned()], &platform.catalogue)
-            .unwrap();
-    let id = ContainerId::from_random(crate::secret::random());
-    let container = request.register(id, person.gcid(), client_id, START);
-    platform
-        .directory
-        .add_container(&container, ContainerLimit::ActivePerClient(10))
-        .await
-        .unwrap();
-    platform.entitlements.refresh(person.gcid(), client_id).await.unwrap();
-    id
-}
-
-async fn delete_container(world: &World, person: Person, id: ContainerId) {
-    assert!(world.platform.directory.delete_container(id, START).await.unwrap());
-    world.platform.entitlements.refresh(person.gcid(), person.client_id()).await.unwrap();
-}
-
-/// A vehicle reports `number` as its state of charge and as its odometer.
-pub(super) async fn report(world: &World, vin: &str, number: u32) {
-    let at = "2026-07-27T12:37:58Z";
-    let json = format!(
-        r#"{{"vin":"{vin}","timestamp":"{at}","data":{{
-            "{SOC}":{{"timestamp":"{at}","value":{number}}},
-            "{ODOMETER}":{{"timestamp":"{at}","value":{number}}}}}}}"#
-    );
-    let event = parse(json.as_bytes(), &world.platform.catalogue).unwrap().event;
-    world.platform.journal.append(vec![event], START).await.unwrap();
-}
-
-/// A client's end of a connection.
-struct Peer(DuplexStream);
-
-/// A packet: its first byte, and what follows the remaining length.
-type Packet = (u8, Vec<u8>);
-
-/// A delivery, taken apart.
-#[derive(Debug, PartialEq)]
-struct Delivery {
-    topic: String,
-    /// Signal and value, in the message's order.
-    values: Vec<(String, i64)>,
-    packet_id: Option<u16>,
-    duplicate: bool,
-}
-
-impl Peer {
-    fn open(world: &World) -> Self {
-        Self::open_from(world, [192, 0, 2, 1])
-    }
-
-    /// A connection from `address`.
-    fn open_from(world: &World, address: [u8; 4]) -> Self {
-        let (client, server) = tokio::io::duplex(1 << 16);
-        let platform = world.platform.clone();
-        let from = attempts::Peer::new(address.into());
-        let serving = connection::serve(platform.clone(), server, from, platform.tasks.stopping());
-        platform.tasks.spawn("test", serving);
-        Self(client)
-    }
-
-    /// Connects and gives the return code and whether the session was present.
-    async fn connect(
-        world: &World,
-        user: &str,
-        token: &str,
-        id: &str,
-        clean: bool,
-    ) -> (Self, u8, bool) {
-        Self::open(world).introduced(user, token, id, clean).await
-    }
-
-    /// Sends a CONNECT and gives the return code and whether the session was present.
-    async fn introduced(
-        mut self,
-        user: &str,
-        token: &str,
-        id: &str,
-        clean: bool,
-    ) -> (Self, u8, bool) {
-        self.send(0x10, &connect_body(user, token, id, clean)).await;
-        let (first, body) = self.receive().await.expect("a CONNACK is expected");
-        assert_eq!(first, 0x20);
-        (self, body[1], body[0] == 1)
-    }
-
-    /// Connects as `person`, who must be let in.
-    async fn connected(
-        world: &World,
-        person: Person,
-        token: &str,
-        id: &str,
-        clean: bool,
-    ) -> (Self, bool) {
-        let (peer, code, present) =
-            Self::connect(world, &person.gcid().to_string(), token, id, clean).await;
-        assert_eq!(code, 0);
-        (peer, present)
-    }
-
-    async fn send(&mut self, first: u8, body: &[u8]) {
-        // The server may have closed already; the test then sees that at its next read.
-        let _ = self.0.write_all(&packet(first, body)).await;
-    }
-
-    /// The next packet; `None` when the server closed the connection.
-    async fn receive(&mut self) -> Option<Packet> {
-        timeout(Duration::from_secs(20), self.read()).await.expect("the server answers or closes")
-    }
-
-    async fn read(&mut self) -> Option<Packet> {
-        let first = self.0.read_u8().await.ok()?;
-        let (mut length, mut shift) = (0, 0);
-        loop {
-            let byte = self.0.read_u8().await.ok()?;
-            length |= usize::from(byte & 0x7F) << shift;
-            shift += 7;
-            if byte & 0x80 == 0 {
-                break;
-            }
-        }
-        let mut body = vec![0; length];
-        self.0.read_exact(&mut body).await.ok()?;
-        Some((first, body))
-    }
-
-    /// Subscribes to one filter and gives the SUBACK's code.
-    async fn subscribe(&mut self, filter: &str, qos: u8) -> u8 {
-        let mut body = vec![0, 1];
-        body.extend(u16::try_from(filter.len()).unwrap().to_be_bytes());
-        body.extend(filter.bytes());
-        body.push(qos);
-        self.send(0x82, &body).await;
-        let (first, body) = self.receive().await.expect("a SUBACK is expected");
-        assert_eq!((first, &body[..2]), (0x90, &[0, 1][..]));
-        body[2]
-    }
-
-    /// The next packet, which must be a delivery.
-    async fn delivery(&mut self) -> Delivery {
-        let (first, body) = self.receive().await.expect("a PUBLISH is expected");
-        assert_eq!(first & 0xF0, 0x30, "a PUBLISH is expected");
-        let topic_end = 2 + usize::from(u16::from_be_bytes([body[0], body[1]]));
-        let lasting = first & 0x06 != 0;
-        let payload_start = if lasting { topic_end + 2 } else { topic_end };
-        let payload: serde_json::Value = serde_json::from_slice(&body[payload_start..]).unwrap();
-        let values = payload["data"].as_object().unwrap().iter();
-        Delivery {
-            topic: String::from_utf8(body[2..topic_end].to_vec()).unwrap(),
-            values: values
-                .map(|(name, entry)| (name.clone(), entry["value"].as_i64().unwrap()))
-                .collect(),
-            packet_id: lasting.then(|| u16::from_be_bytes([body[topic_end], body[topic_end + 1]])),
-            duplicate: first & 0x08 != 0,
-        }
-    }
-
-    /// The values of the next delivery.
-    async fn values(&mut self) -> Vec<(String, i64)> {
-        self.delivery().await.values
-    }
-
-    async fn ack(&mut self, delivery: &Delivery) {
-        self.send(0x40, &delivery.packet_id.unwrap().to_be_bytes()).await;
-    }
-
-    /// Whether nothing is on its way: the answer to a PINGREQ comes next.
-    async fn is_quiet(&mut self) -> bool {
-        self.send(0xC0, &[]).await;
-        self.receive().await == Some((0xD0, Vec::new()))
-    }
-}
-
-/// The bytes of a packet.
-pub(super) fn packet(first: u8, body: &[u8]) -> Vec<u8> {
-    let mut packet = vec![first];
-    let mut length = body.len();
-    loop {
-        let bits = u8::try_from(length % 128).unwrap();
-        length /= 128;
-        packet.push(if length > 0 { bits | 0x80 } else { bits });
-        if length == 0 {
-            break;
-        }
-    }
-    packet.extend(body);
-    packet
-}
-
-/// What a CONNECT of MQTT 3.1.1 says.
-pub(super) fn connect_body(user: &str, token: &str, id: &str, clean: bool) -> Vec<u8> {
-    let mut body = b"\0\x04MQTT\x04".to_vec();
-    body.push(0xC0 | u8::from(clean) << 1);
-    body.extend([0, 30]);
-    for text in [id, user, token] {
-        put_text(text, &mut body);
-    }
-    body
-}
-
-fn soc(number: i64) -> Vec<(String, i64)> {
-    vec![(SOC.to_owned(), number)]
-}
-
-fn odometer(number: i64) -> Vec<(String, i64)> {
-    vec![(ODOMETER.to_owned(), number)]
-}
+use crate::test_platform::{LIMITS, Person, SCOPES, START, World, third_party};
 
 #[tokio::test]
 async fn a_connect_gets_the_return_code_of_its_reason() {
@@ -320,11 +75,10 @@ async fn other_protocol_versions_are_refused_in_their_own_words() {
 async fn an_address_that_connects_too_often_is_told_to_wait_whatever_its_token_and_others_are_let_in()
  {
     let world = world(Profile::open()).await;
-    let anna = Person::Anna.gcid().to_string();
     let token = id_token(&world, Person::Anna).await;
     let connect = async |address, token: &str| {
-        let peer = Peer::open_from(&world, address);
-        peer.introduced(&anna, token, "", true).await.1
+        let connect = Connect::new(Version::V311, Person::Anna, token);
+        Peer::open_from(&world, address).introduce(&connect).await.unwrap().code
     };
     let (here, there) = ([192, 0, 2, 1], [192, 0, 2, 2]);
     for _ in 0..LIMITS.connects_per_minute {
@@ -332,9 +86,10 @@ async fn an_address_that_connects_too_often_is_told_to_wait_whatever_its_token_a
     }
     assert_eq!([connect(here, "garbage").await, connect(here, &token).await], [3, 3]);
     assert_eq!(connect(there, &token).await, 0);
-    let (mut peer, connack) = connect_5(&world, "a", &token, 0, None).await;
-    assert_eq!(connack[..2], [0, 0x97]);
-    assert!(String::from_utf8_lossy(&connack).contains("wait a minute"));
+    let mut peer = Peer::open_from(&world, here);
+    let connack = peer.introduce(&Connect::new(Version::V5, Person::Anna, &token)).await.unwrap();
+    assert_eq!(connack.code, 0x97);
+    assert!(String::from_utf8_lossy(&connack.properties).contains("wait a minute"));
     assert_eq!(peer.receive().await, None);
     world.pass(60);
     assert_eq!(connect(here, &token).await, 0);
@@ -600,7 +355,7 @@ async fn a_stopping_server_ends_its_connections_and_keeps_what_they_acknowledged
     assert_eq!(world.platform.router.connections(), 0);
 }
 
-/// A CONNECT of MQTT 5: user name, password, session expiry, and what AUTH carries.
+/// A CONNECT of MQTT 5: client identifier, password, session expiry, and what AUTH carries. Gives the CONNACK's body.
 async fn connect_5(
     world: &World,
     id: &str,
@@ -608,52 +363,19 @@ async fn connect_5(
     expiry: u32,
     auth: Option<&str>,
 ) -> (Peer, Vec<u8>) {
-    let body = connect_5_body(id, token, expiry, auth);
-    let mut peer = Peer::open(world);
-    peer.send(0x10, &body).await;
-    let (first, body) = peer.receive().await.expect("a CONNACK is expected");
-    assert_eq!(first, 0x20);
-    (peer, body)
-}
-
-/// What Anna's CONNECT of MQTT 5 says.
-pub(super) fn connect_5_body(id: &str, token: &str, expiry: u32, auth: Option<&str>) -> Vec<u8> {
-    let mut properties = vec![0x11];
-    properties.extend(expiry.to_be_bytes());
+    let mut connect = Connect::new(Version::V5, Person::Anna, token)
+        .client_id(id)
+        .clean(false)
+        .property(0x11, &expiry.to_be_bytes());
     if let Some(token) = auth {
-        properties.extend(auth_properties("cardata-token", token));
+        connect = connect.property(0x15, &text("cardata-token")).property(0x16, &text(token));
     }
-    let mut body = b"\0\x04MQTT\x05\xC0\0\x1e".to_vec();
-    put_properties(&properties, &mut body);
-    for text in [id, &Person::Anna.gcid().to_string(), token] {
-        put_text(text, &mut body);
-    }
-    body
+    let (peer, connack) = Peer::connect_with(world, &connect).await;
+    (peer, [&[connack.flags, connack.code][..], &connack.properties].concat())
 }
 
 fn auth_properties(method: &str, token: &str) -> Vec<u8> {
-    let mut properties = vec![0x15];
-    put_text(method, &mut properties);
-    properties.push(0x16);
-    put_text(token, &mut properties);
-    properties
-}
-
-pub(super) fn put_text(text: &str, body: &mut Vec<u8>) {
-    body.extend(u16::try_from(text.len()).unwrap().to_be_bytes());
-    body.extend(text.bytes());
-}
-
-fn put_properties(properties: &[u8], body: &mut Vec<u8>) {
-    let length = properties.len();
-    assert!(length < 1 << 14);
-    let low = u8::try_from(length % 128).unwrap();
-    if length < 128 {
-        body.push(low);
-    } else {
-        body.extend([low | 0x80, u8::try_from(length / 128).unwrap()]);
-    }
-    body.extend(properties);
+    [&[0x15][..], &text(method), &[0x16], &text(token)].concat()
 }
 
 #[tokio::test]
@@ -752,4 +474,46 @@ async fn mqtt_5_keeps_a_session_as_long_as_it_was_asked_to() {
     // With no expiry, the session ends with the connection.
     assert_eq!(present(0).await, 1);
     assert_eq!(present(100).await, 0);
+}
+
+#[tokio::test]
+async fn a_connection_that_waits_takes_little_room() {
+    let world = world(Profile::open()).await;
+    let (_, stream) = tokio::io::duplex(64);
+    let platform = world.platform.clone();
+    let from = attempts::Peer::new([192, 0, 2, 1].into());
+    let serving = connection::serve(platform.clone(), stream, from, platform.tasks.stopping());
+    // Each connection has this as long as it is open, whatever it does; what is rare and large belongs into a box.
+    let size = size_of_val(&serving);
+    assert!(size <= 2048, "{size}");
+}
+
+/// A vehicle reports the numbers up to `count` as its state of charge, all in one go.
+async fn report_many(world: &World, vin: &str, count: u32) {
+    let at = "2026-07-27T12:37:58Z";
+    let events = (1..=count).map(|number| {
+        let json = format!(
+            r#"{{"vin":"{vin}","timestamp":"{at}","data":{{"{SOC}":{{"timestamp":"{at}","value":{number}}}}}}}"#
+        );
+        parse(json.as_bytes(), &world.platform.catalogue).unwrap().event
+    });
+    world.platform.journal.append(events.collect(), START).await.unwrap();
+}
+
+#[tokio::test]
+async fn events_that_come_all_at_once_go_out_one_by_one_also_where_they_do_not_fit_the_mailbox() {
+    for count in [64, 65, 66, 300] {
+        let world = world(Profile::open()).await;
+        add_container(&world, Person::Anna, Person::Anna.client_id(), SOC).await;
+        let token = id_token(&world, Person::Anna).await;
+        let (mut peer, _) = Peer::connected(&world, Person::Anna, &token, "", true).await;
+        peer.subscribe(&format!("{}/+", Person::Anna.gcid()), 1).await;
+        report_many(&world, ANNAS, count).await;
+        for number in 1..=count {
+            let delivery = peer.delivery().await;
+            assert_eq!(delivery.values, soc(number.into()));
+            peer.ack(&delivery).await;
+        }
+        assert!(peer.is_quiet().await);
+    }
 }

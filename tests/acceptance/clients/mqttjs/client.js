@@ -14,7 +14,9 @@ const tell = (event, fields) => console.log(JSON.stringify({ event, ...fields })
 const properties = {};
 if (is5) {
   properties.sessionExpiryInterval = settings.expiry_seconds;
-  properties.topicAliasMaximum = 10;
+  if (settings.topic_aliases > 0) {
+    properties.topicAliasMaximum = settings.topic_aliases;
+  }
   if (settings.auth_method) {
     properties.authenticationMethod = settings.auth_method;
   }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum_server::Handle;
 use bytes::BytesMut;
+use cardata_mqtt::Version;
 use futures_util::future::poll_fn;
 use http_body_util::Empty;
 use hyper::ext::Protocol;
@@ -20,8 +21,9 @@ use tungstenite::ClientRequestBuilder;
 use tungstenite::Message;
 use tungstenite::protocol::Role;
 
-use super::super::tests::{ANNAS, SOC, add_container, connect_5_body, connect_body, id_token};
-use super::super::tests::{packet, put_text, report, world};
+use super::super::test_peer::{
+    ANNAS, Connect, SOC, add_container, id_token, packet, put_text, report, world,
+};
 use super::*;
 use crate::crowd::{Crowd, Doorkeeper};
 use crate::profile::Profile;
@@ -157,7 +159,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
 }
 
 fn anna(token: &str) -> Vec<u8> {
-    connect_body(&Person::Anna.gcid().to_string(), token, "page", true)
+    Connect::new(Version::V311, Person::Anna, token).body()
 }
 
 /// A SUBSCRIBE's body with the filter for all of Anna's vehicles, so many times.
@@ -316,7 +318,7 @@ async fn a_stopping_server_says_so_in_mqtt_and_then_closes() {
     let site = Site::new().await;
     let token = id_token(&site.world, Person::Anna).await;
     let mut client = site.open().await;
-    client.send_bytes(&packet(0x10, &connect_5_body("page", &token, 0, None))).await;
+    client.send_bytes(&packet(0x10, &Connect::new(Version::V5, Person::Anna, &token).body())).await;
     assert_eq!(client.packet().await.0, 0x20);
     let stopping = site.world.platform.tasks.drain(Duration::from_secs(10));
     let told = async {
@@ -353,8 +355,8 @@ async fn several_sessions_share_a_connection_of_http_2() {
         let socket = WebSocketStream::from_raw_socket(upgraded, Role::Client, None).await;
         let mut client = Client { socket, received: BytesMut::new() };
         let token = id_token(&site.world, Person::Anna).await;
-        let body = connect_body(&Person::Anna.gcid().to_string(), &token, id, true);
-        client.send_bytes(&packet(0x10, &body)).await;
+        let connect = Connect::new(Version::V311, Person::Anna, &token).client_id(id);
+        client.send_bytes(&packet(0x10, &connect.body())).await;
         assert_eq!(client.packet().await, (0x20, vec![0, 0]));
         client.subscribe().await;
         clients.push(client);
