@@ -181,9 +181,11 @@ fn check_outgoing(input: &mut Unstructured<'_>) -> Result<()> {
     let mut bytes = BytesMut::from(&b"before"[..]);
     let fits = encoder.encode(&packet, &mut bytes);
     let mut bytes = bytes.split_off(6);
-    assert!(bytes.len() <= packet_size_max as usize, "{} bytes of {packet:?}", bytes.len());
     if !fits {
-        assert!(bytes.is_empty(), "a part of {packet:?} was written");
+        // [MQTT-3.1.2-24]
+        assert!(bytes.is_empty(), "half of a packet that is too large was written");
+        encoder.with_limits(problem_information, u32::MAX).encode(&packet, &mut bytes);
+        assert!(bytes.len() > packet_size_max as usize, "left out though it fits: {packet:?}");
         return Ok(());
     }
     if let Outgoing::Publish(publish) = &packet {
@@ -307,10 +309,6 @@ fn gap(input: &mut Unstructured<'_>) -> Result<Gap> {
 }
 
 const REFUSALS: [ConnectRefusal; 11] = [
-    ConnectRefusal::Malformed,
-    ConnectRefusal::ProtocolError,
-    ConnectRefusal::TooLarge,
-    ConnectRefusal::RetainNotSupported,
     ConnectRefusal::ConnectionRateExceeded,
     ConnectRefusal::UnacceptableProtocolVersion,
     ConnectRefusal::IdentifierRejected,
@@ -318,6 +316,10 @@ const REFUSALS: [ConnectRefusal; 11] = [
     ConnectRefusal::BadUserNameOrPassword,
     ConnectRefusal::NotAuthorized,
     ConnectRefusal::BadAuthenticationMethod,
+    ConnectRefusal::Malformed,
+    ConnectRefusal::ProtocolError,
+    ConnectRefusal::TooLarge,
+    ConnectRefusal::RetainNotSupported,
 ];
 
 pub(crate) const REASONS: [CloseReason; 21] = [
@@ -326,9 +328,12 @@ pub(crate) const REASONS: [CloseReason; 21] = [
     CloseReason::ConnectTimeout,
     CloseReason::KeepAliveTimeout,
     CloseReason::ConnectRefused(ConnectRefusal::NotAuthorized),
-    CloseReason::ProtocolError("why"),
-    CloseReason::Malformed("why"),
+    CloseReason::ProtocolError("a second CONNECT"),
+    CloseReason::Malformed("the packet ends too early"),
+    CloseReason::TopicFilterInvalid,
+    CloseReason::TopicAliasInvalid,
     CloseReason::TooLarge,
+    CloseReason::AnswerTooLarge,
     CloseReason::PublishRefused,
     CloseReason::TokenExpired,
     CloseReason::Reauthentication,
@@ -339,9 +344,6 @@ pub(crate) const REASONS: [CloseReason; 21] = [
     CloseReason::StoreFailed,
     CloseReason::ServerStopping,
     CloseReason::Idle,
-    CloseReason::TopicFilterInvalid,
-    CloseReason::TopicAliasInvalid,
-    CloseReason::AnswerTooLarge,
 ];
 
 fn check_same_v311(sent: &Outgoing, read: v3::Packet) {

@@ -76,14 +76,13 @@ const PUBLISH: &[u8] = &[0x01, 0x02, 0x03, 0x08, 0x09, 0x26];
 const SUBSCRIBE: &[u8] = &[0x0B, 0x26];
 const ACKNOWLEDGEMENT: &[u8] = &[0x1F, 0x26];
 const DISCONNECT: &[u8] = &[0x11, 0x1C, 0x1F, 0x26];
-const AUTH: &[u8] = &[0x15, 0x16, 0x1F, 0x26];
-const USER: &[u8] = &[0x26];
-
-/// Those that are meant for servers, too: a good-bye is a good-bye.
-const DISCONNECT_REASONS: &[u8] = &[
+/// The reason codes of DISCONNECT, those for servers included (MQTT 5, table 3-10).
+const DISCONNECTED: [u8; 30] = [
     0x00, 0x04, 0x80, 0x81, 0x82, 0x83, 0x87, 0x89, 0x8B, 0x8C, 0x8D, 0x8E, 0x8F, 0x90, 0x93, 0x94,
     0x95, 0x96, 0x97, 0x98, 0x99, 0x9A, 0x9B, 0x9C, 0x9D, 0x9E, 0x9F, 0xA0, 0xA1, 0xA2,
 ];
+const AUTH: &[u8] = &[0x15, 0x16, 0x1F, 0x26];
+const USER: &[u8] = &[0x26];
 
 fn kind(property: u8) -> Option<Kind> {
     Some(match property {
@@ -118,7 +117,7 @@ impl<'a> Reader<'a> {
                 }
                 Some(())
             }
-            0xE0 if is_v5 => self.reason_and_properties(DISCONNECT_REASONS, DISCONNECT),
+            0xE0 if is_v5 => self.reason_and_properties(&DISCONNECTED, DISCONNECT),
             0xC0 | 0xE0 => Some(()),
             // The only one that a client may begin with, and never without its method.
             0xF0 if is_v5 => {
@@ -164,8 +163,8 @@ impl<'a> Reader<'a> {
         let qos = (flags >> 1) & 3;
         let duplicate = flags & 8 > 0;
         (qos < 3 && !(duplicate && qos == 0)).then_some(())?;
-        let topic = self.text()?;
-        (!topic.is_empty() && !topic.contains(['+', '#'])).then_some(())?;
+        // MQTT 5 allows an empty one beside a topic alias, and those are refused as such.
+        self.topic()?;
         if qos > 0 {
             self.packet_id()?;
         }

@@ -458,6 +458,7 @@ fn connect(input: &mut Unstructured<'_>) -> Result<Connect> {
         connect.packet_size_max = *input.choose(&[u32::MAX, 1, 20, 66, 70])?;
         connect.topic_alias_max = *input.choose(&[0, 1, 2, u16::MAX])?;
         connect.problem_information = input.arbitrary()?;
+        connect.retained_will = input.ratio(1, 8)?;
         connect.auth = if input.arbitrary()? { Some(auth(input)?) } else { None };
     }
     Ok(connect)

@@ -119,10 +119,19 @@ def test_a_client_whose_connection_is_cut_comes_back_by_itself(road: Road, kind:
     with Line(kind.port(dev)) as line, client(kind, dev, a_program(dev), name, port=line.port, reconnects=True) as one:
         one.connect().subscribe(dev.first.every_vehicle, qos)
         driven = []
+        if qos == 2 and kind.delivers_qos_2_once and not kind.over_websocket:
+            # The server hears that the message arrived, but not that the client knows it did: it was delivered, and
+            # must not be once more.
+            line.hold(after=1)
+            driven += road.drive(1)
+            one.wait_for_value(ODOMETER, driven[-1])
+            line.cut()
+            driven += road.drive(5)
+            one.wait_for_value(ODOMETER, driven[-1])
         if not (qos == 2 and kind.forgets_qos_2):
             driven += road.drive(10)
             # Somewhere in the middle of messages and their acknowledgements.
-            one.wait_for_value(ODOMETER, driven[3])
+            one.wait_for_value(ODOMETER, driven[-7])
             line.cut()
             driven += road.drive(5)
             one.wait_for_value(ODOMETER, driven[-1])
