@@ -71,7 +71,8 @@ enum Kind {
 
 const CONNECT: &[u8] = &[0x11, 0x15, 0x16, 0x17, 0x19, 0x21, 0x22, 0x26, 0x27];
 const WILL: &[u8] = &[0x01, 0x02, 0x03, 0x08, 0x09, 0x18, 0x26];
-const PUBLISH: &[u8] = &[0x01, 0x02, 0x03, 0x08, 0x09, 0x23, 0x26];
+/// No topic alias: this server permits none. [MQTT-3.3.2-8]
+const PUBLISH: &[u8] = &[0x01, 0x02, 0x03, 0x08, 0x09, 0x26];
 const SUBSCRIBE: &[u8] = &[0x0B, 0x26];
 const ACKNOWLEDGEMENT: &[u8] = &[0x1F, 0x26];
 const DISCONNECT: &[u8] = &[0x11, 0x1C, 0x1F, 0x26];
@@ -118,7 +119,11 @@ impl<'a> Reader<'a> {
             }
             0xE0 if is_v5 => self.reason_and_properties(&DISCONNECTED, DISCONNECT),
             0xC0 | 0xE0 => Some(()),
-            0xF0 if is_v5 => self.reason_and_properties(&[0x18, 0x19], AUTH),
+            // The only one that a client may begin with, and never without its method.
+            0xF0 if is_v5 => {
+                (self.byte()? == 0x19).then_some(())?;
+                self.properties(AUTH)?.contains(&0x15).then_some(())
+            }
             _ => None,
         }
     }
@@ -211,12 +216,13 @@ impl<'a> Reader<'a> {
         }
         let reason = self.byte()?;
         reasons.contains(&reason).then_some(())?;
-        if self.rest.is_empty() { Some(()) } else { self.properties(allowed) }
+        if self.rest.is_empty() { Some(()) } else { self.properties(allowed).map(drop) }
     }
 
-    fn properties(&mut self, allowed: &[u8]) -> Option<()> {
+    /// The identifiers of the properties that are there.
+    fn properties(&mut self, allowed: &[u8]) -> Option<Vec<u8>> {
         if self.version == Version::V311 {
-            return Some(());
+            return Some(Vec::new());
         }
         let length = self.variable()?;
         let mut inner = Reader { version: self.version, rest: self.bytes(length)? };
@@ -230,7 +236,7 @@ impl<'a> Reader<'a> {
             inner.value(&kind(property)?)?;
         }
         // Data of a method that is not named (MQTT 5 §3.1.2.11.10).
-        (!seen.contains(&0x16) || seen.contains(&0x15)).then_some(())
+        (!seen.contains(&0x16) || seen.contains(&0x15)).then_some(seen)
     }
 
     fn value(&mut self, kind: &Kind) -> Option<()> {
@@ -290,7 +296,17 @@ impl<'a> Reader<'a> {
     }
 
     fn filter(&mut self) -> Option<&'a str> {
-        self.text().filter(|filter| !filter.is_empty())
+        let filter = self.text()?;
+        // [MQTT-4.8.2-1] [MQTT-4.8.2-2]
+        let is_sound_if_shared = match filter.strip_prefix("$share/") {
+            Some(shared) if self.version == Version::V5 => {
+                shared.split_once('/').is_some_and(|(name, filter)| {
+                    !name.is_empty() && !name.contains(['+', '#']) && is_valid_filter(filter)
+                })
+            }
+            _ => true,
+        };
+        (is_valid_filter(filter) && is_sound_if_shared).then_some(filter)
     }
 
     fn packet_id(&mut self) -> Option<()> {

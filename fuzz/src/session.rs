@@ -15,6 +15,7 @@ use bytes::Bytes;
 use cardata_domain::projection::Packing;
 use cardata_domain::session::{StoredSession, StoredSubscription};
 use cardata_domain::{Entry, Recorded, Sequence, Vin};
+use cardata_mqtt::decode::PacketError;
 use cardata_mqtt::packet::{Auth, Connect, RetainHandling, Wanted};
 use cardata_mqtt::session::Limits;
 use cardata_mqtt::{Action, Admission, CloseReason, ConnectRefusal, Packet, Qos, Session, Version};
@@ -27,6 +28,17 @@ use crate::packet::REASONS;
 const EVENTS_MAX: usize = 300;
 /// What the server's connection takes at once.
 const EVENTS_AT_ONCE: usize = 64;
+
+/// What can be wrong with bytes.
+const UNREADABLE: [PacketError; 7] = [
+    PacketError::Malformed("why"),
+    PacketError::ProtocolError("why"),
+    PacketError::TooLarge,
+    PacketError::UnsupportedVersion,
+    PacketError::EmptyClientId,
+    PacketError::TopicFilterInvalid,
+    PacketError::TopicAliasInvalid,
+];
 
 static START: LazyLock<Instant> = LazyLock::new(start);
 
@@ -107,7 +119,7 @@ impl Run {
     }
 
     fn step(&mut self, input: &mut Unstructured<'_>) -> Result<()> {
-        match input.int_in_range(0..=23_u8)? {
+        match input.int_in_range(0..=24_u8)? {
             0..=3 => {
                 let (index, signals) = (input.int_in_range(0..=3)?, input.int_in_range(1..=7)?);
                 let mut world = self.world.lock();
@@ -139,6 +151,7 @@ impl Run {
                 let packet = other_packet(input)?;
                 self.packet(packet);
             }
+            24 => self.unreadable(*input.choose(&UNREADABLE)?),
             16 => self.world.lock().entitled = input.int_in_range(0..=7)?,
             17 => self.congest(input.arbitrary()?),
             18 => {
@@ -223,6 +236,16 @@ impl Run {
         self.act();
     }
 
+    /// The client sends what is no packet.
+    fn unreadable(&mut self, error: PacketError) {
+        let Some(open) = self.open.as_mut().filter(|open| !open.promises.is_pending()) else {
+            return;
+        };
+        open.session.handle_error(error);
+        self.act();
+        assert!(self.open.is_none(), "still open after {error:?}");
+    }
+
     fn take_events(&mut self, count: usize) {
         for _ in 0..count {
             let Some(event) = self.world.lock().arrivals.pop_front() else { break };
@@ -302,7 +325,11 @@ impl Run {
                         open.session.reauthenticated(self.now + Duration::from_hours(1));
                     }
                 }
-                Action::Send(packet) => open.promises.sent(&packet),
+                Action::Send(packet) => {
+                    if !open.promises.sent(&packet) {
+                        open.session.close(CloseReason::AnswerTooLarge);
+                    }
+                }
                 Action::Store(stored) => {
                     open.promises.stored(&stored);
                     if open.store_fails {
@@ -418,8 +445,8 @@ fn connect(input: &mut Unstructured<'_>) -> Result<Connect> {
         receive_max: NonZeroU16::MAX,
         packet_size_max: u32::MAX,
         topic_alias_max: 0,
-        problem_information: false,
         retained_will: false,
+        problem_information: false,
         user_name: None,
         password: None,
         auth: None,

@@ -234,10 +234,10 @@ impl Promises {
         }
     }
 
-    /// The session sends `packet`.
-    pub(super) fn sent(&mut self, packet: &Outgoing) {
+    /// The session sends `packet`. Whether the client takes one of its size.
+    pub(super) fn sent(&mut self, packet: &Outgoing) -> bool {
         let mut bytes = BytesMut::new();
-        self.encoder.encode(packet, &mut bytes);
+        let fits = self.encoder.encode(packet, &mut bytes);
         if let Some(reason) = self.closing {
             let silent =
                 [CloseReason::ConsentEnded, CloseReason::TokenExpired, CloseReason::StoreFailed];
@@ -257,7 +257,7 @@ impl Promises {
             }
             (Phase::Connected, Outgoing::Publish(publish)) => {
                 self.published(publish);
-                assert!(bytes.len() <= size_max(&self.connect), "{} bytes", bytes.len());
+                assert!(fits, "larger than what the client takes: {publish:?}");
             }
             (Phase::Connected, Outgoing::SubAck { packet_id, granted }) => {
                 self.subscribed(*packet_id, granted);
@@ -282,6 +282,7 @@ impl Promises {
             ) => assert_eq!(self.connect.version, Version::V5, "only MQTT 5 has {packet:?}"),
             (phase, _) => panic!("sent while {phase:?}: {packet:?}"),
         }
+        fits
     }
 
     fn check_connack(&self, connack: &ConnAck, session_present: bool) {
@@ -444,8 +445,4 @@ fn encoder(connect: &Connect) -> Encoder {
 
 fn is_below_own(filter: &str) -> bool {
     filter.starts_with(&format!("{}/", gcid()))
-}
-
-fn size_max(connect: &Connect) -> usize {
-    usize::try_from(connect.packet_size_max).unwrap_or(usize::MAX)
 }
