@@ -322,7 +322,8 @@ impl Run {
                     if auth.data.is_empty() {
                         open.session.close(CloseReason::Reauthentication);
                     } else {
-                        open.session.reauthenticated(self.now + Duration::from_hours(1));
+                        let own = self.world.lock().own.iter().copied().collect();
+                        open.session.reauthenticated(self.now + Duration::from_hours(1), own);
                     }
                 }
                 Action::Send(packet) => {

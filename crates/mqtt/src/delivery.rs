@@ -53,6 +53,11 @@ pub struct Deliveries {
     read_last: Option<Vin>,
     /// The way out is full: no message is handed over until it has drained.
     congested: bool,
+    /// Deliveries of an earlier connection that are still to be sent again, of all tracks. New ones wait for them, so
+    /// that no more than a window is ever unfinished, however often a client reconnects.
+    begun: usize,
+    /// Bytes of QoS 0 that were handed over since the driver carried out all that was wanted.
+    handed_bytes: usize,
 }
 
 /// What was asked of the journal and is not there yet; `head` is the newest event that the answer will surely reach.
@@ -114,6 +119,8 @@ impl Deliveries {
             reading: None,
             read_last: None,
             congested: false,
+            begun: 0,
+            handed_bytes: 0,
         }
     }
 
@@ -174,6 +181,7 @@ impl Deliveries {
     ) {
         let earlier: VecDeque<_> =
             left.unfinished.iter().filter(|delivery| delivery.vin == vin).copied().collect();
+        self.begun += earlier.len();
         // A cursor beyond the head is of a journal that was cut back; what is appended next must not be skipped.
         let due_after = cursor.unwrap_or(head).min(head);
         let first = earlier.front().map(|first| Sequence(first.sequence.0.saturating_sub(1)));
@@ -209,6 +217,13 @@ impl Deliveries {
         } else {
             self.tracks.remove(&vin);
         }
+    }
+
+    /// Ends all reading of `vin`, of which the client may see nothing any more.
+    pub(crate) fn drop_vehicle(&mut self, vin: Vin) {
+        self.give_up_before(vin, Sequence(u64::MAX));
+        self.detach(vin);
+        self.tracks.remove(&vin);
     }
 
     /// Sends the newest values of `vin`, if it is read.
@@ -414,10 +429,26 @@ impl Deliveries {
     /// Notes whether the way out is full.
     pub(crate) fn set_congested(&mut self, congested: bool, actions: &mut VecDeque<Action>) {
         self.congested = congested;
-        if congested {
-            return;
+        if !congested {
+            self.send_merged(actions);
+            self.read_on(actions);
         }
+    }
+
+    /// Notes that the driver has carried out all that was wanted.
+    pub(crate) fn drained(&mut self, actions: &mut VecDeque<Action>) {
+        if std::mem::take(&mut self.handed_bytes) > 0 {
+            self.send_merged(actions);
+            self.read_on(actions);
+        }
+    }
+
+    /// Sends what was merged, as much of it as may be handed over at once.
+    fn send_merged(&mut self, actions: &mut VecDeque<Action>) {
         for (vin, track) in &mut self.tracks {
+            if self.congested || self.handed_bytes >= HANDED_BYTES_MAX {
+                return;
+            }
             let Some(merged) = track.merged.take() else { continue };
             let mut entries: Vec<_> = merged.entries.into_values().collect();
             entries.sort_by_key(Entry::at);
@@ -425,18 +456,29 @@ impl Deliveries {
                 .expect("a merged event has the entries of at least one");
             for payload in self.source.payloads_of_merged(&event).iter() {
                 let gap = track.tell_gap(merged.at);
+                self.handed_bytes += payload.len();
                 actions.push_back(send(Publish { gap, ..Publish::new(*vin, payload.clone()) }));
             }
         }
-        self.read_on(actions);
     }
 
-    /// Whether an event of `vin` can be taken now. QoS 0 nearly always can: when the way is full, it is merged.
+    /// Whether an event of `vin` can be taken now.
     fn has_way(&self, vin: Vin) -> bool {
         self.tracks.get(&vin).is_none_or(|track| {
             let has_room = self.window.room() > 0 && !self.congested;
-            track.snapshot.is_none() && (track.is_fresh() || has_room)
+            self.has_turn(track) && (track.is_fresh() || has_room)
         })
+    }
+
+    /// Whether it is the turn of this vehicle's events, if there is room for them. QoS 0 needs none: when the way is
+    /// full, it is merged.
+    fn has_turn(&self, track: &Track) -> bool {
+        let has_turn = if track.is_fresh() {
+            self.congested || self.handed_bytes < HANDED_BYTES_MAX
+        } else {
+            self.begun == 0 || !track.earlier.is_empty()
+        };
+        has_turn && track.snapshot.is_none()
     }
 
     fn deliver(&mut self, vin: Vin, recorded: &Recorded, actions: &mut VecDeque<Action>) {
@@ -466,13 +508,14 @@ impl Deliveries {
     fn send_fresh(&mut self, recorded: &Recorded, actions: &mut VecDeque<Action>) {
         let (vin, at) = (recorded.event.vin(), recorded.event.at());
         let Some(track) = self.tracks.get_mut(&vin) else { return };
-        if self.congested {
+        if self.congested || track.merged.is_some() {
             self.source.note_merged();
             track.merge(&recorded.event);
             return;
         }
         for payload in self.source.payloads(recorded).iter() {
             let gap = track.tell_gap(at);
+            self.handed_bytes += payload.len();
             actions.push_back(send(Publish { gap, ..Publish::new(vin, payload.clone()) }));
         }
     }
@@ -532,7 +575,8 @@ impl Deliveries {
     fn take_earlier(&mut self, vin: Vin, sequence: Sequence) -> (Vec<Unfinished>, bool) {
         let Some(track) = self.tracks.get_mut(&vin) else { return (Vec::new(), false) };
         let of_event = |delivery: &mut Unfinished| delivery.sequence == sequence;
-        let begun = std::iter::from_fn(|| track.earlier.pop_front_if(of_event)).collect();
+        let begun: Vec<_> = std::iter::from_fn(|| track.earlier.pop_front_if(of_event)).collect();
+        self.begun -= begun.len();
         (begun, !track.earlier.is_empty())
     }
 
@@ -547,6 +591,7 @@ impl Deliveries {
         let Some(track) = self.tracks.get_mut(&vin) else { return };
         let is_before = |delivery: &mut Unfinished| delivery.sequence < sequence;
         while let Some(delivery) = track.earlier.pop_front_if(is_before) {
+            self.begun -= 1;
             self.window.give_up(&delivery);
         }
     }
@@ -598,7 +643,7 @@ impl Deliveries {
         }
         let room = self.window.is_roomy() && !self.congested;
         let due = |(_, track): &(&Vin, &Track)| {
-            track.snapshot.is_none() && track.position < track.head && (track.is_fresh() || room)
+            self.has_turn(track) && track.position < track.head && (track.is_fresh() || room)
         };
         let after = self.read_last.map_or(Bound::Unbounded, Bound::Excluded);
         let tracks = self.tracks.range((after, Bound::Unbounded)).chain(&self.tracks);
@@ -611,6 +656,8 @@ impl Deliveries {
     }
 }
 
+/// Bytes of QoS 0 that are handed over before the driver has to say whether the way out is still free.
+const HANDED_BYTES_MAX: usize = 64 * 1024;
 /// Events in one read of the journal at the most.
 const READ_MAX: usize = 256;
 

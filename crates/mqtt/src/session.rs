@@ -216,7 +216,13 @@ impl Session {
             let Some(action) = self.actions.pop_front() else {
                 // A session that waits keeps no room for what it may want some day; there are many.
                 self.actions = VecDeque::new();
-                return None;
+                if let Phase::Connected(connected) = &mut self.phase {
+                    connected.deliveries.drained(&mut self.actions);
+                }
+                if self.actions.is_empty() {
+                    return None;
+                }
+                continue;
             };
             match (action, &mut self.phase) {
                 (Action::Send(Outgoing::Publish(publish)), Phase::Connected(connected)) => {
@@ -344,12 +350,14 @@ impl Session {
         self.phase = Phase::Connected(Box::new(connected));
     }
 
-    /// The fresh token is good until `expires_at`.
-    pub fn reauthenticated(&mut self, expires_at: Instant) {
+    /// The fresh token is good until `expires_at`, and the customer is PRIMARY of `vehicles` now: a stream may go on for
+    /// weeks, in which vehicles are bought and sold.
+    pub fn reauthenticated(&mut self, expires_at: Instant, vehicles: Vec<Vin>) {
         if let Phase::Connected(connected) = &mut self.phase
             && let Some(method) = connected.auth_method.clone()
         {
             connected.expires_at = expires_at;
+            connected.change_vehicles(vehicles, &mut self.actions);
             self.actions.push_back(Action::Send(Outgoing::AuthSuccess { method }));
         }
     }

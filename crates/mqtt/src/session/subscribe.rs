@@ -106,6 +106,19 @@ impl Connected {
         actions.push_back(Action::Send(Outgoing::UnsubAck { packet_id, existed }));
     }
 
+    /// From now on, the customer may read `vehicles` and no others.
+    pub(super) fn change_vehicles(&mut self, vehicles: Vec<Vin>, actions: &mut VecDeque<Action>) {
+        if self.vehicles == vehicles {
+            return;
+        }
+        let earlier = std::mem::replace(&mut self.vehicles, vehicles);
+        for vin in earlier.into_iter().filter(|vin| !self.vehicles.contains(vin)) {
+            self.deliveries.drop_vehicle(vin);
+        }
+        self.follow(&[], &LeftBehind::default(), actions);
+        self.store_if_kept(actions);
+    }
+
     /// Of the subscriptions that a message of `vin` matches (MQTT 5 §3.3.4).
     pub(super) fn identifiers(&self, vin: Vin) -> Vec<NonZeroU32> {
         let matching =

@@ -244,3 +244,27 @@ fn a_fresh_token_comes_with_the_method_of_the_connect() {
     with.connect(Kind::Clean);
     assert_eq!(with.handle(Packet::Auth(auth("SCRAM"))), Err(ProtocolError::OtherAuthMethod));
 }
+
+/// A stream that goes on for weeks must not show a car that was sold in between.
+#[test]
+fn with_a_fresh_token_the_vehicles_are_those_of_now() {
+    let mut world = world(|connect| {
+        plain(connect);
+        connect.auth = Some(auth(METHOD));
+    });
+    world.vehicles = vec![car(1), car(2)];
+    world.connect(Kind::Persistent);
+    world.subscribe([(all(), 1)]);
+    world.append(car(1), &[Signal::Soc]);
+    world.settle();
+    assert_eq!(world.got(), ["1"]);
+    world.handle(Packet::Auth(auth(METHOD))).unwrap();
+    world.vehicles = vec![car(2), car(3)];
+    let lifetime = world.token_lifetime;
+    world.reauthenticated(lifetime);
+    for number in 1..=3 {
+        world.append(car(number), &[Signal::Soc]);
+    }
+    world.settle();
+    assert_eq!(world.got(), ["3", "4"]);
+}

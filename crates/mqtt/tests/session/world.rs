@@ -278,7 +278,9 @@ impl World {
     /// A fresh token was found to be good for `lifetime` from now on.
     pub(crate) fn reauthenticated(&mut self, lifetime: Duration) {
         let expires_at = self.now + lifetime;
-        self.session().reauthenticated(expires_at);
+        let vehicles = self.vehicles.clone();
+        self.with_subscriptions(|_| {});
+        self.session().reauthenticated(expires_at, vehicles);
         self.act();
     }
 

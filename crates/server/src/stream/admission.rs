@@ -9,7 +9,7 @@ use cardata_domain::projection::View;
 use cardata_domain::session::{SessionKey, StoredSession};
 use cardata_domain::token::{Claims, Refusal, Scope, check};
 use cardata_domain::vehicle::MappingType;
-use cardata_domain::{Event, Recorded, Sequence, Vin};
+use cardata_domain::{Event, Gcid, Recorded, Sequence, Vin};
 use cardata_mqtt::packet::{Auth, Connect};
 use cardata_mqtt::{Admission, ConnectRefusal, Qos, Source, Version};
 use cardata_store::directory::DirectoryError;
@@ -108,8 +108,6 @@ pub(crate) async fn admit(
         return Err(RefusedConnect::Token);
     }
     let kept = kept_session(platform, &key, connect.clean_start).await?;
-    let mappings = platform.directory.mappings(claims.gcid).await?;
-    let primary = mappings.iter().filter(|mapping| mapping.mapping_type == MappingType::Primary);
     let (mailbox, arrivals) = Router::mailbox();
     let source = LiveSource {
         entitlement: platform.entitlements.cell(claims.gcid, claims.client_id).await?,
@@ -121,7 +119,7 @@ pub(crate) async fn admit(
     let admission = Admission {
         gcid: claims.gcid,
         assigned_client_id: connect.client_id.is_empty().then_some(key.mqtt_client_id),
-        vehicles: primary.map(|mapping| mapping.vin).collect(),
+        vehicles: vehicles(platform, claims.gcid).await?,
         expires_at: expires_at(platform, &claims, now),
         qos_max: match platform.profile.delivery {
             Delivery::AsGranted => Qos::ExactlyOnce,
@@ -141,19 +139,27 @@ fn expires_at(platform: &Platform, claims: &Claims, now: Instant) -> Instant {
     now + Duration::try_from(lifetime).unwrap_or(Duration::ZERO)
 }
 
-/// Until when a connection may go on with the fresh token in `auth`; `None` if it may not, as the token is not good, or
-/// is for another customer, client or consent than the connection.
+/// The vehicles of which the customer is PRIMARY.
+async fn vehicles(platform: &Platform, gcid: Gcid) -> Result<Vec<Vin>, DirectoryError> {
+    let mappings = platform.directory.mappings(gcid).await?;
+    let primary = mappings.iter().filter(|mapping| mapping.mapping_type == MappingType::Primary);
+    Ok(primary.map(|mapping| mapping.vin).collect())
+}
+
+/// Until when a connection may go on with the fresh token in `auth`, and with which vehicles; `None` if it may not, as
+/// the token is not good, or is for another customer, client or consent than the connection.
 pub(crate) async fn reauthenticate(
     platform: &Platform,
     registration: &Registration,
     auth: &Auth,
     now: Instant,
-) -> Option<Instant> {
+) -> Option<(Instant, Vec<Vin>)> {
     let claims = verified(platform, &auth.data).await.ok()?;
     let key = registration.key();
     let is_same = (claims.gcid, claims.client_id, claims.consent_id)
         == (key.gcid, key.client_id, registration.consent_id());
-    is_same.then(|| expires_at(platform, &claims, now))
+    let vehicles = vehicles(platform, key.gcid).await.ok()?;
+    is_same.then(|| (expires_at(platform, &claims, now), vehicles))
 }
 
 /// What a token says that is genuine, in time, and good for the stream.
@@ -224,7 +230,7 @@ async fn kept_session(
 /// A session's view of the journal, the router and its entitlement.
 struct LiveSource {
     platform: Arc<Platform>,
-    gcid: cardata_domain::Gcid,
+    gcid: Gcid,
     /// Looked into at each delivery, so that a change of containers takes effect at once.
     entitlement: Arc<EntitlementCell>,
     mailbox: Arc<Mailbox>,

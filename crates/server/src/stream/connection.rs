@@ -222,14 +222,9 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
             }
             self.act().await;
         }
-        let congested = if self.congested {
-            self.output.len() > OUTPUT_FREE
-        } else {
-            self.output.len() >= OUTPUT_FULL
-        };
-        if congested != self.congested {
-            self.congested = congested;
-            self.session.handle_congestion(congested);
+        if self.congested && self.output.len() <= OUTPUT_FREE {
+            self.congested = false;
+            self.session.handle_congestion(false);
             self.act().await;
         }
     }
@@ -249,7 +244,14 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
             match action {
                 Action::Authenticate(connect) => Box::pin(self.authenticate(&connect)).await,
                 Action::Reauthenticate(auth) => Box::pin(self.reauthenticate(&auth)).await,
-                Action::Send(packet) => self.send(&packet),
+                Action::Send(packet) => {
+                    self.send(&packet);
+                    // At once, so that the session wants no more than what it wants already.
+                    if self.output.len() >= OUTPUT_FULL && !self.congested {
+                        self.congested = true;
+                        self.session.handle_congestion(true);
+                    }
+                }
                 Action::Store(stored) => self.store(&stored).await,
                 Action::MoveCursor { vin, cursor } => {
                     if let Some(open) = &self.open
@@ -303,7 +305,7 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
         metrics::counter!("cardata_mqtt_reauthentications_total", "outcome" => outcome)
             .increment(1);
         match good {
-            Some(expires_at) => self.session.reauthenticated(expires_at),
+            Some((expires_at, vehicles)) => self.session.reauthenticated(expires_at, vehicles),
             None => self.session.close(CloseReason::Reauthentication),
         }
     }
