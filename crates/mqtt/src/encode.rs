@@ -5,6 +5,7 @@ use bytes::{BufMut, BytesMut};
 use cardata_domain::Gcid;
 
 use crate::packet::{ConnAck, Outgoing, Publish, Qos, Version};
+use crate::property;
 use crate::reason::{ConnectRefusal, SubscribeRefusal};
 
 /// Writes packets for one connection.
@@ -22,21 +23,6 @@ pub struct Encoder {
 const GCID_LENGTH: usize = 36;
 /// The bytes of a topic: GCID, slash and VIN.
 const TOPIC_LENGTH: usize = GCID_LENGTH + 1 + cardata_domain::Vin::LENGTH;
-
-/// MQTT 5 §2.2.2.2.
-mod property {
-    pub(super) const SUBSCRIPTION_IDENTIFIER: u8 = 0x0B;
-    pub(super) const SESSION_EXPIRY_INTERVAL: u8 = 0x11;
-    pub(super) const ASSIGNED_CLIENT_IDENTIFIER: u8 = 0x12;
-    pub(super) const AUTHENTICATION_METHOD: u8 = 0x15;
-    pub(super) const SERVER_KEEP_ALIVE: u8 = 0x13;
-    pub(super) const REASON_STRING: u8 = 0x1F;
-    pub(super) const TOPIC_ALIAS: u8 = 0x23;
-    pub(super) const RETAIN_AVAILABLE: u8 = 0x25;
-    pub(super) const USER_PROPERTY: u8 = 0x26;
-    pub(super) const MAXIMUM_PACKET_SIZE: u8 = 0x27;
-    pub(super) const SHARED_SUBSCRIPTION_AVAILABLE: u8 = 0x2A;
-}
 
 impl Encoder {
     /// For a client that speaks `version` and reads the topics of `customer`.

@@ -213,7 +213,12 @@ impl Session {
     /// What to do next.
     pub fn poll_action(&mut self) -> Option<Action> {
         loop {
-            match (self.actions.pop_front()?, &mut self.phase) {
+            let Some(action) = self.actions.pop_front() else {
+                // A session that waits keeps no room for what it may want some day; there are many.
+                self.actions = VecDeque::new();
+                return None;
+            };
+            match (action, &mut self.phase) {
                 (Action::Send(Outgoing::Publish(publish)), Phase::Connected(connected)) => {
                     let packet_id = publish.packet_id;
                     let identifiers = connected.identifiers(publish.vin);

@@ -39,8 +39,14 @@ pub struct EmbeddedJournal {
     disk: Arc<Disk>,
     feed: Arc<dyn LiveFeed>,
     limits: Limits,
+    /// Permits for reads that go to the disk.
+    reads: Arc<Semaphore>,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
+
+/// Reads that go to the disk at a time. Each has a thread; were there as many as connections that want to read, their
+/// threads would take more memory than the connections.
+const READS_AT_ONCE: usize = 8;
 
 /// How much of everything the journal holds in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,7 +165,8 @@ impl EmbeddedJournal {
             .name("journal".to_owned())
             .spawn(move || writer.run())
             .map_err(store)?;
-        Ok(Self { shared, disk, feed, limits, writer: Mutex::new(Some(writer)) })
+        let reads = Arc::new(Semaphore::new(READS_AT_ONCE));
+        Ok(Self { shared, disk, feed, limits, reads, writer: Mutex::new(Some(writer)) })
     }
 
     /// Runs `read` where it may block.
@@ -167,8 +174,15 @@ impl EmbeddedJournal {
         &self,
         read: impl FnOnce(&Disk) -> Result<T, JournalError> + Send + 'static,
     ) -> Result<T, JournalError> {
+        let permit = self.reads.clone().acquire_owned().await;
+        let permit = permit.expect("the semaphore is never closed");
         let disk = self.disk.clone();
-        match spawn_blocking(move || read(&disk)).await {
+        // The permit goes along: the read goes on also when nobody waits for it any more.
+        let reading = move || {
+            let _permit = permit;
+            read(&disk)
+        };
+        match spawn_blocking(reading).await {
             Ok(outcome) => outcome,
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),

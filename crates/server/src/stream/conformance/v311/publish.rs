@@ -71,8 +71,10 @@ async fn mqtt_4_4_0_1_mqtt_4_6_0_4_releases_come_in_the_order_of_their_receipts(
         stage.report(number).await;
         ids.push(peer.delivery().await.packet_id.unwrap().to_be_bytes());
     }
-    for id in [ids[2], ids[0], ids[1]] {
-        peer.send(0x50, &id).await;
+    let received = [ids[2], ids[0], ids[1]];
+    let all: Vec<u8> = received.iter().flat_map(|id| [0x50, 2, id[0], id[1]]).collect();
+    peer.send_bytes(&all).await;
+    for id in received {
         assert_eq!(peer.receive().await, Some((0x62, id.to_vec())));
     }
     drop(peer);

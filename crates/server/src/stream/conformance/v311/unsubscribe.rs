@@ -60,6 +60,7 @@ async fn mqtt_3_10_4_3_what_was_begun_is_completed_after_an_unsubscribe() {
     assert!(peer.is_quiet().await);
     // In this connection, and in the next one.
     peer.send(0x70, &id(&first)).await;
+    assert!(peer.is_quiet().await);
     drop(peer);
     let (mut peer, _) = stage.resumed("keeper").await;
     assert_eq!(peer.delivery().await, Delivery { duplicate: true, ..second.clone() });

@@ -16,7 +16,7 @@ fn will() -> Will {
     Will {
         qos: 1,
         retain: true,
-        properties: vec![0x18, 0, 0, 0, 5],
+        properties: vec![0x18, 0, 0, 0, 0],
         topic: "anna/is/gone".to_owned(),
         payload: "bye".to_owned(),
     }
@@ -146,6 +146,22 @@ async fn mqtt_3_1_2_9_11_12_13_the_will_is_there_whole_or_not_at_all() {
         let verdict = stage.verdict(0x10, &connect.body()).await;
         assert_eq!(verdict, (!is_good).then(|| "malformed_packet".to_owned()), "{qos}");
     }
+}
+
+#[tokio::test]
+async fn mqtt_3_1_3_9_mqtt_3_14_4_3_a_will_is_taken_and_never_published() {
+    let stage = stage().await;
+    let (mut bystander, _) = stage.resumed("bystander").await;
+    bystander.subscribe(ALL, 0).await;
+    let will = Will { topic: TOPIC.to_owned(), payload: "{}".to_owned(), ..will() };
+    let connect = Connect { will: Some(will), ..stage.connect() };
+    let good_bye = stage.accepted(&connect).await.0;
+    good_bye.leave().await;
+    let gone = stage.accepted(&connect).await.0;
+    drop(gone);
+    // The next connection of that client waits until the last one is over.
+    stage.connected().await;
+    assert!(bystander.is_quiet().await);
 }
 
 #[tokio::test]
