@@ -90,9 +90,7 @@ def test_a_client_that_was_killed_comes_back_and_gets_what_it_missed(road: Road,
         sent = total(dev, "cardata_mqtt_messages_total", qos=str(qos))
         line.hold()
         unacknowledged = road.drive(3)
-        wait_for(
-            lambda: total(dev, "cardata_mqtt_messages_total", qos=str(qos)) == sent + 3, "three more messages"
-        )
+        wait_for(lambda: total(dev, "cardata_mqtt_messages_total", qos=str(qos)) >= sent + 3, "three more messages")
         one.kill()
         line.cut()
         missed = road.drive(15)
@@ -121,10 +119,19 @@ def test_a_client_whose_connection_is_cut_comes_back_by_itself(road: Road, kind:
     with Line(kind.port(dev)) as line, client(kind, dev, a_program(dev), name, port=line.port, reconnects=True) as one:
         one.connect().subscribe(dev.first.every_vehicle, qos)
         driven = []
+        if qos == 2 and kind.delivers_qos_2_once and not kind.over_websocket:
+            # The server hears that the message arrived, but not that the client knows it did: it was delivered, and
+            # must not be once more.
+            line.hold(after=1)
+            driven += road.drive(1)
+            one.wait_for_value(ODOMETER, driven[-1])
+            line.cut()
+            driven += road.drive(5)
+            one.wait_for_value(ODOMETER, driven[-1])
         if not (qos == 2 and kind.forgets_qos_2):
             driven += road.drive(10)
             # Somewhere in the middle of messages and their acknowledgements.
-            one.wait_for_value(ODOMETER, driven[3])
+            one.wait_for_value(ODOMETER, driven[-7])
             line.cut()
             driven += road.drive(5)
             one.wait_for_value(ODOMETER, driven[-1])
@@ -177,9 +184,7 @@ def through_a_crash(kind: Kind, qos: int, road: Road, driven: list[int]) -> Scen
 
 @of_each_kind
 @pytest.mark.parametrize("qos", [1, 2])
-def test_a_client_outlives_a_server_that_is_killed(
-    crashed: Together[tuple[Kind, int]], kind: Kind, qos: int
-) -> None:
+def test_a_client_outlives_a_server_that_is_killed(crashed: Together[tuple[Kind, int]], kind: Kind, qos: int) -> None:
     crashed.outcome((kind, qos))
 
 
@@ -248,10 +253,6 @@ def test_a_client_whose_token_expires_comes_back_with_a_fresh_one(
     expired.outcome((kind, False))
 
 
-@pytest.mark.parametrize(
-    "kind", [kind for kind in KINDS if kind.reauthenticates], ids=lambda kind: kind.name
-)
-def test_a_client_that_sends_a_fresh_token_stays_connected(
-    expired: Together[tuple[Kind, bool]], kind: Kind
-) -> None:
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.reauthenticates], ids=lambda kind: kind.name)
+def test_a_client_that_sends_a_fresh_token_stays_connected(expired: Together[tuple[Kind, bool]], kind: Kind) -> None:
     expired.outcome((kind, True))

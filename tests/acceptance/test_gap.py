@@ -38,9 +38,7 @@ def forget_what_was(dev: Dev) -> None:
     dev.flags += ["--retention", "1"]
     wait_until(newest + 1.1)
     dev.start()
-    wait_for(
-        lambda: total(dev, "cardata_journal_retired_events_total") > 0, "events to leave the journal", 20
-    )
+    wait_for(lambda: total(dev, "cardata_journal_retired_events_total") > 0, "events to leave the journal", 20)
 
 
 def drive(dev: Dev, first: int, last: int) -> None:

@@ -125,8 +125,9 @@ fn cargo(arguments: &[&str]) -> String {
 }
 
 fn ours(name: &Value) -> Option<&str> {
+    let above_all = ["cardata-tests", "cardata-fuzz"];
     name.as_str().filter(|name| {
-        *name == "cardata" || (name.starts_with("cardata-") && *name != "cardata-tests")
+        *name == "cardata" || (name.starts_with("cardata-") && !above_all.contains(name))
     })
 }
 

@@ -22,8 +22,11 @@ fn cargo_run_has_one_binary_to_choose_from() {
         .expect("cargo runs");
     let metadata: Value = serde_json::from_slice(&output.stdout).expect("metadata is JSON");
     let packages = metadata["packages"].as_array().expect("packages");
+    // Those that a plain `cargo run` looks at.
+    let members = metadata["workspace_default_members"].as_array().expect("default members");
     let binaries: Vec<_> = packages
         .iter()
+        .filter(|package| members.contains(&package["id"]))
         .flat_map(|package| package["targets"].as_array().expect("targets"))
         .filter(|target| target["kind"][0] == "bin")
         .map(|target| target["name"].as_str().expect("a name"))

@@ -5,6 +5,7 @@ use bytes::{BufMut, BytesMut};
 use cardata_domain::Gcid;
 
 use crate::packet::{ConnAck, Outgoing, Publish, Qos, Version};
+use crate::property;
 use crate::reason::{ConnectRefusal, SubscribeRefusal};
 
 /// Writes packets for one connection.
@@ -22,21 +23,6 @@ pub struct Encoder {
 const GCID_LENGTH: usize = 36;
 /// The bytes of a topic: GCID, slash and VIN.
 const TOPIC_LENGTH: usize = GCID_LENGTH + 1 + cardata_domain::Vin::LENGTH;
-
-/// MQTT 5 §2.2.2.2.
-mod property {
-    pub(super) const SUBSCRIPTION_IDENTIFIER: u8 = 0x0B;
-    pub(super) const SESSION_EXPIRY_INTERVAL: u8 = 0x11;
-    pub(super) const ASSIGNED_CLIENT_IDENTIFIER: u8 = 0x12;
-    pub(super) const AUTHENTICATION_METHOD: u8 = 0x15;
-    pub(super) const SERVER_KEEP_ALIVE: u8 = 0x13;
-    pub(super) const REASON_STRING: u8 = 0x1F;
-    pub(super) const TOPIC_ALIAS: u8 = 0x23;
-    pub(super) const RETAIN_AVAILABLE: u8 = 0x25;
-    pub(super) const USER_PROPERTY: u8 = 0x26;
-    pub(super) const MAXIMUM_PACKET_SIZE: u8 = 0x27;
-    pub(super) const SHARED_SUBSCRIPTION_AVAILABLE: u8 = 0x2A;
-}
 
 impl Encoder {
     /// For a client that speaks `version` and reads the topics of `customer`.
@@ -60,11 +46,22 @@ impl Encoder {
         Self { problem_information, packet_size_max, ..self }
     }
 
-    /// Writes `packet` to the end of `buffer`. A packet that the version does not have writes nothing.
+    /// Writes `packet` to the end of `buffer`. A packet that the version does not have writes nothing. Gives false, and
+    /// writes nothing, where the packet is larger than what the client takes. [MQTT-3.1.2-24]
     ///
     /// # Panics
     /// Never: lengths are made of what the types allow.
-    pub fn encode(&self, packet: &Outgoing, buffer: &mut BytesMut) {
+    pub fn encode(&self, packet: &Outgoing, buffer: &mut BytesMut) -> bool {
+        let begin = buffer.len();
+        self.write(packet, buffer);
+        let fits = buffer.len() - begin <= self.packet_size_max;
+        if !fits {
+            buffer.truncate(begin);
+        }
+        fits
+    }
+
+    fn write(&self, packet: &Outgoing, buffer: &mut BytesMut) {
         match (packet, self.version) {
             (Outgoing::Publish(publish), _) => self.publish(publish, buffer),
             (Outgoing::PingResp, _) => buffer.put_slice(&[0xD0, 0]),
@@ -146,8 +143,7 @@ impl Encoder {
 
     /// The bytes that `publish` has as a packet.
     pub fn publish_size(&self, publish: &Publish) -> usize {
-        let remaining = self.publish_remaining(publish);
-        1 + length_of_length(remaining) + remaining
+        packet_size(self.publish_remaining(publish))
     }
 
     fn publish_remaining(&self, publish: &Publish) -> usize {
@@ -207,10 +203,13 @@ impl Encoder {
         put_packet(0x20, &body, buffer);
     }
 
-    /// Writes the properties of a packet whose only one is a reason string, or none if it would not fit. [MQTT-3.2.2-19]
+    /// Writes the properties of a packet whose only one is a reason string, or none if it would not fit.
+    /// [MQTT-3.2.2-19] [MQTT-3.14.2-3]
     fn put_reason(&self, why: &str, body: &mut BytesMut) {
+        let length = 1 + 2 + why.len();
+        let remaining = body.len() + length_of_length(length) + length;
         let mut properties = BytesMut::new();
-        if self.problem_information && body.len() + why.len() + 16 <= self.packet_size_max {
+        if self.problem_information && packet_size(remaining) <= self.packet_size_max {
             put_text(property::REASON_STRING, why, &mut properties);
         }
         put_properties(&properties, body);
@@ -296,6 +295,11 @@ fn put_length(mut length: usize, buffer: &mut BytesMut) {
             return;
         }
     }
+}
+
+/// The bytes of a packet with `remaining` bytes after its length.
+fn packet_size(remaining: usize) -> usize {
+    1 + length_of_length(remaining) + remaining
 }
 
 fn length_of_length(length: usize) -> usize {

@@ -22,6 +22,7 @@ pub mod encode;
 pub mod inflight;
 mod outlet;
 pub mod packet;
+mod property;
 pub mod reason;
 pub mod session;
 pub mod topic;

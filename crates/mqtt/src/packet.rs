@@ -138,6 +138,8 @@ pub struct Connect {
     pub packet_size_max: u32,
     /// The highest topic alias that the client knows; 0 for none.
     pub topic_alias_max: u16,
+    /// Whether it has a Will that is to be retained. A Will has no other form here: none is ever published.
+    pub retained_will: bool,
     /// Whether reason strings and user properties may be sent beside CONNACK, DISCONNECT and PUBLISH.
     pub problem_information: bool,
     /// The GCID, in this service.

@@ -35,6 +35,9 @@ pub enum ConnectRefusal {
     /// The CONNECT is longer than allowed (MQTT 5).
     #[error("packet too large")]
     TooLarge,
+    /// A retained Will, where nothing is retained (MQTT 5).
+    #[error("retain not supported")]
+    RetainNotSupported,
 }
 
 impl ConnectRefusal {
@@ -52,6 +55,7 @@ impl ConnectRefusal {
             Self::Malformed => 0x81,
             Self::ProtocolError => 0x82,
             Self::TooLarge => 0x95,
+            Self::RetainNotSupported => 0x9A,
         }
     }
 
@@ -64,7 +68,9 @@ impl ConnectRefusal {
             Self::ServerUnavailable | Self::ConnectionRateExceeded => Some(3),
             Self::BadUserNameOrPassword => Some(4),
             Self::NotAuthorized | Self::BadAuthenticationMethod => Some(5),
-            Self::Malformed | Self::ProtocolError | Self::TooLarge => None,
+            Self::Malformed | Self::ProtocolError | Self::TooLarge | Self::RetainNotSupported => {
+                None
+            }
         }
     }
 }
@@ -130,6 +136,9 @@ pub enum CloseReason {
     /// A packet that is longer than allowed.
     #[error("packet_too_large")]
     TooLarge,
+    /// An answer is larger than what the client takes (MQTT 5).
+    #[error("answer_too_large")]
+    AnswerTooLarge,
     /// The client published.
     #[error("publish_refused")]
     PublishRefused,
@@ -168,6 +177,8 @@ impl CloseReason {
             | Self::ConnectionLost
             | Self::ConnectTimeout
             | Self::ConnectRefused(_)
+            // It may be the CONNACK, which nothing may come before. [MQTT-3.14.0-1]
+            | Self::AnswerTooLarge
             | Self::WriteTimeout => return None,
             Self::KeepAliveTimeout => {
                 (0x8D, "nothing was heard for one and a half keep-alive times")

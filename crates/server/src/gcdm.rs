@@ -2,6 +2,7 @@
 //! fetches and refreshes its tokens in [`token`]; [`keys`] signs them and [`verify`] opens doors to them.
 
 pub mod device;
+mod id_token;
 pub mod keys;
 pub mod token;
 pub mod verify;
@@ -59,7 +60,7 @@ async fn discovery(State(platform): State<Arc<Platform>>) -> Json<Value> {
         "id_token_signing_alg_values_supported": ["RS256"],
         "token_endpoint_auth_methods_supported": ["none"],
         "code_challenge_methods_supported": ["S256"],
-        "claims_supported": keys::CLAIMS,
+        "claims_supported": id_token::CLAIMS,
     }))
 }
 

@@ -19,6 +19,7 @@ pub mod stream;
 pub mod tasks;
 #[cfg(test)]
 pub(crate) mod test_platform;
+pub mod tls;
 
 pub use clock::Clock;
 pub use platform::Platform;

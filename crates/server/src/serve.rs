@@ -13,7 +13,6 @@ use axum_server::Handle;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use cardata_store::journal::Retention;
 use metrics_exporter_prometheus::PrometheusHandle;
-use rustls::ServerConfig;
 use tokio::time::MissedTickBehavior;
 use tower_http::timeout::TimeoutLayer;
 
@@ -22,6 +21,7 @@ use crate::platform::Platform;
 use crate::stream::listener::{self, Serve};
 use crate::stream::{connection, websocket};
 use crate::tasks::Stopping;
+use crate::tls::Tls;
 use crate::{admin, api, gcdm, ingest, portal};
 
 /// Sockets that are bound already, so that their ports are known before anything is told about them.
@@ -34,16 +34,6 @@ pub struct Sockets {
     pub vehicles_mqtt: std::net::TcpListener,
     /// The operator's door, plain HTTP; must be reachable from this machine only.
     pub admin: std::net::TcpListener,
-}
-
-/// TLS of each listener.
-pub struct Tls {
-    /// HTTPS, with the protocols `h2` and `http/1.1`.
-    pub http: Arc<ServerConfig>,
-    /// Customers' MQTT.
-    pub mqtt: Arc<ServerConfig>,
-    /// Vehicles' MQTT; asks for a client certificate and checks it.
-    pub vehicles_mqtt: Arc<ServerConfig>,
 }
 
 /// A server that runs.

@@ -259,7 +259,8 @@ pub trait Directory: Send + Sync + 'static {
         key: &SessionKey,
         session: &StoredSession,
     ) -> Result<(), DirectoryError>;
-    /// Moves cursors of sessions that exist; those of others are left out. Many sessions in one transaction.
+    /// Moves cursors of sessions that exist forward; those of others are left out, and none moves back. Many sessions in
+    /// one transaction.
     async fn move_cursors(
         &self,
         moves: &[(SessionKey, Vec<(Vin, Sequence)>)],

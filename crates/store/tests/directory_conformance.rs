@@ -71,6 +71,7 @@ macro_rules! every_rule {
             sessions::what_speaks_of_events_that_a_crash_took_is_forgotten
             sessions::sessions_differ_in_each_part_of_their_key
             sessions::cursors_move_in_many_sessions_at_once
+            sessions::no_cursor_moves_back
             sessions::cursors_of_unknown_sessions_are_left_out
             sessions::a_removed_session_takes_its_cursors_along
             sessions::of_a_clients_sessions_the_hundred_that_were_put_last_stay

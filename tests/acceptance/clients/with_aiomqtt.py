@@ -20,20 +20,6 @@ PAUSE_SECONDS = 0.2
 class Client(aiomqtt.Client):
     """Tells what aiomqtt keeps to itself: whether the session was present, why it ended, and DUP."""
 
-    def _on_connect(self, client: Any, userdata: Any, flags: Any, reason: Any, properties: Any = None) -> None:
-        if not reason.is_failure:
-            tell("connected", session_present=bool(flags.session_present))
-        super()._on_connect(client, userdata, flags, reason, properties)
-
-    def _on_disconnect(self, client: Any, userdata: Any, flags: Any, reason: Any, properties: Any = None) -> None:
-        if flags.is_disconnect_packet_from_server:
-            self.end = (reason.value, getattr(properties, "ReasonString", None))
-        super()._on_disconnect(client, userdata, flags, reason, properties)
-
-    def _on_message(self, client: Any, userdata: Any, message: mqtt.MQTTMessage) -> None:
-        self.dups.append(message.dup)
-        super()._on_message(client, userdata, message)
-
     def __init__(self, password: str) -> None:
         properties = None
         if IS_5:
@@ -53,6 +39,20 @@ class Client(aiomqtt.Client):
             properties=properties,
             tls_context=tls(),
         )
+
+    def _on_connect(self, client: Any, userdata: Any, flags: Any, reason: Any, properties: Any = None) -> None:
+        if not reason.is_failure:
+            tell("connected", session_present=bool(flags.session_present))
+        super()._on_connect(client, userdata, flags, reason, properties)
+
+    def _on_disconnect(self, client: Any, userdata: Any, flags: Any, reason: Any, properties: Any = None) -> None:
+        if flags.is_disconnect_packet_from_server:
+            self.end = (reason.value, getattr(properties, "ReasonString", None))
+        super()._on_disconnect(client, userdata, flags, reason, properties)
+
+    def _on_message(self, client: Any, userdata: Any, message: mqtt.MQTTMessage) -> None:
+        self.dups.append(message.dup)
+        super()._on_message(client, userdata, message)
 
 
 async def read(client: Client) -> None:

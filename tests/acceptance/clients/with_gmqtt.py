@@ -53,9 +53,7 @@ def make() -> gmqtt.Client:
     if IS_5:
         properties["session_expiry_interval"] = SETTINGS["expiry_seconds"]
         properties["topic_alias_maximum"] = SETTINGS["topic_aliases"]
-    client = gmqtt.Client(
-        SETTINGS["client_id"], clean_session=False, optimistic_acknowledgement=False, **properties
-    )
+    client = gmqtt.Client(SETTINGS["client_id"], clean_session=False, optimistic_acknowledgement=False, **properties)
     retries = UNLIMITED_RECONNECTS if SETTINGS["reconnects"] else NO_RECONNECTS
     client.set_config({"reconnect_retries": retries, "reconnect_delay": 0.2})
     client.on_connect = on_connect

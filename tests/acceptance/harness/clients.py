@@ -48,8 +48,8 @@ class Kind:
     tells_reason: bool = True
     # Whether a message of QoS 2 that comes again after a drop stays hidden from the application.
     delivers_qos_2_once: bool = True
-    # Whether a drop makes it forget what it began to receive with QoS 2; then it takes the second half of such a message
-    # for a fault of the server, and ends each connection on which it comes.
+    # Whether a drop makes it forget what it began to receive with QoS 2. Then it takes the second half of such a
+    # message for a fault of the server, and ends each connection on which it comes.
     forgets_qos_2: bool = False
     # Whether it can send AUTH.
     reauthenticates: bool = False
@@ -311,7 +311,12 @@ class MosquittoSub(Client):
     PUBLISH = re.compile(r"Client \S+ received PUBLISH \(d(?P<dup>\d), q(?P<qos>\d), r\d, m(?P<mid>\d+),")
     SUBACK = re.compile(r"Subscribed \(mid: \d+\): (?P<granted>[\d, ]+)")
     DISCONNECT = re.compile(r"Received DISCONNECT \((?P<code>\d+)\)")
-    REFUSED = re.compile(r"Connection error: (?P<why>.*)")
+    REFUSED = re.compile(r"Connection error: ")
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self._subscription: tuple[str, int, int | None] | None = None
+        self._dups: dict[int, bool] = {}
 
     def connect(self) -> Self:
         """The process starts with the subscription; after a kill, with the one that it had."""
@@ -325,11 +330,6 @@ class MosquittoSub(Client):
         self._run(topic_filter, qos, identifier)
         assert self.heard.granted[-1] == [qos], f"{topic_filter} was granted {self.heard.granted[-1]}"
         return self
-
-    def __init__(self, *arguments: Any, **settings: Any) -> None:
-        super().__init__(*arguments, **settings)
-        self._subscription: tuple[str, int, int | None] | None = None
-        self._dups: dict[int, bool] = {}
 
     def _program(self) -> tuple[str, ...]:
         return (*self.LOOP, *self.kind.command) if self._settings["reconnects"] else self.kind.command

@@ -24,9 +24,13 @@ class Line:
         self._connections: list[_Connection] = []
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def hold(self) -> None:
-        """What the client sends from now on stays on the way; what the server sends still arrives."""
+    def hold(self, after: int = 0) -> None:
+        """What the client sends from now on stays on the way, but for so many pieces; what the server sends arrives.
+
+        A piece is what came at once: a packet, when the client waits for the answer to each.
+        """
         for one in self._connections:
+            one.pieces = after
             one.passes.clear()
 
     def cut(self) -> None:
@@ -74,6 +78,8 @@ class _Connection:
     def __init__(self, client: socket.socket, server: socket.socket) -> None:
         self.passes = threading.Event()
         self.passes.set()
+        # How many pass even so.
+        self.pieces = 0
         self._is_cut = False
         self._sockets = (client, server)
         self._directions_left = 2
@@ -95,7 +101,10 @@ class _Connection:
         client, server = self._sockets
         with contextlib.suppress(OSError):
             while data := client.recv(CHUNK_BYTES):
-                self.passes.wait()
+                if not self.passes.is_set() and self.pieces > 0:
+                    self.pieces -= 1
+                else:
+                    self.passes.wait()
                 if self._is_cut:
                     break
                 server.sendall(data)

@@ -1,15 +1,18 @@
 //! `cardata dev`: the whole service on one machine, with demo customers and vehicles that move.
 
 mod authority;
+mod certificates;
 mod demo;
 mod open_files;
 mod ready;
+mod signals;
 mod simulation;
 mod sockets;
 mod welcome;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use cardata_domain::Catalogue;
@@ -27,10 +30,12 @@ use cardata_store::journal::Retention;
 use cardata_store::journal::embedded::{EmbeddedJournal, Limits};
 use cardata_store::{Directory, Journal as _};
 use jiff::SignedDuration;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::MissedTickBehavior;
 
 use self::authority::Authority;
+use self::certificates::{Certificates, TlsArgs};
 use self::demo::Demo;
+use self::signals::{Request, Signals};
 use self::sockets::Bound;
 use crate::clock::SystemClock;
 use crate::output;
@@ -100,9 +105,8 @@ pub(crate) struct Args {
     /// Stand in for the real service: the certificate carries its three host names, and HTTPS also listens on port 443
     #[arg(long)]
     intercept: bool,
-    /// Further names or addresses for the server's certificate; the first one is how others reach the log-in page
-    #[arg(long, value_name = "NAME", num_args = 1..)]
-    tls_name: Vec<String>,
+    #[command(flatten)]
+    tls: TlsArgs,
     /// Grant every device code at once: a personal client's to its owner, any other's to the first demo customer
     #[arg(long)]
     auto_approve: bool,
@@ -144,10 +148,12 @@ const REAL_HOSTS: [&str; 3] = [
 /// What a sandbox keeps of its events, by their size.
 const RETENTION_BYTES_MAX: u64 = 2 << 30;
 
-/// Runs until SIGINT or SIGTERM.
+/// How often the certificate's files are looked at; they are taken at the second look that finds the same.
+const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Runs until SIGINT or SIGTERM, or until its terminal is closed.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+    let mut signals = Signals::listen()?;
     let metrics = metrics_exporter_prometheus::PrometheusBuilder::new()
         .install_recorder()
         .context("the metrics recorder was installed before")?;
@@ -157,11 +163,13 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     open_files::raise_limit(args.connections);
     let sockets = Bound::bind(&args)?;
     let authority = Authority::open(&args.data_dir, SystemClock.now())?;
-    let tls = authority.server(&certificate_names(&args), SystemClock.now())?;
+    let mut certificates =
+        Certificates::open(&args.tls, authority, certificate_names(&args)).await?;
+    let tls = certificates.tls()?;
     let profile = profile(&args)?;
     let (platform, demo) = platform(&args, profile, public_url(&args, &sockets)).await?;
 
-    let ready = ready::describe(&args, &sockets, &platform, &demo, &authority)?;
+    let ready = ready::describe(&args, &sockets, &platform, &demo, &certificates)?;
     let welcome = welcome::text(&args, &ready);
     simulation::start(&platform, &demo, args.vehicles, args.speed, args.seed).await?;
     let retention = Retention {
@@ -173,14 +181,26 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     ready::write(&args, &ready)?;
     output::data(&welcome);
 
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
+    run_until_stopped(&mut signals, &mut certificates).await;
     output::note("stopping …");
     ready::remove(&args);
     server.stop().await;
     Ok(())
+}
+
+/// Keeps the certificates fresh meanwhile.
+async fn run_until_stopped(signals: &mut Signals, certificates: &mut Certificates) {
+    let mut looks = tokio::time::interval(CERTIFICATE_INTERVAL);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            request = signals.next() => match request {
+                Request::Stop => return,
+                Request::Renew => certificates.renew().await,
+            },
+            _ = looks.tick() => certificates.look().await,
+        }
+    }
 }
 
 async fn platform(
@@ -264,7 +284,7 @@ fn make_folder(folder: &Path) -> std::io::Result<()> {
 
 /// How clients and people reach HTTPS: by the first `--tls-name`, else by `localhost`.
 fn public_url(args: &Args, sockets: &Bound) -> String {
-    sockets.http_url(args.tls_name.first().map_or("localhost", String::as_str))
+    sockets.http_url(args.tls.public_name())
 }
 
 fn certificate_names(args: &Args) -> Vec<String> {
@@ -272,6 +292,6 @@ fn certificate_names(args: &Args) -> Vec<String> {
     if args.intercept {
         names.extend(REAL_HOSTS.map(str::to_owned));
     }
-    names.extend(args.tls_name.iter().cloned());
+    names.extend(args.tls.names.iter().cloned());
     names
 }

@@ -77,6 +77,7 @@ pub(super) fn read(version: Version, body: &mut Reader<'_>) -> Result<Connect, P
         receive_max: properties.receive_max.unwrap_or(NonZeroU16::MAX),
         packet_size_max: properties.packet_size_max.map_or(u32::MAX, NonZeroU32::get),
         topic_alias_max: properties.topic_alias_max.unwrap_or(0),
+        retained_will: flags & WILL_RETAIN != 0,
         problem_information: version == Version::V5
             && properties.problem_information.unwrap_or(true),
         user_name: user_name.map(str::to_owned),

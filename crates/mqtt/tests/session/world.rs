@@ -158,6 +158,7 @@ fn connect(kind: Kind, keep_alive_seconds: u16) -> Connect {
         receive_max: NonZeroU16::MAX,
         packet_size_max: u32::MAX,
         topic_alias_max: 0,
+        retained_will: false,
         problem_information: true,
         user_name: None,
         password: None,

@@ -1,4 +1,4 @@
-//! The keys that sign id tokens, and the id token itself.
+//! The keys that sign id tokens.
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rsa::{KeyPair, KeySize};
@@ -8,58 +8,10 @@ use cardata_store::Directory;
 use cardata_store::directory::{DirectoryError, SigningKey};
 use jiff::Timestamp;
 use jsonwebtoken::jwk::{Jwk, JwkSet, PublicKeyUse, ThumbprintHash};
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use serde::{Deserialize, Serialize};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header};
 use thiserror::Error;
 
-/// The claims of an id token, in its order (wire §1.8).
-#[derive(Clone, Serialize, Deserialize)]
-pub(super) struct IdToken {
-    pub(super) iss: String,
-    pub(super) sub: String,
-    pub(super) gcid: String,
-    pub(super) aud: String,
-    pub(super) azp: String,
-    /// The consent.
-    pub(super) sid: String,
-    pub(super) jti: String,
-    #[serde(rename = "auditTrackingId")]
-    pub(super) audit_tracking_id: String,
-    #[serde(rename = "tokenName")]
-    pub(super) token_name: String,
-    #[serde(rename = "tokenType")]
-    pub(super) token_type: String,
-    pub(super) realm: String,
-    pub(super) at_hash: String,
-    pub(super) auth_time: i64,
-    pub(super) iat: i64,
-    pub(super) exp: i64,
-    pub(super) scope: String,
-    /// What the token may read of the stream; none without the streaming scope.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) dynamic_scopes: Vec<String>,
-}
-
-/// The names of the claims, for the service's description.
-pub(super) const CLAIMS: [&str; 17] = [
-    "iss",
-    "sub",
-    "gcid",
-    "aud",
-    "azp",
-    "sid",
-    "jti",
-    "auditTrackingId",
-    "tokenName",
-    "tokenType",
-    "realm",
-    "at_hash",
-    "auth_time",
-    "iat",
-    "exp",
-    "scope",
-    "dynamic_scopes",
-];
+use super::id_token::{self, IdToken};
 
 /// The keys by their names: the newest signs, every one verifies.
 pub struct Keys {
@@ -120,17 +72,9 @@ impl Keys {
 
     /// The claims of `jwt` when one of the keys signed it for `issuer`; expired ones, too.
     pub(super) fn open_id_token(&self, jwt: &str, issuer: &str) -> Option<IdToken> {
-        let kid = jsonwebtoken::decode_header(jwt).ok()?.kid?;
-        let key = self.newest_first.iter().find(|key| key.kid == kid)?;
-        // The algorithm is ours to say, never the token's: else `none`, or HMAC with the public key, would pass.
-        let mut validation = Validation::new(Algorithm::RS256);
-        validation.set_issuer(&[issuer]);
-        validation.set_required_spec_claims(&["iss", "exp"]);
-        // Callers compare the expiry with their own clock and say that it was that; the audience with the consent.
-        validation.validate_exp = false;
-        validation.validate_aud = false;
-        let token = jsonwebtoken::decode::<IdToken>(jwt, &key.verifying, &validation).ok()?;
-        Some(token.claims)
+        id_token::open(jwt, issuer, |kid| {
+            self.newest_first.iter().find(|key| key.kid == kid).map(|key| &key.verifying)
+        })
     }
 }
 

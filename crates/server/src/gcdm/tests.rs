@@ -13,6 +13,7 @@ use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde_json::{Value, json};
 
+use super::id_token;
 use super::keys::{self, Keys};
 use super::verify::{self, VerifyError};
 use crate::profile::{Connections, Profile};
@@ -337,7 +338,7 @@ async fn tokens_come_with_all_that_clients_read() {
             assert_eq!(claims[name], expected, "{name}");
         }
         let mut names: Vec<_> = claims.as_object().unwrap().keys().map(String::as_str).collect();
-        let mut promised = keys::CLAIMS.to_vec();
+        let mut promised = id_token::CLAIMS.to_vec();
         names.sort_unstable();
         promised.sort_unstable();
         assert_eq!(names, promised);

@@ -17,7 +17,7 @@ use cardata_domain::token::{REFRESH_LIFETIME, Scope};
 use cardata_store::directory::{AccessToken, DirectoryError, RefreshToken};
 use jiff::Timestamp;
 
-use super::keys::IdToken;
+use super::id_token::IdToken;
 use super::{Failure, answer, form};
 use crate::platform::Platform;
 use crate::secret;

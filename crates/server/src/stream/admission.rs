@@ -11,7 +11,7 @@ use cardata_domain::token::{Claims, Refusal, Scope, check};
 use cardata_domain::vehicle::MappingType;
 use cardata_domain::{Event, Recorded, Sequence, Vin};
 use cardata_mqtt::packet::{Auth, Connect};
-use cardata_mqtt::{Admission, ConnectRefusal, Qos, Source};
+use cardata_mqtt::{Admission, ConnectRefusal, Qos, Source, Version};
 use cardata_store::directory::DirectoryError;
 use thiserror::Error;
 
@@ -49,6 +49,10 @@ pub(crate) enum RefusedConnect {
     AuthMethod,
     #[error("the client identifier is longer than {CLIENT_ID_MAX} bytes")]
     ClientId,
+    #[error(
+        "nothing is retained here, and so no Will; connect without one, or with one that is not to be retained"
+    )]
+    RetainedWill,
     #[error("the customer has as many connections as the profile allows")]
     Occupied,
     #[error("the directory failed")]
@@ -63,6 +67,7 @@ impl RefusedConnect {
             Self::Scope | Self::UserName | Self::Occupied => ConnectRefusal::NotAuthorized,
             Self::AuthMethod => ConnectRefusal::BadAuthenticationMethod,
             Self::ClientId => ConnectRefusal::IdentifierRejected,
+            Self::RetainedWill => ConnectRefusal::RetainNotSupported,
             Self::Directory(_) => ConnectRefusal::ServerUnavailable,
         }
     }
@@ -87,6 +92,10 @@ pub(crate) async fn admit(
         return Err(RefusedConnect::Rate);
     }
     let claims = authenticate(platform, connect).await?;
+    // [MQTT-3.2.2-13]; 3.1.1 has no words for it.
+    if connect.version == Version::V5 && connect.retained_will && !platform.profile.snapshots {
+        return Err(RefusedConnect::RetainedWill);
+    }
     let key = session_key(&claims, &connect.client_id)?;
     let registration = platform
         .router

@@ -317,6 +317,13 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
                     metrics::counter!("cardata_mqtt_snapshots_total").increment(1);
                 }
             }
+            Outgoing::SubAck { granted, .. } => {
+                for refusal in granted.iter().filter_map(|answer| answer.as_ref().err()) {
+                    let code = format!("{:#04x}", refusal.reason_code());
+                    metrics::counter!("cardata_mqtt_subscriptions_refused_total", "code" => code)
+                        .increment(1);
+                }
+            }
             // What is queued must stay here, and half a packet before the last words would make no sense of them.
             Outgoing::Disconnect(reason) if ends_the_right(*reason) && !self.output.is_empty() => {
                 self.output.clear();
@@ -324,7 +331,9 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
             }
             _ => {}
         }
-        self.encoder.encode(packet, &mut self.output);
+        if !self.encoder.encode(packet, &mut self.output) {
+            self.session.close(CloseReason::AnswerTooLarge);
+        }
     }
 
     fn use_version(&mut self, connect: &Connect, customer: Gcid) {

@@ -311,6 +311,13 @@ impl Peer {
         timeout(Duration::from_secs(20), self.read()).await.expect("the server answers or closes")
     }
 
+    /// The next bytes, as many as are wanted.
+    pub(crate) async fn receive_bytes(&mut self, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        self.stream.read_exact(&mut bytes).await.expect("the server sends more");
+        bytes
+    }
+
     async fn read(&mut self) -> Option<Packet> {
         let first = self.stream.read_u8().await.ok()?;
         let (mut length, mut shift) = (0, 0);
@@ -403,6 +410,12 @@ impl Peer {
 
     pub(crate) async fn ack(&mut self, delivery: &Delivery) {
         self.send(0x40, &delivery.packet_id.unwrap().to_be_bytes()).await;
+    }
+
+    /// Says good-bye, and waits until the server has closed the connection. What is not acknowledged stays so.
+    pub(crate) async fn leave(mut self) {
+        self.send(0xE0, &[]).await;
+        while self.receive().await.is_some() {}
     }
 
     /// Whether nothing is on its way: the answer to a PINGREQ comes next.

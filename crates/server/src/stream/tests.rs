@@ -1,13 +1,15 @@
 //! The listener's connections over a pipe: real bytes, real stores, no socket.
 
+mod hostile;
+
 use std::sync::Arc;
 use std::time::Duration;
 
+use cardata_contract::stream::parse;
 use cardata_domain::Vin;
 use cardata_domain::consent::ConsentId;
 use cardata_mqtt::Version;
-
-use cardata_contract::stream::parse;
+use metrics_exporter_prometheus::PrometheusBuilder;
 
 use super::connection;
 use super::test_peer::{
@@ -74,6 +76,8 @@ async fn other_protocol_versions_are_refused_in_their_own_words() {
 #[tokio::test]
 async fn an_address_that_connects_too_often_is_told_to_wait_whatever_its_token_and_others_are_let_in()
  {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let _recording = metrics::set_default_local_recorder(&recorder);
     let world = world(Profile::open()).await;
     let token = id_token(&world, Person::Anna).await;
     let connect = async |address, token: &str| {
@@ -90,6 +94,8 @@ async fn an_address_that_connects_too_often_is_told_to_wait_whatever_its_token_a
     let connack = peer.introduce(&Connect::new(Version::V5, Person::Anna, &token)).await.unwrap();
     assert_eq!(connack.code, 0x97);
     assert!(String::from_utf8_lossy(&connack.properties).contains("wait a minute"));
+    let metrics = recorder.handle().render();
+    assert!(metrics.contains("mqtt_rate_limited_total{at=\"connect\"} 3"), "{metrics}");
     assert_eq!(peer.receive().await, None);
     world.pass(60);
     assert_eq!(connect(here, &token).await, 0);

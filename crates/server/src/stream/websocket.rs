@@ -19,6 +19,7 @@ use axum::http::header::RETRY_AFTER;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::any;
 use bytes::{Buf as _, Bytes};
+use cardata_mqtt::decode::OPENING_PACKET_MAX;
 use cardata_mqtt::encode::PACKET_SIZE_MAX;
 use futures_util::{Sink, Stream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -27,7 +28,6 @@ use tokio_tungstenite::tungstenite;
 use crate::attempts::Peer;
 use crate::platform::Platform;
 use crate::stream::connection;
-use cardata_mqtt::decode::OPENING_PACKET_MAX;
 
 /// What client and server agree to speak. [MQTT-6.0.0-3] [MQTT-6.0.0-4]
 const SUBPROTOCOL: &str = "mqtt";

@@ -139,6 +139,19 @@ pub(crate) async fn cursors_move_in_many_sessions_at_once(directory: Arc<impl Di
     assert_eq!(found(&*directory, &key("c")).await, Some(session(&[(1, 1)])));
 }
 
+pub(crate) async fn no_cursor_moves_back(directory: Arc<impl Directory>) {
+    populate(&*directory).await;
+    directory.put_session(&key("a"), &session(&[(1, 5), (2, 5)])).await.unwrap();
+    directory.move_cursors(&[(key("a"), session(&[(1, 4), (2, 6)]).cursors)]).await.unwrap();
+    assert_eq!(found(&*directory, &key("a")).await, Some(session(&[(1, 5), (2, 6)])));
+    directory.put_session(&key("a"), &session(&[(1, 3)])).await.unwrap();
+    assert_eq!(
+        found(&*directory, &key("a")).await,
+        Some(session(&[(1, 3)])),
+        "it is another session"
+    );
+}
+
 pub(crate) async fn cursors_of_unknown_sessions_are_left_out(directory: Arc<impl Directory>) {
     populate(&*directory).await;
     directory.put_session(&key("a"), &session(&[(1, 1)])).await.unwrap();

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use cardata_domain::Vin;
-use cardata_server::serve::Tls;
+use cardata_server::tls::{Certificate, CurrentCertificate, OldestVersion, Tls, TlsError};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use rcgen::{
@@ -17,8 +17,6 @@ use rcgen::{
 };
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
 
 /// Signs the server's and the vehicles' certificates. Kept between runs, so that it has to be trusted once.
 pub(super) struct Authority {
@@ -64,38 +62,26 @@ impl Authority {
         })
     }
 
-    /// TLS 1.3 with a fresh certificate for `names`.
-    pub(super) fn server(&self, names: &[String], now: Timestamp) -> anyhow::Result<Tls> {
+    /// A fresh certificate for servers called `names`.
+    pub(super) fn server(&self, names: &[String], now: Timestamp) -> anyhow::Result<Certificate> {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::new(names)
             .context("--tls-name takes host names and IP addresses")?;
         params.distinguished_name.push(DnType::CommonName, "OpenCarData sandbox");
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         let certificate = self.sign(params, &key, now)?;
-        let chain = vec![certificate, self.ca_der.clone()];
         let key = PrivateKeyDer::try_from(key.serialize_der()).map_err(anyhow::Error::msg)?;
+        Ok(Certificate::new(vec![certificate, self.ca_der.clone()], key)?)
+    }
 
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let builder = || {
-            ServerConfig::builder_with_provider(provider.clone())
-                .with_protocol_versions(&[&rustls::version::TLS13])
-        };
-        let mqtt =
-            builder()?.with_no_client_auth().with_single_cert(chain.clone(), key.clone_key())?;
-        let mut http = mqtt.clone();
-        http.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        let mut vehicles = RootCertStore::empty();
-        vehicles.add(self.ca_der.clone())?;
-        let verifier =
-            WebPkiClientVerifier::builder_with_provider(Arc::new(vehicles), provider.clone())
-                .build()?;
-        let vehicles_mqtt =
-            builder()?.with_client_cert_verifier(verifier).with_single_cert(chain, key)?;
-        Ok(Tls {
-            http: Arc::new(http),
-            mqtt: Arc::new(mqtt),
-            vehicles_mqtt: Arc::new(vehicles_mqtt),
-        })
+    /// TLS that shows `public` to customers and `vehicles` to vehicles; those show a certificate of this authority.
+    pub(super) fn tls(
+        &self,
+        oldest: OldestVersion,
+        public: &Arc<CurrentCertificate>,
+        vehicles: &Arc<CurrentCertificate>,
+    ) -> Result<Tls, TlsError> {
+        Tls::new(oldest, public, vehicles, self.ca_der.clone())
     }
 
     /// Writes `vehicles/{vin}.pem` and `.key` into the data folder: what a vehicle shows at the vehicles' listener. Made

@@ -8,7 +8,7 @@ use cardata_client::ready_file::{DemoCustomer, DemoVehicle, ReadyFile};
 use cardata_server::{Clock as _, Platform};
 
 use super::Args;
-use super::authority::Authority;
+use super::certificates::Certificates;
 use super::demo::Demo;
 use super::sockets::Bound;
 use crate::clock::SystemClock;
@@ -19,10 +19,10 @@ pub(super) fn describe(
     sockets: &Bound,
     platform: &Platform,
     demo: &Demo,
-    authority: &Authority,
+    certificates: &Certificates,
 ) -> anyhow::Result<ReadyFile> {
     for vehicle in demo.vehicles().into_iter().take(ENROLLED_MAX) {
-        authority.enroll(vehicle.vin, SystemClock.now()).with_context(|| {
+        certificates.authority.enroll(vehicle.vin, SystemClock.now()).with_context(|| {
             format!("the vehicles' certificates in {} can't be written", args.data_dir.display())
         })?;
     }
@@ -41,14 +41,15 @@ pub(super) fn describe(
             })
             .collect(),
     });
+    let host = args.tls.local_name();
     Ok(ReadyFile {
-        http_url: sockets.http_url("localhost"),
-        mqtt_host: "localhost".to_owned(),
+        http_url: sockets.http_url(host),
+        mqtt_host: host.to_owned(),
         mqtt_port: sockets.mqtt.port(),
         vehicles_mqtt_port: sockets.vehicles_mqtt.port(),
         admin_url: format!("http://{}", sockets.admin),
         admin_token: Secret::new(platform.admin_token.clone()),
-        ca_file: authority.ca_file.clone(),
+        ca_file: certificates.ca_file(),
         customers: customers.collect(),
     })
 }

@@ -222,7 +222,7 @@ async fn put_cursors(
     for (vin, sequence) in cursors {
         sqlx::query(
             "INSERT INTO cursors (session, vin, sequence) VALUES ($1, $2, $3)
-             ON CONFLICT (session, vin) DO UPDATE SET sequence = excluded.sequence",
+             ON CONFLICT (session, vin) DO UPDATE SET sequence = max(sequence, excluded.sequence)",
         )
         .bind(session)
         .bind(vin.as_str())

@@ -5,7 +5,7 @@ use std::time::Duration;
 use cardata_mqtt::Version;
 use tokio::time::Instant;
 
-use super::{ALL, dropped, refused, stage};
+use super::{ALL, TOPIC, dropped, refused, stage};
 use crate::stream::test_peer::{Connect, Peer, Will, id_token, soc, subscribe, text};
 use crate::test_platform::Person;
 
@@ -182,6 +182,22 @@ async fn mqtt_3_1_2_9_11_13_15_the_will_is_there_whole_or_not_at_all() {
         let body = with_flags(&without, |flags| flags | flag);
         assert_eq!(dropped(&stage, &body).await, "malformed_packet", "{flag:#x}");
     }
+}
+
+#[tokio::test]
+async fn mqtt_3_1_2_12_mqtt_3_14_4_3_a_will_is_taken_and_never_published() {
+    let stage = stage().await;
+    let (mut bystander, _) = stage.resumed("bystander").await;
+    bystander.subscribe(ALL, 0).await;
+    let will = Will { topic: TOPIC.to_owned(), payload: "{}".to_owned(), ..will() };
+    let connect = Connect { will: Some(will), ..stage.connect() };
+    let good_bye = stage.accepted(&connect).await.0;
+    good_bye.leave().await;
+    let gone = stage.accepted(&connect).await.0;
+    drop(gone);
+    // The next connection of that client waits until the last one is over.
+    stage.connected().await;
+    assert!(bystander.is_quiet().await);
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ async fn mqtt_3_3_1_1_3_mqtt_4_4_0_1_mqtt_4_6_0_1_what_is_sent_again_says_so_and
     assert!(sent.iter().all(|delivery| !delivery.duplicate));
     peer.ack(&sent[1]).await;
     assert!(peer.is_quiet().await, "nothing is sent again while the connection lasts");
-    drop(peer);
+    peer.leave().await;
     stage.report(5).await;
 
     let (mut peer, _) = stage.resumed("keeper").await;
@@ -27,6 +27,68 @@ async fn mqtt_3_3_1_1_3_mqtt_4_4_0_1_mqtt_4_6_0_1_what_is_sent_again_says_so_and
     let new = peer.delivery().await;
     assert_eq!((new.values, new.duplicate), (soc(5), false));
     assert!(peer.is_quiet().await);
+}
+
+#[tokio::test]
+async fn mqtt_4_3_3_1_mqtt_2_3_1_6_qos_2_is_released_when_it_was_received_and_not_published_again()
+{
+    let stage = stage().await;
+    let (mut peer, _) = stage.resumed("keeper").await;
+    assert_eq!(peer.subscribe(ALL, 2).await, 2);
+    stage.report(1).await;
+    let delivery = peer.delivery().await;
+    assert_eq!((delivery.qos, delivery.duplicate), (2, false));
+    let id = delivery.packet_id.unwrap().to_be_bytes();
+    // Without PUBREC, the PUBLISH comes again.
+    drop(peer);
+    let (mut peer, _) = stage.resumed("keeper").await;
+    assert_eq!(peer.delivery().await, Delivery { duplicate: true, ..delivery.clone() });
+    peer.send(0x50, &id).await;
+    assert_eq!(peer.receive().await, Some((0x62, id.to_vec())));
+    // Without PUBCOMP, the PUBREL comes again, and the PUBLISH no more.
+    drop(peer);
+    let (mut peer, _) = stage.resumed("keeper").await;
+    assert_eq!(peer.receive().await, Some((0x62, id.to_vec())));
+    stage.report(2).await;
+    let next = peer.delivery().await;
+    assert_eq!(next.values, soc(2));
+    assert_ne!(next.packet_id, delivery.packet_id, "it is still in use");
+    peer.send(0x70, &id).await;
+    assert!(peer.is_quiet().await);
+    drop(peer);
+    let (mut peer, _) = stage.resumed("keeper").await;
+    assert_eq!(peer.delivery().await, Delivery { duplicate: true, ..next });
+    assert!(peer.is_quiet().await, "what is complete does not come again");
+}
+
+#[tokio::test]
+async fn mqtt_4_4_0_1_mqtt_4_6_0_4_releases_come_in_the_order_of_their_receipts() {
+    let stage = stage().await;
+    let (mut peer, _) = stage.resumed("keeper").await;
+    peer.subscribe(ALL, 2).await;
+    let mut ids = Vec::new();
+    for number in 1..=4 {
+        stage.report(number).await;
+        ids.push(peer.delivery().await.packet_id.unwrap().to_be_bytes());
+    }
+    let received = [ids[2], ids[0], ids[1]];
+    let all: Vec<u8> = received.iter().flat_map(|id| [0x50, 2, id[0], id[1]]).collect();
+    peer.send_bytes(&all).await;
+    for id in received {
+        assert_eq!(peer.receive().await, Some((0x62, id.to_vec())));
+    }
+    drop(peer);
+    let (mut peer, _) = stage.resumed("keeper").await;
+    let mut again = Vec::new();
+    for _ in 0..4 {
+        let (first, body) = peer.receive().await.unwrap();
+        again.push((first, if first == 0x62 { body } else { Vec::new() }));
+    }
+    let mut released: Vec<_> =
+        again.iter().filter(|(first, _)| *first == 0x62).map(|(_, id)| id.clone()).collect();
+    assert_eq!(again.iter().filter(|(first, _)| *first == 0x3C).count(), 1, "{again:?}");
+    released.sort();
+    assert_eq!(released, ids[..3].iter().map(|id| id.to_vec()).collect::<Vec<_>>());
 }
 
 #[tokio::test]
@@ -42,13 +104,23 @@ async fn mqtt_3_3_1_4_a_publish_is_not_of_qos_3() {
 }
 
 #[tokio::test]
-async fn mqtt_3_3_1_9_what_an_established_subscription_brings_is_not_retained() {
+async fn mqtt_3_3_1_6_8_9_mqtt_3_1_2_7_a_new_subscription_brings_the_last_values_as_retained_and_later_ones_are_not()
+ {
     let stage = stage().await;
-    let mut peer = stage.connected().await;
-    for qos in [0, 1] {
-        peer.subscribe(ALL, qos).await;
-        stage.report(1).await;
-        assert!(!peer.delivery().await.retain);
+    stage.report(1).await;
+    stage.report(2).await;
+    // They outlive the sessions that read them.
+    for _ in 0..2 {
+        let mut peer = stage.connected().await;
+        assert_eq!(peer.subscribe(ALL, 1).await, 1);
+        let snapshot = peer.delivery().await;
+        assert_eq!((snapshot.topic.as_str(), snapshot.values), (TOPIC, soc(2)));
+        assert!(snapshot.retain && !snapshot.duplicate);
+        stage.report(2).await;
+        let live = peer.delivery().await;
+        assert_eq!((live.values, live.retain), (soc(2), false));
+        peer.send(0xE0, &[]).await;
+        assert_eq!(peer.receive().await, None);
     }
 }
 
@@ -109,10 +181,13 @@ async fn mqtt_3_3_5_2_a_publish_that_is_not_authorized_ends_the_connection() {
 #[tokio::test]
 async fn mqtt_3_8_4_6_a_delivery_has_the_qos_that_was_granted() {
     let stage = stage().await;
-    let mut peer = stage.connected().await;
-    for qos in [0, 1, 0] {
+    for qos in [0, 1, 2] {
+        let mut peer = stage.connected().await;
         assert_eq!(peer.subscribe(ALL, qos).await, qos);
-        stage.report(qos.into()).await;
+        if qos > 0 {
+            assert!(peer.delivery().await.retain);
+        }
+        stage.report(1).await;
         assert_eq!(peer.delivery().await.qos, qos);
     }
 }

@@ -3,7 +3,7 @@
 use cardata_mqtt::Version;
 
 use super::{ALL, TOPIC, closed, stage};
-use crate::stream::test_peer::{BENS, Peer, soc, subscribe, text};
+use crate::stream::test_peer::{BENS, Peer, SOC, soc, subscribe, text};
 use crate::test_platform::Person;
 
 const V: Version = Version::V311;
@@ -47,7 +47,7 @@ async fn mqtt_3_8_3_3_a_subscribe_has_a_filter() {
 async fn mqtt_3_8_3_4_reserved_bits_and_qos_3_end_the_connection() {
     let stage = stage().await;
     for qos in 0..=2 {
-        assert!(stage.connected().await.subscribe(ALL, qos).await <= qos);
+        assert_eq!(stage.connected().await.subscribe(ALL, qos).await, qos);
     }
     // Also when another filter is sound.
     for reserved in [0x04, 0x08, 0x10, 0x20, 0x40, 0x80, 0x81] {
@@ -62,16 +62,45 @@ async fn mqtt_3_8_3_4_reserved_bits_and_qos_3_end_the_connection() {
 async fn mqtt_3_8_4_3_an_identical_filter_takes_the_place_of_the_earlier_one() {
     let stage = stage().await;
     let mut peer = stage.connected().await;
-    for (qos, number) in [(0, 1), (1, 2), (0, 3)] {
+    let mut last = None;
+    for (qos, number) in [(0, 1), (1, 2), (2, 3), (0, 4)] {
         assert_eq!(peer.subscribe(ALL, qos).await, qos);
+        // The last values come again.
+        if let Some(last) = last {
+            let snapshot = peer.delivery().await;
+            assert_eq!((snapshot.values, snapshot.retain), (soc(last), true));
+        }
         stage.report(number).await;
         let delivery = peer.delivery().await;
         assert_eq!((delivery.qos, delivery.values), (qos, soc(number.into())));
+        last = Some(number.into());
     }
     // There is but one, which one UNSUBSCRIBE ends.
     peer.unsubscribe(&[ALL]).await;
-    stage.report(4).await;
+    stage.report(5).await;
     assert!(peer.is_quiet().await);
+}
+
+#[tokio::test]
+async fn mqtt_3_8_4_3_replacing_a_subscription_interrupts_nothing() {
+    let stage = stage().await;
+    let mut peer = stage.connected().await;
+    peer.subscribe(ALL, 1).await;
+    for number in 1..=20 {
+        // Its answer comes somewhere between the deliveries.
+        peer.send(0x82, &subscribe(V, 1, &[], &[(ALL, 1)])).await;
+        stage.report(number).await;
+    }
+    let mut live = Vec::new();
+    while live.len() < 20 {
+        let (first, body) = peer.receive().await.unwrap();
+        if first & 0xF7 == 0x32 {
+            let payload: serde_json::Value =
+                serde_json::from_slice(&body[2 + TOPIC.len() + 2..]).unwrap();
+            live.push(payload["data"][SOC]["value"].as_u64().unwrap());
+        }
+    }
+    assert_eq!(live, (1..=20).collect::<Vec<_>>());
 }
 
 #[tokio::test]

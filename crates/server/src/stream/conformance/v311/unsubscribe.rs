@@ -3,7 +3,7 @@
 use cardata_mqtt::Version;
 
 use super::{ALL, TOPIC, closed, stage};
-use crate::stream::test_peer::{soc, unsubscribe};
+use crate::stream::test_peer::{Delivery, soc, unsubscribe};
 use crate::test_platform::Person;
 
 #[tokio::test]
@@ -41,5 +41,34 @@ async fn mqtt_3_10_4_5_6_one_unsuback_comes_for_any_number_of_filters_whether_th
     peer.subscribe_all(&[(ALL, 0), (TOPIC, 0)]).await;
     peer.unsubscribe(&["nothing", ALL, "a/+", TOPIC]).await;
     stage.report(1).await;
+    assert!(peer.is_quiet().await);
+}
+
+#[tokio::test]
+async fn mqtt_3_10_4_3_what_was_begun_is_completed_after_an_unsubscribe() {
+    let stage = stage().await;
+    let (mut peer, _) = stage.resumed("keeper").await;
+    peer.subscribe(ALL, 2).await;
+    stage.report(1).await;
+    stage.report(2).await;
+    let (first, second) = (peer.delivery().await, peer.delivery().await);
+    let id = |delivery: &Delivery| delivery.packet_id.unwrap().to_be_bytes();
+    peer.send(0x50, &id(&first)).await;
+    assert_eq!(peer.receive().await, Some((0x62, id(&first).to_vec())));
+    peer.unsubscribe(&[ALL]).await;
+    stage.report(3).await;
+    assert!(peer.is_quiet().await);
+    // In this connection, and in the next one.
+    peer.send(0x70, &id(&first)).await;
+    assert!(peer.is_quiet().await);
+    drop(peer);
+    let (mut peer, _) = stage.resumed("keeper").await;
+    assert_eq!(peer.delivery().await, Delivery { duplicate: true, ..second.clone() });
+    peer.send(0x50, &id(&second)).await;
+    assert_eq!(peer.receive().await, Some((0x62, id(&second).to_vec())));
+    peer.send(0x70, &id(&second)).await;
+    assert!(peer.is_quiet().await);
+    drop(peer);
+    let (mut peer, _) = stage.resumed("keeper").await;
     assert!(peer.is_quiet().await);
 }

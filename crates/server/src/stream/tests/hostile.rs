@@ -1,0 +1,104 @@
+//! Peers that mean no good: each is noticed, counted and bounded, and nobody else sees anything of it.
+
+use cardata_mqtt::Version;
+use cardata_mqtt::encode::PACKET_SIZE_MAX;
+use metrics_exporter_prometheus::PrometheusBuilder;
+
+use super::super::test_peer::packet;
+use super::*;
+
+/// Somebody who must not notice anything.
+async fn bystander(world: &World) -> Peer {
+    add_container(world, Person::Ben, Person::Ben.client_id(), SOC).await;
+    let token = id_token(world, Person::Ben).await;
+    let (mut bystander, _) = Peer::connected(world, Person::Ben, &token, "bystander", true).await;
+    assert_eq!(bystander.subscribe(&format!("{}/+", Person::Ben.gcid()), 0).await, 0);
+    bystander
+}
+
+async fn assert_unaffected(world: &World, bystander: &mut Peer) {
+    report(world, BENS, 1).await;
+    assert_eq!(bystander.values().await, soc(1));
+    assert!(bystander.is_quiet().await);
+}
+
+#[tokio::test]
+async fn whoever_does_not_say_who_it_is_is_let_go() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let world = world(Profile::open()).await;
+    let mut bystander = bystander(&world).await;
+    let connect = packet(0x10, &Connect::new(Version::V311, Person::Anna, "token").body());
+    tokio::time::pause();
+    let begin = tokio::time::Instant::now();
+    let mut silent = Peer::open(&world);
+    let mut dripping = Peer::open(&world);
+    let drips = async {
+        for byte in connect {
+            dripping.send_bytes(&[byte]).await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    };
+    tokio::select! {
+        () = drips => panic!("all of a CONNECT was waited for"),
+        ended = silent.receive() => assert_eq!(ended, None),
+    }
+    assert_eq!(dripping.receive().await, None);
+    assert!(begin.elapsed() < Duration::from_secs(15), "{:?}", begin.elapsed());
+    tokio::time::resume();
+    assert_unaffected(&world, &mut bystander).await;
+    let metrics = recorder.handle().render();
+    assert!(metrics.contains("mqtt_closed_total{reason=\"connect_timeout\"} 2"), "{metrics}");
+}
+
+#[tokio::test]
+async fn a_packet_of_256_mib_ends_its_connection_with_its_first_bytes() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let world = world(Profile::open()).await;
+    let mut bystander = bystander(&world).await;
+    let token = id_token(&world, Person::Anna).await;
+    let endless = [0xFF, 0xFF, 0xFF, 0x7F];
+    let publish = [&[0x30][..], &endless].concat();
+
+    let mut stranger = Peer::open(&world);
+    let connect = [&[0x10][..], &endless, b"\0\x04MQTT\x04"].concat();
+    stranger.send_bytes(&connect).await;
+    assert_eq!(stranger.receive().await, None);
+
+    let (mut client, _) = Peer::connected(&world, Person::Anna, &token, "3.1.1", true).await;
+    client.send_bytes(&publish).await;
+    assert_eq!(client.receive().await, None);
+
+    let connect = Connect::new(Version::V5, Person::Anna, &token).client_id("5.0");
+    let (mut client, _) = Peer::connect_with(&world, &connect).await;
+    client.send_bytes(&publish).await;
+    assert_eq!(client.farewell().await.map(|farewell| farewell.code), Some(0x95));
+
+    assert_unaffected(&world, &mut bystander).await;
+    let metrics = recorder.handle().render();
+    assert!(metrics.contains("mqtt_closed_total{reason=\"packet_too_large\"} 3"), "{metrics}");
+}
+
+#[tokio::test]
+async fn a_hundred_thousand_filters_are_answered_one_by_one_and_kept_by_nobody() {
+    const FILTERS: usize = 100_000;
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let world = world(Profile::open()).await;
+    let mut bystander = bystander(&world).await;
+    let token = id_token(&world, Person::Anna).await;
+    let (mut client, _) = Peer::connected(&world, Person::Anna, &token, "keeper", false).await;
+    let filters: Vec<_> = (0..FILTERS).map(|number| number.to_string()).collect();
+    let filters: Vec<_> = filters.iter().map(|filter| (filter.as_str(), 1)).collect();
+    let at_once = PACKET_SIZE_MAX as usize / 10;
+    for some in filters.chunks(at_once) {
+        assert_eq!(client.subscribe_all(some).await, vec![0x80; some.len()]);
+    }
+    assert!(client.is_quiet().await);
+    drop(client);
+    assert_unaffected(&world, &mut bystander).await;
+    let metrics = recorder.handle().render();
+    let refused = format!("mqtt_subscriptions_refused_total{{code=\"0x87\"}} {FILTERS}");
+    assert!(metrics.contains(&refused), "{metrics}");
+}
