@@ -134,14 +134,13 @@ impl Deliveries {
     }
 
     /// Begins to read `vin` with `qos`, from `cursor` if there is one and else from now on, and sends again what `left`
-    /// has of it. A track that is there already changes its `qos` only.
+    /// has of it. A track that is there already changes its `qos` only. Reading begins with [`Deliveries::read_on`].
     pub(crate) fn attach(
         &mut self,
         vin: Vin,
         qos: Qos,
         cursor: Option<Sequence>,
         left: &LeftBehind,
-        actions: &mut VecDeque<Action>,
     ) {
         if let Some(track) = self.tracks.get_mut(&vin) {
             if track.qos.is_none() {
@@ -154,15 +153,13 @@ impl Deliveries {
             let cursor = cursor.filter(|_| qos > Qos::AtMostOnce);
             self.begin(vin, Some(qos), head, cursor, left);
         }
-        self.read_on(actions);
     }
 
-    /// Sends again what `left` has of `vin`, which no subscription names any more [MQTT-3.10.4-3].
-    pub(crate) fn complete(&mut self, vin: Vin, left: &LeftBehind, actions: &mut VecDeque<Action>) {
+    /// Sends again, like [`Deliveries::attach`], what `left` has of `vin`, which no subscription names any more [MQTT-3.10.4-3].
+    pub(crate) fn complete(&mut self, vin: Vin, left: &LeftBehind) {
         let of_vin = left.unfinished.iter().filter(|delivery| delivery.vin == vin);
         let Some(last) = of_vin.map(|delivery| delivery.sequence).max() else { return };
         self.begin(vin, None, last, None, left);
-        self.read_on(actions);
     }
 
     /// Gives up what `left` has of `vin`, of which the client may see nothing any more.
@@ -226,11 +223,10 @@ impl Deliveries {
         self.tracks.remove(&vin);
     }
 
-    /// Sends the newest values of `vin`, if it is read.
-    pub(crate) fn send_snapshot(&mut self, vin: Vin, actions: &mut VecDeque<Action>) {
+    /// Sends the newest values of `vin`, if it is read. They are looked up with [`Deliveries::read_on`].
+    pub(crate) fn send_snapshot(&mut self, vin: Vin) {
         if let Some(track) = self.tracks.get_mut(&vin).filter(|track| track.qos.is_some()) {
             track.snapshot = Some(Snapshot::Subscribed);
-            self.read_on(actions);
         }
     }
 
@@ -276,11 +272,10 @@ impl Deliveries {
         }
     }
 
-    /// Notes that events of `vin` up to `head` went by unseen.
-    pub(crate) fn missed(&mut self, vin: Vin, head: Sequence, actions: &mut VecDeque<Action>) {
+    /// Notes that events of `vin` up to `head` went by unseen. They are read with [`Deliveries::read_on`].
+    pub(crate) fn missed(&mut self, vin: Vin, head: Sequence) {
         if let Some(track) = self.tracks.get_mut(&vin) {
             track.head = track.head.max(head);
-            self.read_on(actions);
         }
     }
 
@@ -631,7 +626,7 @@ impl Deliveries {
     /// Asks the journal for what is wanted of it and has room; one thing at a time, snapshots first, then the vehicles
     /// in turn. QoS 0 reads on while the way is full, too: else it would go on with old events instead of the newest
     /// values.
-    fn read_on(&mut self, actions: &mut VecDeque<Action>) {
+    pub(crate) fn read_on(&mut self, actions: &mut VecDeque<Action>) {
         if self.reading.is_some() {
             return;
         }

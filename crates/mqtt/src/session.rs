@@ -421,8 +421,9 @@ impl Session {
     pub fn handle_missed(&mut self, head_of: impl Fn(Vin) -> Sequence) {
         if let Phase::Connected(connected) = &mut self.phase {
             for vin in connected.deliveries.vins() {
-                connected.deliveries.missed(vin, head_of(vin), &mut self.actions);
+                connected.deliveries.missed(vin, head_of(vin));
             }
+            connected.deliveries.read_on(&mut self.actions);
         }
     }
 

@@ -81,9 +81,10 @@ impl Connected {
             if !self.vehicles.contains(&vin) {
                 self.deliveries.give_up(vin, &left);
             } else if self.qos(vin).is_none() {
-                self.deliveries.complete(vin, &left, actions);
+                self.deliveries.complete(vin, &left);
             }
         }
+        self.deliveries.read_on(actions);
     }
 }
 

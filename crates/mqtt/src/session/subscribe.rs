@@ -48,8 +48,9 @@ impl Connected {
         actions.push_back(Action::Send(Outgoing::SubAck { packet_id, granted: answers }));
         // One for each vehicle, however many filters name it.
         for vin in snapshots {
-            self.deliveries.send_snapshot(vin, actions);
+            self.deliveries.send_snapshot(vin);
         }
+        self.deliveries.read_on(actions);
     }
 
     fn grant(
@@ -140,8 +141,9 @@ impl Connected {
                 continue;
             };
             let cursor = cursors.iter().find(|(of, _)| *of == vin).map(|(_, cursor)| *cursor);
-            self.deliveries.attach(vin, qos, cursor, left, actions);
+            self.deliveries.attach(vin, qos, cursor, left);
         }
+        self.deliveries.read_on(actions);
     }
 
     /// With which QoS messages of `vin` are delivered: the highest of all matching subscriptions, so that overlapping
