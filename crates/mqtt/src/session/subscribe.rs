@@ -16,6 +16,8 @@ struct Granted {
     qos: Qos,
     filter: Filter,
     is_new: bool,
+    /// Whether there is something to store.
+    is_changed: bool,
 }
 
 impl Connected {
@@ -28,10 +30,12 @@ impl Connected {
         actions: &mut VecDeque<Action>,
     ) {
         let mut snapshots = BTreeSet::new();
+        let mut is_changed = !self.cursors.is_empty();
         let mut answers = Vec::with_capacity(filters.len());
         for wanted in filters {
             let handling = wanted.retain_handling;
             let granted = self.grant(wanted, identifier, limits.subscriptions_max);
+            is_changed |= granted.as_ref().is_ok_and(|granted| granted.is_changed);
             if let Ok(granted) = &granted
                 && self.snapshots
                 && (handling == RetainHandling::Always
@@ -43,8 +47,10 @@ impl Connected {
             answers.push(granted.map(|granted| granted.qos));
         }
         let cursors = std::mem::take(&mut self.cursors);
-        self.follow(&cursors, &LeftBehind::default(), actions);
-        self.store_if_kept(actions);
+        if is_changed {
+            self.follow(&cursors, &LeftBehind::default(), actions);
+            self.store_if_kept(actions);
+        }
         actions.push_back(Action::Send(Outgoing::SubAck { packet_id, granted: answers }));
         // One for each vehicle, however many filters name it.
         for vin in snapshots {
@@ -75,10 +81,13 @@ impl Connected {
         };
         self.exactly_once |= qos.min(self.qos_max) == Qos::ExactlyOnce;
         let full = self.subscriptions.len() >= subscriptions_max;
-        let is_new = match self.subscriptions.iter_mut().find(|earlier| earlier.text == text) {
+        let known = self.subscriptions.iter_mut().find(|earlier| earlier.text == text);
+        let is_new = known.is_none();
+        let is_changed = match known {
             Some(earlier) => {
+                let before = (earlier.granted, earlier.identifier);
                 (earlier.granted, earlier.identifier) = (qos, identifier);
-                false
+                before != (qos, identifier)
             }
             None if full => return Err(SubscribeRefusal::QuotaExceeded),
             None => {
@@ -86,7 +95,7 @@ impl Connected {
                 true
             }
         };
-        Ok(Granted { qos, filter, is_new })
+        Ok(Granted { qos, filter, is_new, is_changed })
     }
 
     pub(super) fn unsubscribe(
@@ -101,9 +110,11 @@ impl Connected {
             self.subscriptions.retain(|subscription| subscription.text != *filter);
             self.subscriptions.len() < before
         });
-        let existed = ended.collect();
-        self.follow(&[], &LeftBehind::default(), actions);
-        self.store_if_kept(actions);
+        let existed: Vec<_> = ended.collect();
+        if existed.contains(&true) {
+            self.follow(&[], &LeftBehind::default(), actions);
+            self.store_if_kept(actions);
+        }
         actions.push_back(Action::Send(Outgoing::UnsubAck { packet_id, existed }));
     }
 

@@ -335,3 +335,16 @@ fn a_vehicle_that_left_is_delivered_no_more() {
     assert_eq!(world.got(), [""; 0]);
     assert_eq!(world.subscribe([(only(car(1)), 1)]), [None]);
 }
+
+#[test]
+fn what_changes_nothing_is_answered_and_not_stored() {
+    let mut world = connected();
+    world.subscribe([(all(), 1)]);
+    world.done();
+    world.subscribe([(all(), 1), ("#".to_owned(), 1)]);
+    world.unsubscribe([only(car(1))]);
+    let stored = |done: &Done| matches!(done, Done::Stored(_));
+    assert!(!world.done().iter().any(stored));
+    world.subscribe([(all(), 2)]);
+    assert!(world.done().iter().any(stored));
+}

@@ -326,6 +326,9 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
                         .increment(1);
                 }
             }
+            Outgoing::PublishRefused { .. } => {
+                metrics::counter!("cardata_mqtt_publishes_refused_total").increment(1);
+            }
             // What is queued must stay here, and half a packet before the last words would make no sense of them.
             Outgoing::Disconnect(reason) if ends_the_right(*reason) && !self.output.is_empty() => {
                 self.output.clear();
