@@ -15,10 +15,10 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from harness.closing import Closing
 from harness.dev import PROJECT, Dev
 from harness.login import Tokens
 from harness.wait import wait_for
@@ -136,7 +136,7 @@ class Heard:
                 raise AssertionError(f"a client told {other!r}")
 
 
-class Client:
+class Client(Closing):
     """One client of a kind: connects, subscribes, collects; is killed, and comes back as a new process."""
 
     def __init__(
@@ -287,15 +287,8 @@ class Client:
         self._process.stdin.write(json.dumps(command) + "\n")
         self._process.stdin.flush()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Kills it."""
         self.kill()
 
 

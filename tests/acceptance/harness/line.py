@@ -6,15 +6,15 @@ import contextlib
 import socket
 import struct
 import threading
-from types import TracebackType
-from typing import Self
+
+from harness.closing import Closing
 
 CHUNK_BYTES = 64 * 1024
 # A socket that is closed with this sends a reset, whatever is still on its way.
 RESET = struct.pack("ii", 1, 0)
 
 
-class Line:
+class Line(Closing):
     """Takes connections on a port of its own and passes their bytes on, TLS untouched, to the server's port."""
 
     def __init__(self, port: int) -> None:
@@ -59,17 +59,6 @@ class Line:
                 client.close()
                 continue
             self._connections.append(_Connection(client, server))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class _Connection:

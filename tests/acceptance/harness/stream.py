@@ -8,12 +8,12 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Self
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
+from harness.closing import Closing
 from harness.dev import Dev
 from harness.login import Tokens
 from harness.wait import wait_for
@@ -78,7 +78,7 @@ class Message:
         return self.data.get(descriptor, {}).get("value")
 
 
-class Subscriber:
+class Subscriber(Closing):
     """One MQTT client; connects, subscribes and collects."""
 
     def __init__(
@@ -248,15 +248,8 @@ class Subscriber:
             lambda one: one.value(descriptor) == value, f"{descriptor} = {value}", seconds
         )
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Disconnects."""
         self.disconnect()
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
@@ -13,6 +12,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from harness.closing import Closing
 from harness.dev import Dev
 from harness.login import Tokens
 from harness.stream import Message
@@ -24,7 +24,7 @@ RETAIN_ALWAYS, RETAIN_IF_NEW, RETAIN_NEVER = 0, 1, 2
 _numbers = itertools.count(1)
 
 
-class Subscriber5:
+class Subscriber5(Closing):
     """One MQTT 5 client; connects, subscribes and collects."""
 
     def __init__(
@@ -137,14 +137,3 @@ class Subscriber5:
         """Says goodbye and ends the thread."""
         self._client.disconnect()
         self._client.loop_stop()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Generator, Hashable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Generic, TypeVar
+
+from harness.closing import Closing
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -13,7 +14,7 @@ Key = TypeVar("Key", bound=Hashable)
 Scenario = Generator[None, None, None]
 
 
-class Together(Generic[Key]):
+class Together(Closing, Generic[Key]):
     """Takes scenarios from one `yield` to the next, all at once. What fails in one is kept for its own test."""
 
     def __init__(self, scenarios: Mapping[Key, Scenario]) -> None:
@@ -30,16 +31,8 @@ class Together(Generic[Key]):
         if key in self._failures:
             raise self._failures[key]
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        # Ends what did not come to its end.
+    def close(self) -> None:
+        """Ends what did not come to its end."""
         for scenario in self._scenarios.values():
             scenario.close()
 

@@ -8,9 +8,9 @@ import socket
 import ssl
 import time
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from harness.closing import Closing
 from harness.dev import Dev
 
 PINGREQ = b"\xc0\x00"
@@ -83,7 +83,7 @@ class Delivery:
         return Delivery(qos, bool(head & 8), bool(head & 1), packet_id, json.loads(rest))
 
 
-class Peer:
+class Peer(Closing):
     """A TLS connection that sends and reads bytes: to the stream, or to the vehicles' door with a certificate."""
 
     def __init__(self, dev: Dev, vehicle: str | None = None) -> None:
@@ -139,14 +139,3 @@ class Peer:
     def close(self) -> None:
         """Ends the connection without a word."""
         self._tls.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
