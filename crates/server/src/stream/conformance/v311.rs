@@ -5,7 +5,6 @@ mod data;
 mod disconnect;
 mod operation;
 mod publish;
-
 mod subscribe;
 mod unsubscribe;
 
