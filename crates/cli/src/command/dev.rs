@@ -91,9 +91,10 @@ pub(crate) struct Args {
     /// How many CONNECTs of one address are looked at in a minute, and four times as many connections; 0 is no limit
     #[arg(long, value_name = "N", default_value_t = 600, env = "CARDATA_CONNECTS_PER_MINUTE")]
     connects_per_minute: u32,
-    /// How many connections each of the two MQTT listeners has at a time
-    #[arg(long, value_name = "N", default_value_t = 100_000, env = "CARDATA_CONNECTIONS")]
-    connections: usize,
+    /// How many connections each of the two MQTT listeners has at a time; 100000 unless told, as far as the system
+    /// allows so many open files
+    #[arg(long, value_name = "N", env = "CARDATA_CONNECTIONS")]
+    connections: Option<usize>,
     /// How many of them may come from one address
     #[arg(
         long,
@@ -125,7 +126,7 @@ impl Args {
     fn limits(&self) -> door::Limits {
         door::Limits {
             connects_per_minute: self.connects_per_minute,
-            connections_max: self.connections,
+            connections_max: self.connections.unwrap_or(CONNECTIONS_MAX),
             connections_each_max: self.connections_per_address,
         }
     }
@@ -144,6 +145,9 @@ const REAL_HOSTS: [&str; 3] = [
     "api-cardata.bmwgroup.com",
     "customer.streaming-cardata.bmwgroup.com",
 ];
+
+/// Connections at a time of an MQTT listener, unless told.
+const CONNECTIONS_MAX: usize = 100_000;
 
 /// What a sandbox keeps of its events, by their size.
 const RETENTION_BYTES_MAX: u64 = 2 << 30;

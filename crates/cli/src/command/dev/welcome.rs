@@ -24,7 +24,12 @@ pub(super) fn text(args: &Args, ready: &ReadyFile) -> String {
         "  HTTPS    {}   (log-in, REST API; approve devices at {0}/oneid/link)",
         ready.http_url
     ));
-    line(format_args!("  MQTT     mqtts://{}:{}", ready.mqtt_host, ready.mqtt_port));
+    line(format_args!(
+        "  MQTT     mqtts://{}:{}   (and {}/mqtt)",
+        ready.mqtt_host,
+        ready.mqtt_port,
+        ready.http_url.replacen("https", "wss", 1)
+    ));
     line(format_args!(
         "  vehicles mqtts://{}:{}   (client certificates in {}/vehicles)",
         ready.mqtt_host,
