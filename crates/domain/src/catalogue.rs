@@ -20,6 +20,8 @@ pub struct Descriptor {
     pub name: Arc<str>,
     /// A short English title; the name itself for an unlisted one.
     pub title: Arc<str>,
+    /// A short German title; the name itself for an unlisted one.
+    pub title_de: Arc<str>,
     /// `string`, `boolean`, `uint8`, …; `None` where none is stated.
     pub datatype: Option<Arc<str>>,
     /// The unit, such as `%`, `km`, `kPa`.
@@ -62,6 +64,18 @@ pub enum Category {
 }
 
 impl Category {
+    /// The sections of the published catalogue: all but [`Category::Unlisted`].
+    pub const LISTED: [Self; 8] = [
+        Self::VehicleStatus,
+        Self::BevPhevData,
+        Self::UsageBased,
+        Self::MetaData,
+        Self::TyreData,
+        Self::BasicData,
+        Self::Events,
+        Self::CdContract,
+    ];
+
     /// The name in the catalogue, such as `VEHICLE_STATUS`.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -78,18 +92,7 @@ impl Category {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        [
-            Self::VehicleStatus,
-            Self::BevPhevData,
-            Self::UsageBased,
-            Self::MetaData,
-            Self::TyreData,
-            Self::BasicData,
-            Self::Events,
-            Self::CdContract,
-        ]
-        .into_iter()
-        .find(|category| category.as_str() == text)
+        Self::LISTED.into_iter().find(|category| category.as_str() == text)
     }
 }
 
@@ -162,6 +165,7 @@ impl Catalogue {
         unlisted.by_name.insert(name.clone(), id);
         unlisted.descriptors.push(Arc::new(Descriptor {
             title: name.clone(),
+            title_de: name.clone(),
             name,
             datatype: None,
             unit: None,
@@ -213,6 +217,7 @@ fn parse_line(line: &str) -> Option<Descriptor> {
     let [
         name,
         title,
+        title_de,
         datatype,
         unit,
         values,
@@ -228,6 +233,7 @@ fn parse_line(line: &str) -> Option<Descriptor> {
     Some(Descriptor {
         name: name.into(),
         title: title.into(),
+        title_de: title_de.into(),
         datatype: stated(datatype),
         unit: stated(unit),
         values: list(values),
@@ -241,6 +247,8 @@ fn parse_line(line: &str) -> Option<Descriptor> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     #[test]
@@ -249,31 +257,22 @@ mod tests {
         let count = |category| catalogue.listed().filter(|(_, d)| d.category == category).count();
         assert_eq!(catalogue.listed().count(), 295);
         assert_eq!(catalogue.listed().filter(|(_, d)| d.streamable).count(), 245);
-        let counts = [
-            Category::VehicleStatus,
-            Category::BevPhevData,
-            Category::UsageBased,
-            Category::MetaData,
-            Category::TyreData,
-            Category::BasicData,
-            Category::Events,
-            Category::CdContract,
-        ]
-        .map(count);
-        assert_eq!(counts, [130, 114, 17, 13, 12, 6, 2, 1]);
+        assert_eq!(Category::LISTED.map(count), [130, 114, 17, 13, 12, 6, 2, 1]);
     }
 
     #[test]
-    fn each_listed_descriptor_has_the_form_a_title_of_its_own_and_its_own_number() {
+    fn each_listed_descriptor_has_the_form_titles_of_its_own_and_its_own_number() {
         let catalogue = Catalogue::shipped();
-        let mut titles = std::collections::HashSet::new();
+        let mut english = HashSet::new();
+        let mut german = HashSet::new();
         for (id, descriptor) in catalogue.listed() {
             assert!(has_form(&descriptor.name), "{}", descriptor.name);
-            assert!(
-                titles.insert(descriptor.title.to_lowercase()),
-                "two are called {}",
-                descriptor.title
-            );
+            for (titles, title) in
+                [(&mut english, &descriptor.title), (&mut german, &descriptor.title_de)]
+            {
+                assert!(!title.trim().is_empty(), "{} has no title", descriptor.name);
+                assert!(titles.insert(title.to_lowercase()), "two are called {title}");
+            }
             assert_eq!(catalogue.find(&descriptor.name), Some(id));
             assert_eq!(*catalogue.descriptor(id), *descriptor);
         }
