@@ -199,14 +199,10 @@ impl Promises {
         match packet {
             Packet::PubAck(id) => self.finish(*id, false),
             Packet::PubRec { packet_id, refused } => {
-                let waits = self.in_flight.get(packet_id).is_some_and(|one| one.exactly_once);
                 self.finish(*packet_id, true);
                 self.known.remove(packet_id);
                 if !refused {
                     self.answers.releases += 1;
-                    if waits {
-                        self.releasing.insert(*packet_id);
-                    }
                 }
             }
             Packet::PubComp(id) => {
@@ -268,8 +264,13 @@ impl Promises {
             (Phase::Connected, Outgoing::PingResp) => {
                 Answers::take(&mut self.answers.pings, packet);
             }
-            (Phase::Connected, Outgoing::PubRel { .. }) => {
+            (Phase::Connected, Outgoing::PubRel { packet_id, known }) => {
                 Answers::take(&mut self.answers.releases, packet);
+                if *known {
+                    // Also of a delivery that an earlier connection began and this one gave up: the client received it,
+                    // and owes a PUBCOMP. [MQTT-4.3.3-2]
+                    self.releasing.insert(*packet_id);
+                }
             }
             (Phase::Connected, Outgoing::PubComp { .. }) => {
                 Answers::take(&mut self.answers.completions, packet);
