@@ -49,25 +49,103 @@ pub struct Services {
     pub stream: bool,
 }
 
+/// Who may use a client, and for what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A customer made it in the portal, and it sees that customer's data alone.
+    Personal(Gcid),
+    /// The operator registered it, and each customer may let it in.
+    ThirdParty,
+    /// A program of the operator's that asks whether tokens are good (RFC 7662), and gets none itself.
+    ResourceServer,
+}
+
+/// Whether a client can still be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// It can.
+    Active,
+    /// It was deleted, and its id is never given again.
+    Deleted {
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// A client is deleted once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("the client was deleted before")]
+pub struct AlreadyDeleted;
+
+/// Characters that a client's name may have; customers see it when they consent.
+pub const NAME_LENGTH_MAX: usize = 100;
+
+/// A name can't be one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("a client's name has 1 to {NAME_LENGTH_MAX} characters and no control characters")]
+pub struct NameError;
+
+/// `text` without spaces around it, if it can be a client's name.
+///
+/// # Errors
+/// [`NameError`] when it is empty, too long, or holds what would break a page or a log.
+pub fn name(text: &str) -> Result<String, NameError> {
+    let name = text.trim();
+    let is_sound = (1..=NAME_LENGTH_MAX).contains(&name.chars().count())
+        && !name.chars().any(char::is_control);
+    is_sound.then(|| name.to_owned()).ok_or(NameError)
+}
+
 /// A registered OAuth client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Client {
     /// The public id.
     pub id: ClientId,
-    /// The customer who made it; `None` for a third party's client, which many customers may use.
-    pub owner: Option<Gcid>,
+    /// Who may use it.
+    pub kind: Kind,
     /// What people call it.
     pub name: String,
+    /// What a third party wants the data for, in words for customers; may be empty.
+    pub purpose: String,
     /// What it is subscribed to.
     pub services: Services,
+    /// The SHA-256 of its secret, in lower-case hexadecimal; `None` for a public client, which has none.
+    pub secret_hash: Option<String>,
     /// When it was made.
     pub created_at: Timestamp,
+    /// Whether it can still be used.
+    pub state: State,
 }
 
 impl Client {
+    /// Whether it can still be used.
+    pub fn is_active(&self) -> bool {
+        self.state == State::Active
+    }
+
+    /// The state after it was deleted.
+    ///
+    /// # Errors
+    /// [`AlreadyDeleted`] when it was before.
+    pub fn delete(&self, at: Timestamp) -> Result<State, AlreadyDeleted> {
+        match self.state {
+            State::Active => Ok(State::Deleted { at }),
+            State::Deleted { .. } => Err(AlreadyDeleted),
+        }
+    }
+
+    /// Whether `gcid` may let it in, or turn it away.
+    pub fn is_open_to(&self, gcid: Gcid) -> bool {
+        match self.kind {
+            Kind::Personal(owner) => owner == gcid,
+            Kind::ThirdParty => true,
+            Kind::ResourceServer => false,
+        }
+    }
+
     /// The scopes that a grant for this client gets of those that were `requested`: each that its services cover.
     ///
-    /// `None` when it is subscribed to no service at all, or when CarData scopes were requested and none is
+    /// `None` when it was deleted, is subscribed to no service at all, or when CarData scopes were requested and none is
     /// covered (wire §1.2, §1.9).
     pub fn grantable(&self, requested: Scopes) -> Option<Scopes> {
         let covered = |scope: &Scope| match scope {
@@ -75,7 +153,8 @@ impl Client {
             Scope::ApiRead => self.services.api,
             Scope::StreamingRead => self.services.stream,
         };
-        if !self.services.api && !self.services.stream {
+        let has_service = self.services.api || self.services.stream;
+        if !has_service || !self.is_active() || self.kind == Kind::ResourceServer {
             return None;
         }
         let granted: Scopes = requested.iter().filter(covered).collect();
@@ -93,10 +172,13 @@ mod tests {
     fn client(services: Services) -> Client {
         Client {
             id: "31c357a0-7a1d-4590-aa99-33b97244d048".parse().unwrap(),
-            owner: None,
+            kind: Kind::ThirdParty,
             name: "test".into(),
+            purpose: String::new(),
             services,
+            secret_hash: None,
             created_at: Timestamp::UNIX_EPOCH,
+            state: State::Active,
         }
     }
 
@@ -114,5 +196,30 @@ mod tests {
         assert_eq!(client(Services::default()).grantable(all), None);
         let streaming: Scopes = "openid cardata:streaming:read".parse().unwrap();
         assert_eq!(client(Services { api: true, stream: false }).grantable(streaming), None);
+    }
+
+    #[test]
+    fn a_deleted_client_is_granted_nothing_and_is_deleted_once() {
+        let mut client = client(Services { api: true, stream: true });
+        client.state = client.delete(Timestamp::UNIX_EPOCH).unwrap();
+        assert_eq!(client.grantable("openid".parse().unwrap()), None);
+        assert_eq!(client.delete(Timestamp::UNIX_EPOCH), Err(AlreadyDeleted));
+    }
+
+    #[test]
+    fn a_personal_client_is_open_to_its_owner_alone_and_a_resource_server_to_nobody() {
+        let [owner, other]: [Gcid; 2] = ["aa", "bb"]
+            .map(|first| format!("{first}111192-d570-4d3d-8835-656ee00edcd7").parse().unwrap());
+        let open_to = |kind, gcid| Client { kind, ..client(Services::default()) }.is_open_to(gcid);
+        assert!(open_to(Kind::Personal(owner), owner) && !open_to(Kind::Personal(owner), other));
+        assert!(open_to(Kind::ThirdParty, other) && !open_to(Kind::ResourceServer, owner));
+    }
+
+    #[test]
+    fn a_name_is_trimmed_and_has_no_control_characters() {
+        assert_eq!(name("  my hub "), Ok("my hub".to_owned()));
+        for wrong in ["", "  ", "a\nb", &"x".repeat(NAME_LENGTH_MAX + 1)] {
+            assert_eq!(name(wrong), Err(NameError), "{wrong:?}");
+        }
     }
 }

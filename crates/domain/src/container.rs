@@ -134,7 +134,7 @@ impl ContainerRequest {
             purpose,
             descriptors,
             created_at: now,
-            deleted_at: None,
+            state: State::Active,
         }
     }
 }
@@ -156,14 +156,42 @@ pub struct Container {
     pub descriptors: Vec<String>,
     /// When it was registered.
     pub created_at: Timestamp,
-    /// When it was deleted; `None` while it is ACTIVE.
-    pub deleted_at: Option<Timestamp>,
+    /// ACTIVE or DELETED.
+    pub state: State,
 }
+
+/// A container's state (wire §4.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Its descriptors count.
+    Active,
+    /// They no longer do.
+    Deleted {
+        /// Since when.
+        at: Timestamp,
+    },
+}
+
+/// A container is deleted once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("the container was deleted before")]
+pub struct AlreadyDeleted;
 
 impl Container {
     /// Whether it counts towards the entitlement.
     pub fn is_active(&self) -> bool {
-        self.deleted_at.is_none()
+        self.state == State::Active
+    }
+
+    /// The state after it was deleted.
+    ///
+    /// # Errors
+    /// [`AlreadyDeleted`] when it was before.
+    pub fn delete(&self, at: Timestamp) -> Result<State, AlreadyDeleted> {
+        match self.state {
+            State::Active => Ok(State::Deleted { at }),
+            State::Deleted { .. } => Err(AlreadyDeleted),
+        }
     }
 }
 

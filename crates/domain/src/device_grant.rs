@@ -45,6 +45,8 @@ pub struct DeviceGrant {
     pub expires_at: Timestamp,
     /// When the client polled last.
     pub polled_at: Option<Timestamp>,
+    /// How long the customer's consent lasts; `None` until somebody ends it.
+    pub lasts: Option<SignedDuration>,
     /// Where it stands.
     pub state: State,
 }
@@ -146,6 +148,7 @@ mod tests {
             code_challenge: String::new(),
             expires_at: at(300),
             polled_at: None,
+            lasts: None,
             state,
         }
     }

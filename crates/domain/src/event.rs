@@ -32,20 +32,28 @@ impl Entry {
         value: Value,
         unit: Option<&str>,
     ) -> Self {
-        let name = catalogue.descriptor(descriptor).name.clone();
-        let mut fragment =
-            format!("\"{name}\":{{\"timestamp\":\"{at}\",\"value\":{}", value.to_json());
-        if let Some(unit) = unit {
-            write!(fragment, ",\"unit\":{}", json_string(unit))
-                .expect("writing to a string cannot fail");
-        }
-        fragment.push('}');
-        Self { descriptor, at, value, unit: unit.map(Into::into), fragment: fragment.into() }
+        let fragment = fragment(&catalogue.descriptor(descriptor).name, at, &value, unit);
+        Self { descriptor, at, value, unit: unit.map(Into::into), fragment }
+    }
+
+    /// The same with another value.
+    #[must_use]
+    pub fn with_value(&self, value: Value) -> Self {
+        let fragment = fragment(self.name(), self.at, &value, self.unit.as_deref());
+        Self { value, fragment, unit: self.unit.clone(), ..*self }
     }
 
     /// Which signal.
     pub fn descriptor(&self) -> DescriptorId {
         self.descriptor
+    }
+
+    /// The descriptor's name.
+    ///
+    /// # Panics
+    /// Never: a fragment begins with the name in quotes.
+    pub fn name(&self) -> &str {
+        self.fragment.split('"').nth(1).expect("a fragment begins with a name")
     }
 
     /// The time of the value as the vehicle gave it; nothing on the way restamps it.
@@ -67,6 +75,15 @@ impl Entry {
     pub fn fragment(&self) -> &str {
         &self.fragment
     }
+}
+
+fn fragment(name: &str, at: Timestamp, value: &Value, unit: Option<&str>) -> Box<str> {
+    let mut text = format!("\"{name}\":{{\"timestamp\":\"{at}\",\"value\":{}", value.to_json());
+    if let Some(unit) = unit {
+        write!(text, ",\"unit\":{}", json_string(unit)).expect("writing to a string cannot fail");
+    }
+    text.push('}');
+    text.into()
 }
 
 /// A vehicle's message: its VIN, its time, and at least one entry; no descriptor twice.

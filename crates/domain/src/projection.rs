@@ -1,17 +1,29 @@
 //! What a client may see of an event.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::customer::Gcid;
 use crate::descriptor::DescriptorSet;
 use crate::event::{Entry, Event, Payloads};
+use crate::privacy::LocationPrivacy;
 
-/// The entries of `event` that a client entitled to `entitled` may see, in the event's order.
+/// The entries of `event` that a client entitled to `entitled` may see, in the event's order, with places as exact as
+/// `privacy` allows.
 ///
 /// `None` when nothing is left: the wire has no empty event, and one would betray a hidden reading.
-pub fn project<'a>(event: &'a Event, entitled: &DescriptorSet) -> Option<Vec<&'a Entry>> {
-    let visible: Vec<_> =
-        event.entries().iter().filter(|entry| entitled.contains(entry.descriptor())).collect();
+pub fn project<'a>(
+    event: &'a Event,
+    entitled: &DescriptorSet,
+    privacy: Option<&LocationPrivacy>,
+) -> Option<Vec<Cow<'a, Entry>>> {
+    let visible = event.entries().iter().filter(|entry| entitled.contains(entry.descriptor()));
+    let visible: Vec<_> = match privacy {
+        None => visible.map(Cow::Borrowed).collect(),
+        Some(privacy) => privacy.apply(visible.collect(), event.entries()),
+    };
     (!visible.is_empty()).then_some(visible)
 }
 
@@ -33,18 +45,27 @@ pub struct View {
     pub gcid: Gcid,
     /// What may be seen.
     pub entitled: DescriptorSet,
+    /// How exactly places may be known; `None` exactly.
+    pub privacy: Option<Arc<LocationPrivacy>>,
     /// How it is packed.
     pub packing: Packing,
 }
 
 impl View {
+    /// The view of a client that may see nothing.
+    pub fn nothing(gcid: Gcid, packing: Packing) -> Self {
+        Self { gcid, entitled: DescriptorSet::new(), privacy: None, packing }
+    }
+
     /// What of `event` is visible, encoded message by message; empty when nothing is.
     pub fn payloads(
         &self,
         event: &Event,
         mut encode: impl FnMut(&Event, &[&Entry]) -> Bytes,
     ) -> Payloads {
-        let Some(visible) = project(event, &self.entitled) else { return Payloads::default() };
+        let visible = project(event, &self.entitled, self.privacy.as_deref());
+        let Some(visible) = visible else { return Payloads::default() };
+        let visible: Vec<&Entry> = visible.iter().map(AsRef::as_ref).collect();
         match self.packing {
             Packing::Event => [encode(event, &visible)].into(),
             Packing::Entry => visible.chunks(1).map(|entry| encode(event, entry)).collect(),
@@ -70,7 +91,7 @@ mod tests {
 
         let seen = |ids: &[_]| {
             let set = ids.iter().copied().collect();
-            project(&event, &set)
+            project(&event, &set, None)
                 .map(|entries| entries.iter().map(|entry| entry.descriptor()).collect::<Vec<_>>())
         };
         assert_eq!(seen(&[range, odometer]), Some(vec![range]));

@@ -362,6 +362,13 @@ impl Session {
         }
     }
 
+    /// The customer is PRIMARY of `vehicles` now. What is on its way of others is not sent any more.
+    pub fn change_vehicles(&mut self, vehicles: Vec<Vin>) {
+        if let Phase::Connected(connected) = &mut self.phase {
+            connected.change_vehicles(vehicles, &mut self.actions);
+        }
+    }
+
     /// The client is not let in. One that is in already has broken the protocol with another CONNECT, which has no answer.
     /// `why` tells its user in words.
     pub fn refuse(&mut self, refusal: ConnectRefusal, why: String) {

@@ -6,6 +6,7 @@ mod attempts;
 pub mod clock;
 mod crowd;
 pub mod door;
+pub mod endings;
 pub mod entitlements;
 pub mod gcdm;
 pub mod ingest;
@@ -16,6 +17,7 @@ pub mod secret;
 pub mod serve;
 mod socket;
 pub mod stream;
+pub mod tally;
 pub mod tasks;
 #[cfg(test)]
 pub(crate) mod test_platform;

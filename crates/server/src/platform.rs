@@ -9,9 +9,11 @@ use crate::clock::Clock;
 use crate::door::Door;
 use crate::entitlements::Entitlements;
 use crate::gcdm::keys::Keys;
+use crate::portal::login::Visitors;
 use crate::profile::Profile;
 use crate::stream::cursors::Cursors;
 use crate::stream::router::Router;
+use crate::tally::Tally;
 use crate::tasks::Tasks;
 
 /// What all listeners share; made once, passed as `Arc`.
@@ -47,6 +49,10 @@ pub struct Platform {
     pub access_lifetime: jiff::SignedDuration,
     /// The operator's bearer token.
     pub admin_token: String,
+    /// Who is logged in in a browser.
+    pub visitors: Visitors,
+    /// What clients were sent.
+    pub tally: Tally,
     /// Background work.
     pub tasks: Tasks,
 }

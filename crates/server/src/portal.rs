@@ -6,6 +6,7 @@ pub mod login;
 use std::sync::Arc;
 
 use askama::Template;
+use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, REFERRER_POLICY,
@@ -15,7 +16,6 @@ use axum::http::{HeaderName, StatusCode};
 use axum::middleware::map_response;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::get;
-use axum::{Extension, Router};
 
 use crate::platform::Platform;
 
@@ -36,14 +36,13 @@ const HARDENING: [(HeaderName, &str); 5] = [
     (CACHE_CONTROL, "no-store"),
 ];
 
-/// The pages' paths. Who is logged in is remembered in memory, for each call of this function apart.
+/// The pages' paths.
 pub fn routes() -> Router<Arc<Platform>> {
     Router::new()
         .route("/", get(async || Redirect::to(link::PATH)))
         .route(link::PATH, get(link::show).post(link::submit))
         .route("/oneid/style.css", get(style))
         .layer(DefaultBodyLimit::max(FORM_LENGTH_MAX))
-        .layer(Extension(Arc::new(login::Visitors::default())))
         .layer(map_response(harden))
 }
 

@@ -11,18 +11,22 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use axum_server::Handle;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
+use cardata_domain::consent::EndReason;
+use cardata_domain::ledger::Actor;
 use cardata_store::journal::Retention;
+use jiff::{SignedDuration, Timestamp};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::time::MissedTickBehavior;
 use tower_http::timeout::TimeoutLayer;
 
 use crate::crowd::{Crowd, Doorkeeper};
+use crate::endings::EndError;
 use crate::platform::Platform;
 use crate::stream::listener::{self, Serve};
 use crate::stream::{connection, websocket};
 use crate::tasks::Stopping;
 use crate::tls::Tls;
-use crate::{admin, api, gcdm, ingest, portal};
+use crate::{admin, api, endings, gcdm, ingest, portal};
 
 /// Sockets that are bound already, so that their ports are known before anything is told about them.
 pub struct Sockets {
@@ -44,6 +48,12 @@ pub struct Server {
 
 /// How often cursors of persistent sessions are written.
 const CURSOR_FLUSH_INTERVAL: Duration = Duration::from_millis(200);
+/// How often is written what clients were sent.
+const TALLY_INTERVAL: Duration = Duration::from_secs(1);
+/// How often consents whose time is over are ended. Their tokens and streams end by themselves, at the very second.
+const CONSENT_INTERVAL: Duration = Duration::from_secs(10);
+/// How long the ledger keeps what is no record of consents: 90 days.
+const LEDGER_KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
 /// How often sessions whose time is over are removed.
 const EXPIRY_INTERVAL: Duration = Duration::from_mins(1);
 /// How often old events are dropped.
@@ -125,6 +135,14 @@ pub fn start(
     let flushing = periodically(platform.tasks.stopping(), CURSOR_FLUSH_INTERVAL, flush);
     platform.tasks.spawn("cursors", flushing);
     let shared = platform.clone();
+    let tally = move || flush_tally(shared.clone());
+    let tallying = periodically(platform.tasks.stopping(), TALLY_INTERVAL, tally);
+    platform.tasks.spawn("tally", tallying);
+    let shared = platform.clone();
+    let end = move || end_expired(shared.clone());
+    let ending = periodically(platform.tasks.stopping(), CONSENT_INTERVAL, end);
+    platform.tasks.spawn("consents", ending);
+    let shared = platform.clone();
     let expire = move || expire_sessions(shared.clone());
     let expiring = periodically(platform.tasks.stopping(), EXPIRY_INTERVAL, expire);
     platform.tasks.spawn("sessions", expiring);
@@ -158,6 +176,7 @@ impl Server {
                 "the sessions' cursors were not written"
             );
         }
+        flush_tally(self.platform.clone()).await;
         self.platform.directory.close().await;
     }
 }
@@ -246,6 +265,33 @@ async fn flush_cursors(platform: Arc<Platform>) {
         metrics::counter!("cardata_cursor_flush_errors_total").increment(1);
         let error = &error as &dyn std::error::Error;
         tracing::warn!(error, "cursors were not written; the next flush tries again");
+    }
+}
+
+/// Writes what clients were sent. The last time is [`Server::stop`]'s.
+async fn flush_tally(platform: Arc<Platform>) {
+    if let Err(error) = platform.tally.flush(&*platform.directory).await {
+        let error = &error as &dyn std::error::Error;
+        tracing::warn!(error, "what clients were sent was not written; the next round tries again");
+    }
+}
+
+/// Ends consents whose time is over, and drops old lines of the ledger.
+async fn end_expired(platform: Arc<Platform>) {
+    let now = platform.clock.now();
+    let ended = async {
+        let expired = platform.directory.expired_consents(now).await?;
+        if !expired.is_empty() {
+            let (why, actor) = (EndReason::Expired, Actor::Service);
+            endings::end_consents(&platform, expired, why, actor).await?;
+        }
+        let before = now.checked_sub(LEDGER_KEPT).unwrap_or(Timestamp::MIN);
+        platform.directory.prune_ledger(before).await?;
+        Ok::<(), EndError>(())
+    };
+    if let Err(error) = ended.await {
+        let error = &error as &dyn std::error::Error;
+        tracing::warn!(error, "expired consents were not ended; the next round tries again");
     }
 }
 

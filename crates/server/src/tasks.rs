@@ -48,6 +48,21 @@ impl Tasks {
         running.spawn(work);
     }
 
+    /// Does `work` to its end, also when the caller goes away meanwhile: what was begun for a person who closed the
+    /// browser must not stop half-way. `None` when the server stopped before.
+    pub async fn see_through<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Option<T> {
+        let (done, outcome) = tokio::sync::oneshot::channel();
+        self.spawn(name, async move {
+            // Nobody listens any more when the caller went away.
+            let _ = done.send(work.await);
+        });
+        outcome.await.ok()
+    }
+
     /// A signal for a task that should finish what it is at when the server stops.
     pub fn stopping(&self) -> Stopping {
         Stopping(self.stop.subscribe())

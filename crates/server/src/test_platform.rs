@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
 use axum::http::{Request, StatusCode};
 use cardata_contract::oauth::{GRANT_DEVICE_CODE, TokenResponse};
-use cardata_domain::client::{Client, Services};
+use cardata_domain::client::{Client, Kind, Services, State};
 use cardata_domain::customer::Customer;
 use cardata_domain::vehicle::{Build, Drivetrain, Vehicle};
 use cardata_domain::{Catalogue, ClientId, Gcid};
@@ -27,8 +27,10 @@ use crate::door::{Door, Limits};
 use crate::entitlements::Entitlements;
 use crate::gcdm::keys::{self, Keys};
 use crate::platform::Platform;
+use crate::portal::login::Visitors;
 use crate::profile::Profile;
 use crate::stream::cursors::Cursors;
+use crate::tally::Tally;
 use crate::tasks::Tasks;
 use crate::{admin, api, gcdm, ingest, portal};
 
@@ -138,7 +140,7 @@ impl World {
         let clock = Arc::new(FixedClock::new(START));
         let platform = Arc::new(Platform {
             journal: Arc::new(MemoryJournal::new(Arc::clone(&router) as _)),
-            entitlements: Entitlements::new(directory.clone(), catalogue.clone()),
+            entitlements: Entitlements::new(directory.clone(), catalogue.clone(), profile.packing),
             keys: Keys::open(&*directory, START).await.unwrap(),
             directory,
             catalogue,
@@ -152,6 +154,8 @@ impl World {
             auto_approve,
             access_lifetime: cardata_domain::token::ACCESS_LIFETIME,
             admin_token: ADMIN_TOKEN.to_owned(),
+            visitors: Visitors::default(),
+            tally: Tally::default(),
             tasks: Tasks::default(),
         });
         let all = [gcdm::routes(), portal::routes(), api::routes(), ingest::routes()];
@@ -228,7 +232,7 @@ impl World {
     pub(crate) async fn approve(&self, user_code: &str, person: Person) {
         let directory = &self.platform.directory;
         let grant = directory.device_grant_by_user_code(user_code).await.unwrap().unwrap();
-        gcdm::device::approve(&self.platform, &grant, person.gcid()).await.unwrap();
+        gcdm::device::approve(&self.platform, &grant, person.gcid(), None).await.unwrap();
     }
 
     /// Tokens for `client_id` at `person`'s data.
@@ -289,15 +293,27 @@ async fn fill(directory: &dyn Directory) {
         directory.put_customer(&customer).await.unwrap();
         let client = Client {
             id: person.client_id(),
-            owner: Some(person.gcid()),
+            kind: Kind::Personal(person.gcid()),
             name: format!("<{}'s bridge>", person.email()),
+            purpose: String::new(),
             services,
+            secret_hash: None,
             created_at: START,
+            state: State::Active,
         };
         directory.put_client(&client).await.unwrap();
     }
     let name = "Fleet Insight".to_owned();
-    let client = Client { id: third_party(), owner: None, name, services, created_at: START };
+    let client = Client {
+        id: third_party(),
+        kind: Kind::ThirdParty,
+        name,
+        purpose: "keeps an eye on fleets".to_owned(),
+        services,
+        secret_hash: None,
+        created_at: START,
+        state: State::Active,
+    };
     directory.put_client(&client).await.unwrap();
     let key = KEY.get_or_init(|| keys::generate(START)).await;
     directory.add_signing_key(key).await.unwrap();

@@ -6,15 +6,18 @@ pub mod sqlite;
 
 use async_trait::async_trait;
 use cardata_domain::client::Client;
-use cardata_domain::consent::{Consent, ConsentId};
+use cardata_domain::consent::{Consent, ConsentId, EndReason};
 use cardata_domain::container::{Container, ContainerId};
 use cardata_domain::customer::Customer;
 use cardata_domain::device_grant::{DeviceGrant, State};
 use cardata_domain::event::Sequence;
+use cardata_domain::ledger::Record;
+use cardata_domain::privacy::{Settings, Zone, ZoneId};
+use cardata_domain::refresh;
 use cardata_domain::session::{SessionKey, StoredSession};
 use cardata_domain::vehicle::{Mapping, Vehicle};
 use cardata_domain::{ClientId, Gcid, Vin};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use thiserror::Error;
 
 /// The SHA-256 of a secret, in lower-case hexadecimal.
@@ -32,8 +35,8 @@ pub struct RefreshToken {
     pub consent_id: ConsentId,
     /// The first instant at which it is no longer good.
     pub expires_at: Timestamp,
-    /// When it was exchanged for its successor.
-    pub rotated_at: Option<Timestamp>,
+    /// Whether it was exchanged for its successor.
+    pub state: refresh::State,
 }
 
 /// An access token at rest.
@@ -45,6 +48,58 @@ pub struct AccessToken {
     pub consent_id: ConsentId,
     /// The first instant at which it is no longer good.
     pub expires_at: Timestamp,
+}
+
+/// A token at rest with which a client acts for itself (RFC 6749 §4.4).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientToken {
+    /// Its hash.
+    pub hash: TokenHash,
+    /// Which client.
+    pub client_id: ClientId,
+    /// The first instant at which it is no longer good.
+    pub expires_at: Timestamp,
+}
+
+/// How data reached a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Channel {
+    /// Over MQTT.
+    Stream,
+    /// Over the REST API.
+    Rest,
+}
+
+/// What a client was sent of a vehicle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// Whose data.
+    pub gcid: Gcid,
+    /// To which client.
+    pub client_id: ClientId,
+    /// Of which vehicle.
+    pub vin: Vin,
+    /// How.
+    pub channel: Channel,
+    /// When it was first.
+    pub first_at: Timestamp,
+    /// When it was last.
+    pub last_at: Timestamp,
+    /// How many messages or answers.
+    pub messages: u64,
+}
+
+/// Which lines of the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LedgerQuery {
+    /// Of one customer, or of all.
+    pub gcid: Option<Gcid>,
+    /// Only the record of consents.
+    pub on_consent: bool,
+    /// Only lines with a lower number than this.
+    pub before: Option<u64>,
+    /// How many at the most, the newest first.
+    pub limit: u32,
 }
 
 /// A key that signs id tokens.
@@ -132,16 +187,25 @@ pub trait Directory: Send + Sync + 'static {
     async fn customer(&self, gcid: Gcid) -> Result<Option<Customer>, DirectoryError>;
     /// Every customer, the oldest first.
     async fn customers(&self) -> Result<Vec<Customer>, DirectoryError>;
+    /// Gives a customer another password; whether there is such a customer.
+    async fn set_password(&self, gcid: Gcid, password_hash: &str) -> Result<bool, DirectoryError>;
+    /// Deletes a customer and all that is known of them: mappings, personal clients, consents, tokens, containers, choices,
+    /// sessions, counts and lines of the ledger. Vehicles stay. Whether there was such a customer.
+    async fn delete_customer(&self, gcid: Gcid) -> Result<bool, DirectoryError>;
     /// Adds a vehicle, or replaces the one with the same VIN.
     async fn put_vehicle(&self, vehicle: &Vehicle) -> Result<(), DirectoryError>;
     /// The vehicle with this number.
     async fn vehicle(&self, vin: Vin) -> Result<Option<Vehicle>, DirectoryError>;
+    /// Every vehicle, by its number.
+    async fn vehicles(&self) -> Result<Vec<Vehicle>, DirectoryError>;
     /// Links a customer to a vehicle, or changes the link.
     async fn put_mapping(&self, mapping: &Mapping) -> Result<(), DirectoryError>;
     /// Ends a link; whether there was one.
     async fn remove_mapping(&self, gcid: Gcid, vin: Vin) -> Result<bool, DirectoryError>;
     /// A customer's links, the oldest first.
     async fn mappings(&self, gcid: Gcid) -> Result<Vec<Mapping>, DirectoryError>;
+    /// The links of a vehicle, the oldest first.
+    async fn mappings_of_vehicle(&self, vin: Vin) -> Result<Vec<Mapping>, DirectoryError>;
 
     // Clients and consents.
 
@@ -149,12 +213,75 @@ pub trait Directory: Send + Sync + 'static {
     async fn put_client(&self, client: &Client) -> Result<(), DirectoryError>;
     /// The client with this id.
     async fn client(&self, id: ClientId) -> Result<Option<Client>, DirectoryError>;
-    /// The personal clients of a customer, the oldest first.
+    /// The personal clients of a customer, the oldest first; also deleted ones.
     async fn clients_of(&self, owner: Gcid) -> Result<Vec<Client>, DirectoryError>;
+    /// Every client, the oldest first; also deleted ones.
+    async fn clients(&self) -> Result<Vec<Client>, DirectoryError>;
     /// The consent with this id.
     async fn consent(&self, id: ConsentId) -> Result<Option<Consent>, DirectoryError>;
-    /// Ends a consent and every token that rests on it; whether it was active until now.
-    async fn revoke_consent(&self, id: ConsentId, now: Timestamp) -> Result<bool, DirectoryError>;
+    /// A customer's consents, the oldest first; also those that ended.
+    async fn consents_of(&self, gcid: Gcid) -> Result<Vec<Consent>, DirectoryError>;
+    /// The consents to a client that were not ended, the oldest first; also those whose time is over.
+    async fn consents_to(&self, client_id: ClientId) -> Result<Vec<Consent>, DirectoryError>;
+    /// The consents that were not ended and whose time is over at `now`.
+    async fn expired_consents(&self, now: Timestamp) -> Result<Vec<Consent>, DirectoryError>;
+    /// Ends a consent and every token that rests on it; false when it was ended before or never was.
+    async fn end_consent(
+        &self,
+        id: ConsentId,
+        at: Timestamp,
+        why: EndReason,
+    ) -> Result<bool, DirectoryError>;
+
+    // What customers choose for a client.
+
+    /// The descriptors that a customer ticked for a client, and that count like one more container.
+    async fn stream_configuration(
+        &self,
+        gcid: Gcid,
+        client_id: ClientId,
+    ) -> Result<Vec<String>, DirectoryError>;
+    /// Replaces them.
+    async fn put_stream_configuration(
+        &self,
+        gcid: Gcid,
+        client_id: ClientId,
+        descriptors: &[String],
+        now: Timestamp,
+    ) -> Result<(), DirectoryError>;
+    /// How exactly a client may know a customer's places; exactly, until the customer chose.
+    async fn location_settings(
+        &self,
+        gcid: Gcid,
+        client_id: ClientId,
+    ) -> Result<Settings, DirectoryError>;
+    /// Replaces that.
+    async fn put_location_settings(
+        &self,
+        gcid: Gcid,
+        client_id: ClientId,
+        settings: Settings,
+    ) -> Result<(), DirectoryError>;
+    /// A customer's zones, by name.
+    async fn zones(&self, gcid: Gcid) -> Result<Vec<Zone>, DirectoryError>;
+    /// Adds a zone; false when the customer has [`ZONES_MAX`](cardata_domain::privacy::ZONES_MAX) already.
+    async fn add_zone(&self, gcid: Gcid, zone: &Zone) -> Result<bool, DirectoryError>;
+    /// Removes a customer's zone; whether there was one.
+    async fn remove_zone(&self, gcid: Gcid, id: ZoneId) -> Result<bool, DirectoryError>;
+
+    // What happened.
+
+    /// Adds lines to the ledger, all or none.
+    async fn append_to_ledger(&self, records: &[Record]) -> Result<(), DirectoryError>;
+    /// Lines of the ledger with their numbers, the newest first.
+    async fn ledger(&self, query: LedgerQuery) -> Result<Vec<(u64, Record)>, DirectoryError>;
+    /// Drops lines from before `before`, except the record of consents; how many.
+    async fn prune_ledger(&self, before: Timestamp) -> Result<u64, DirectoryError>;
+    /// Adds to what clients were sent: of each the earlier first time, the later last time, and the sum of messages.
+    /// Those of customers and clients that are gone are left out.
+    async fn count_deliveries(&self, deliveries: &[Delivery]) -> Result<(), DirectoryError>;
+    /// What clients were sent of a customer's vehicles.
+    async fn deliveries(&self, gcid: Gcid) -> Result<Vec<Delivery>, DirectoryError>;
 
     // The device code flow and tokens.
 
@@ -180,12 +307,14 @@ pub trait Directory: Send + Sync + 'static {
         device_code_hash: &TokenHash,
         now: Timestamp,
     ) -> Result<(), DirectoryError>;
-    /// Moves a grant from state `from` to `to`; false when it was not in `from`, and then nothing happened.
+    /// Moves a grant from state `from` to `to`; false when it was not in `from`, and then nothing happened. The consent
+    /// that comes of it will last as `lasts` says.
     async fn move_device_grant(
         &self,
         device_code_hash: &TokenHash,
         from: State,
         to: State,
+        lasts: Option<SignedDuration>,
     ) -> Result<bool, DirectoryError>;
     /// Exchanges an approved grant: moves it from `approved` to [`State::Exchanged`] and adds the consent with its first
     /// tokens, all or nothing. False when another exchange came first; nothing happened then.
@@ -212,12 +341,27 @@ pub trait Directory: Send + Sync + 'static {
         access: &AccessToken,
         now: Timestamp,
     ) -> Result<bool, DirectoryError>;
+    /// Ends one access token before its time; whether there was one.
+    async fn revoke_access_token(&self, hash: &TokenHash) -> Result<bool, DirectoryError>;
+    /// Adds a token with which a client acts for itself. Those of the client that expired before `now` go, and of the
+    /// others the [`TOKENS_MAX`] that expire last stay.
+    async fn add_client_token(
+        &self,
+        token: &ClientToken,
+        now: Timestamp,
+    ) -> Result<(), DirectoryError>;
+    /// The client's token with this hash.
+    async fn client_token(&self, hash: &TokenHash) -> Result<Option<ClientToken>, DirectoryError>;
+    /// Ends a client's token before its time; whether there was one.
+    async fn revoke_client_token(&self, hash: &TokenHash) -> Result<bool, DirectoryError>;
     /// The access token with this hash.
     async fn access_token(&self, hash: &TokenHash) -> Result<Option<AccessToken>, DirectoryError>;
     /// Adds a key that signs from now on.
     async fn add_signing_key(&self, key: &SigningKey) -> Result<(), DirectoryError>;
     /// Every key, the newest first.
     async fn signing_keys(&self) -> Result<Vec<SigningKey>, DirectoryError>;
+    /// Removes a key, whose tokens are good no longer; whether there was one.
+    async fn remove_signing_key(&self, kid: &str) -> Result<bool, DirectoryError>;
 
     // Containers.
 
@@ -288,6 +432,14 @@ pub trait Directory: Send + Sync + 'static {
     ) -> Result<Vec<SessionKey>, DirectoryError>;
     /// Ends a persistent session; whether there was one.
     async fn remove_session(&self, key: &SessionKey) -> Result<bool, DirectoryError>;
+    /// Ends every persistent session of a client at a customer, so that nothing of its backlog is left; which.
+    async fn remove_sessions_of(
+        &self,
+        gcid: Gcid,
+        client_id: ClientId,
+    ) -> Result<Vec<SessionKey>, DirectoryError>;
+    /// Forgets how far a customer's sessions got with a vehicle that is theirs no longer.
+    async fn remove_cursors_of(&self, gcid: Gcid, vin: Vin) -> Result<(), DirectoryError>;
 
     /// Lets go of the store and leaves it in a form that can be copied; later calls fail.
     async fn close(&self);

@@ -72,6 +72,13 @@ pub trait Journal: Send + Sync + 'static {
     /// [`JournalError`] when the store can't be changed.
     async fn retain(&self, retention: Retention, now: Timestamp) -> Result<u64, JournalError>;
 
+    /// Forgets every event of `vin` that was appended until now, and its latest values, as when its owner leaves or sells
+    /// it. Returns how many events went.
+    async fn forget(&self, vin: Vin) -> Result<u64, JournalError> {
+        let _ = vin;
+        Ok(0)
+    }
+
     /// Syncs what is waiting and stops; later appends fail.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ mod samples;
 
 use std::path::Path;
 
-use cardata_domain::container::{Container, ContainerId};
+use cardata_domain::container::{self, Container, ContainerId};
 use cardata_domain::device_grant::State;
 use cardata_domain::event::Sequence;
 use cardata_domain::session::{SessionKey, StoredSession, StoredSubscription};
@@ -48,7 +48,7 @@ fn container() -> Container {
         purpose: "purpose".into(),
         descriptors: vec!["vehicle.a".into()],
         created_at: at(0),
-        deleted_at: None,
+        state: container::State::Active,
     }
 }
 
@@ -212,7 +212,7 @@ async fn a_damaged_row_is_an_error_that_tells_no_secret() {
         "UPDATE mappings SET vin = 'WBY0000000000000000001'",
         "UPDATE clients SET owner = 'nobody'",
         "UPDATE consents SET scopes = 'openid everything'",
-        "UPDATE consents SET revoked_at = -9223372036854775807",
+        "UPDATE consents SET ended_at = -9223372036854775807",
         "UPDATE consents SET client_id = ''",
         "UPDATE device_grants SET state = 'LOST'",
         "UPDATE device_grants SET state = 'APPROVED', approved_by = NULL",

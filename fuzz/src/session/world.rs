@@ -123,6 +123,7 @@ impl Shared {
         View {
             gcid: gcid(),
             entitled: visible.map(|(descriptor, _)| *descriptor).collect(),
+            privacy: None,
             packing: world.packing,
         }
     }

@@ -19,10 +19,12 @@ use cardata_domain::Catalogue;
 use cardata_server::door::{self, Door};
 use cardata_server::entitlements::Entitlements;
 use cardata_server::gcdm::keys::Keys;
+use cardata_server::portal::login::Visitors;
 use cardata_server::profile::Connections;
 use cardata_server::serve;
 use cardata_server::stream::cursors::Cursors;
 use cardata_server::stream::router::Router;
+use cardata_server::tally::Tally;
 use cardata_server::tasks::Tasks;
 use cardata_server::{Clock as _, Platform, Profile};
 use cardata_store::directory::sqlite::SqliteDirectory;
@@ -240,7 +242,7 @@ async fn platform(
         .context("the sessions can't be opened")?;
     let keys = Keys::open(&*directory, now).await.context("the signing keys can't be opened")?;
     let platform = Platform {
-        entitlements: Entitlements::new(directory.clone(), catalogue.clone()),
+        entitlements: Entitlements::new(directory.clone(), catalogue.clone(), profile.packing),
         directory,
         journal: Arc::new(journal),
         catalogue,
@@ -259,6 +261,8 @@ async fn platform(
         auto_approve: args.auto_approve.then(|| demo.first().gcid),
         access_lifetime: SignedDuration::from_secs(args.token_lifetime),
         admin_token: authority::admin_token(&args.data_dir)?,
+        visitors: Visitors::default(),
+        tally: Tally::default(),
         tasks: Tasks::default(),
     };
     Ok((Arc::new(platform), demo))

@@ -5,12 +5,12 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
-use cardata_domain::client::{Client, Services};
+use cardata_domain::client::{Client, Kind, Services, State};
 use cardata_domain::{ClientId, Gcid};
 use cardata_store::directory::DirectoryError;
 use serde::Deserialize;
@@ -67,23 +67,26 @@ impl IntoResponse for Refusal {
 }
 
 async fn register(
-    State(platform): State<Arc<Platform>>,
+    extract::State(platform): extract::State<Arc<Platform>>,
     body: Bytes,
 ) -> Result<(StatusCode, Json<serde_json::Value>), Refusal> {
     let Registration { name, email } = serde_json::from_slice(&body)?;
     if !(1..=NAME_LENGTH_MAX).contains(&name.chars().count()) {
         return Err(Refusal::Name);
     }
-    let owner = match email {
-        Some(email) => Some(owner(&platform, &email).await?),
-        None => None,
+    let kind = match email {
+        Some(email) => Kind::Personal(owner(&platform, &email).await?),
+        None => Kind::ThirdParty,
     };
     let client = Client {
         id: ClientId::new(secret::uuid()),
-        owner,
+        kind,
         name,
+        purpose: String::new(),
         services: Services { api: true, stream: true },
+        secret_hash: None,
         created_at: platform.clock.now(),
+        state: State::Active,
     };
     platform.directory.put_client(&client).await?;
     Ok((StatusCode::CREATED, Json(json!({"client_id": client.id.to_string()}))))
@@ -112,15 +115,18 @@ mod tests {
     #[tokio::test]
     async fn a_registered_client_belongs_to_the_customer_named_or_to_nobody() {
         let world = World::new().await;
-        for (body, owner) in [
-            (json!({"name": "evcc", "email": Person::Anna.email()}), Some(Person::Anna.gcid())),
-            (json!({"name": "Fleet Watch"}), None),
+        for (body, kind) in [
+            (
+                json!({"name": "evcc", "email": Person::Anna.email()}),
+                Kind::Personal(Person::Anna.gcid()),
+            ),
+            (json!({"name": "Fleet Watch"}), Kind::ThirdParty),
         ] {
             let answer = register(&world, ADMIN_TOKEN, body).await;
             assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.body);
             let id = answer.json()["client_id"].as_str().unwrap().parse().unwrap();
             let client = world.platform.directory.client(id).await.unwrap().unwrap();
-            assert_eq!(client.owner, owner);
+            assert_eq!(client.kind, kind);
             assert!(client.services.api && client.services.stream);
         }
     }

@@ -53,9 +53,10 @@ impl IntoResponse for Refusal {
                 StatusCode::NOT_FOUND,
                 "compare it with the device; capital and small letters differ",
             ),
-            Self::Decide(DecideError::Decision(
-                DecisionError::Expired | DecisionError::AlreadyDecided,
-            )) => (StatusCode::CONFLICT, "start a new log-in at the device"),
+            Self::Decide(
+                DecideError::Deleted
+                | DecideError::Decision(DecisionError::Expired | DecisionError::AlreadyDecided),
+            ) => (StatusCode::CONFLICT, "start a new log-in at the device"),
             Self::Decide(DecideError::Foreign) => {
                 (StatusCode::CONFLICT, "approve as the customer who owns the client")
             }
@@ -80,7 +81,7 @@ async fn approve(
     let grant = grant(&platform, &user_code).await?;
     let customer = platform.directory.customer_by_email(&approval.email).await?;
     let customer = customer.ok_or(Refusal::UnknownCustomer)?;
-    device::approve(&platform, &grant, customer.gcid).await?;
+    device::approve(&platform, &grant, customer.gcid, None).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

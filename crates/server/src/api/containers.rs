@@ -12,12 +12,12 @@ use axum::http::request::Parts;
 use cardata_contract::error_code::ErrorCode;
 use cardata_contract::rest::{ContainerDetails, ContainerList, CreateContainer};
 use cardata_domain::container::{Container, ContainerId, ContainerIdError, ContainerRequest};
-use tokio::sync::oneshot;
+use cardata_domain::ledger::{Act, Actor, Record};
 
 use super::BODY_LENGTH_MAX;
 use super::auth::Caller;
 use super::error::ApiError;
-use crate::{Platform, secret};
+use crate::{Platform, endings, secret};
 
 /// `GET /customers/containers`: the ACTIVE ones.
 pub(super) async fn list(
@@ -54,7 +54,14 @@ pub(super) async fn create(
     let limit = platform.profile.containers.limit(now);
     let details = change(&platform, caller, async move |platform| {
         platform.directory.add_container(&container, limit).await?;
-        Ok(ContainerDetails::from(&container))
+        let record = Record::new(now, Actor::Client, Act::ContainerAdded)
+            .of(container.gcid)
+            .with_client(container.client_id)
+            .with("container_id", container.id.as_str())
+            .with("name", container.name.clone())
+            .with("purpose", container.purpose.clone())
+            .with("descriptors", container.descriptors.clone());
+        Ok((ContainerDetails::from(&container), Some(record)))
     })
     .await?;
     tracing::info!(container.id = %id, client.id = %caller.client_id, "container {id} registered");
@@ -77,10 +84,12 @@ pub(super) async fn delete(
     caller: Caller,
     PathId(id): PathId,
 ) -> Result<StatusCode, ApiError> {
-    own(&platform, caller, id).await?;
+    let container = own(&platform, caller, id).await?;
     let now = platform.clock.now();
     let deleted = change(&platform, caller, async move |platform| {
-        Ok(platform.directory.delete_container(id, now).await?)
+        let deleted = platform.directory.delete_container(id, now).await?;
+        let record = deleted.then(|| endings::container_deleted(&container, Actor::Client, now));
+        Ok((deleted, record))
     })
     .await?;
     if !deleted {
@@ -138,10 +147,7 @@ impl FromRequestParts<Arc<Platform>> for PathId {
     }
 }
 
-/// Carries out a change of the caller's containers, then lets open streams follow.
-///
-/// It runs to its end also when the caller hangs up in between: a stream must not go on showing what a deleted
-/// container named.
+/// Carries out a change of the caller's containers, and lets open streams follow before the answer goes out.
 async fn change<T, F>(
     platform: &Arc<Platform>,
     caller: Caller,
@@ -149,31 +155,9 @@ async fn change<T, F>(
 ) -> Result<T, ApiError>
 where
     T: Send + 'static,
-    F: Future<Output = Result<T, ApiError>> + Send + 'static,
+    F: Future<Output = Result<(T, Option<Record>), ApiError>> + Send + 'static,
 {
-    let (done, result) = oneshot::channel();
-    let work = work(platform.clone());
-    let owned = platform.clone();
-    platform.tasks.spawn("container_change", async move {
-        let outcome = work.await;
-        // Also after a failure, which may have come behind the change.
-        if let Err(error) = owned.entitlements.refresh(caller.gcid, caller.client_id).await {
-            // The change itself stands, and that is what the caller asked about.
-            metrics::counter!("cardata_entitlement_refresh_failures_total").increment(1);
-            tracing::warn!(
-                client.id = %caller.client_id,
-                error = &error as &(dyn std::error::Error + 'static),
-                "containers could not be read anew; open streams of the client are closed"
-            );
-            owned.router.close_client(caller.gcid, caller.client_id);
-        }
-        // Nobody listens any more when the caller hung up.
-        let _ = done.send(outcome);
-    });
-    result.await.unwrap_or_else(|_| {
-        let note = "the server stopped meanwhile; list the containers to see what became of it";
-        Err(ApiError::new(ErrorCode::Unavailable, note))
-    })
+    endings::change_entitlement(platform, caller.gcid, caller.client_id, work).await
 }
 
 #[cfg(test)]
@@ -182,6 +166,7 @@ mod tests {
 
     use super::*;
     use crate::test_platform::{Person, START, World};
+    use tokio::sync::oneshot;
 
     const SOC: &str = "vehicle.drivetrain.batteryManagement.header";
 
@@ -199,7 +184,7 @@ mod tests {
         let (go_on, halt) = oneshot::channel::<()>();
         let change = change(platform, caller, async move |platform| {
             halt.await.unwrap();
-            Ok(platform.directory.add_container(&container, limit).await?)
+            Ok((platform.directory.add_container(&container, limit).await?, None))
         });
         tokio::select! {
             biased;
@@ -208,7 +193,7 @@ mod tests {
         }
         go_on.send(()).unwrap();
         let followed = async {
-            while cell.load().is_empty() {
+            while cell.load().entitled.is_empty() {
                 tokio::task::yield_now().await;
             }
         };

@@ -11,6 +11,7 @@ use cardata_domain::container::ContainerError;
 use cardata_store::directory::{AddContainerError, DirectoryError};
 use cardata_store::journal::JournalError;
 
+use crate::endings::EndError;
 use crate::secret;
 
 /// Why a request is refused.
@@ -55,6 +56,19 @@ impl From<DirectoryError> for ApiError {
             DirectoryError::Damaged { .. } => ErrorCode::Internal,
         };
         Self::at_fault(code, &error)
+    }
+}
+
+impl From<EndError> for ApiError {
+    fn from(error: EndError) -> Self {
+        match error {
+            EndError::Directory(error) => error.into(),
+            EndError::Journal(error) => error.into(),
+            EndError::Stopping => {
+                let note = "the server stopped meanwhile; look what became of it, then try again";
+                Self::new(ErrorCode::Unavailable, note)
+            }
+        }
     }
 }
 

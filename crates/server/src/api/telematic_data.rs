@@ -1,5 +1,6 @@
 //! `/customers/vehicles/{vin}/telematicData` (wire §4.6): the latest values of what a container names.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::Json;
@@ -14,6 +15,7 @@ use super::containers::{own_active, parse_id};
 use super::error::ApiError;
 use super::vehicles::{PathVin, require_primary};
 use crate::Platform;
+use crate::tally::Read;
 
 /// The part of the address behind the question mark.
 #[derive(Debug, Deserialize)]
@@ -43,5 +45,15 @@ pub(super) async fn read(
     };
     let container = own_active(&platform, caller, id).await?;
     let latest = platform.journal.latest(vin).await?;
+    let latest = match platform.entitlements.privacy(caller.gcid, caller.client_id).await? {
+        Some(privacy) => {
+            let shown = privacy.apply(latest.iter().collect(), &latest);
+            shown.into_iter().map(Cow::into_owned).collect()
+        }
+        None => latest,
+    };
+    let Caller { gcid, client_id } = caller;
+    let read = Read { gcid, client_id, vin, endpoint: "telematicData" };
+    platform.tally.read(read, platform.clock.now());
     Ok(Json(TelematicData::new(&container.descriptors, &latest, &platform.catalogue)))
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use axum::body::Body;
 use axum::http::header::{ALLOW, AUTHORIZATION, WWW_AUTHENTICATE};
 use axum::http::{Request, StatusCode};
+use cardata_domain::consent::EndReason;
 use cardata_domain::vehicle::MappingType::{Primary, Secondary};
 use cardata_domain::vehicle::{Mapping, MappingType};
 use cardata_domain::{ClientId, Entry, Event, Value, Vin};
@@ -153,7 +154,14 @@ async fn a_token_that_is_none_or_revoked_or_expired_or_lacks_the_scope_is_told_w
     let token = world.own_token(anna).await;
     let claims = verify::access_token(&world.platform, &token).await.unwrap();
     let now = world.platform.clock.now();
-    assert!(world.platform.directory.revoke_consent(claims.consent_id, now).await.unwrap());
+    assert!(
+        world
+            .platform
+            .directory
+            .end_consent(claims.consent_id, now, EndReason::Customer)
+            .await
+            .unwrap()
+    );
     let answer = world.get(MAPPINGS, &token).await;
     assert_eq!(refusal(&answer), refused(401, "CU-101"));
     assert!(answer.json()["exveNote"].as_str().unwrap().contains("revoked"), "{}", answer.body);
@@ -514,18 +522,18 @@ async fn open_streams_see_a_container_come_and_go_before_the_answer() {
     let entitlements = &world.platform.entitlements;
     let cell = entitlements.cell(anna.gcid(), anna.client_id()).await.unwrap();
     let other_client = entitlements.cell(anna.gcid(), third_party()).await.unwrap();
-    assert!(cell.load().is_empty());
+    assert!(cell.load().entitled.is_empty());
     let id = world.register(&token, &[SOC, ODOMETER, "vehicle.sim.status"]).await;
     let soc = world.platform.catalogue.find(SOC).unwrap();
-    assert!(cell.load().contains(soc));
-    assert_eq!(cell.load().len(), 2, "one of the three can't be streamed");
+    assert!(cell.load().entitled.contains(soc));
+    assert_eq!(cell.load().entitled.len(), 2, "one of the three can't be streamed");
     let second = world.register(&token, &[SOC]).await;
     world.delete(&token, &id).await;
-    assert!(cell.load().contains(soc));
-    assert_eq!(cell.load().len(), 1);
+    assert!(cell.load().entitled.contains(soc));
+    assert_eq!(cell.load().entitled.len(), 1);
     world.delete(&token, &second).await;
-    assert!(cell.load().is_empty());
-    assert!(other_client.load().is_empty());
+    assert!(cell.load().entitled.is_empty());
+    assert!(other_client.load().entitled.is_empty());
 }
 
 #[tokio::test]

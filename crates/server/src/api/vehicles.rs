@@ -14,6 +14,7 @@ use cardata_domain::vin::VinError;
 use super::auth::Caller;
 use super::error::ApiError;
 use crate::Platform;
+use crate::tally::Read;
 
 /// `GET /customers/vehicles/mappings`: a bare array, PRIMARY and SECONDARY.
 pub(super) async fn mappings(
@@ -32,6 +33,8 @@ pub(super) async fn basic_data(
 ) -> Result<Json<BasicData>, ApiError> {
     require_primary(&platform, caller, vin).await?;
     let vehicle = platform.directory.vehicle(vin).await?.ok_or_else(not_yours)?;
+    let Caller { gcid, client_id } = caller;
+    platform.tally.read(Read { gcid, client_id, vin, endpoint: "basicData" }, platform.clock.now());
     Ok(Json(vehicle.into()))
 }
 

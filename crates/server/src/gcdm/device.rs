@@ -12,12 +12,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cardata_contract::oauth::{DeviceCodeRequest, DeviceCodeResponse, TokenError};
 use cardata_domain::Gcid;
-use cardata_domain::client::Client;
+use cardata_domain::client::{Client, Kind};
 use cardata_domain::device_grant::{
     DecisionError, DeviceGrant, INTERVAL, LIFETIME, State as Stage,
 };
 use cardata_store::directory::{DirectoryError, TokenHash};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use thiserror::Error;
 
@@ -84,7 +84,10 @@ async fn begin(
     let user_code = user_code();
     let device_code = device_code(&platform.public_url, &user_code, now);
     let state = match platform.auto_approve {
-        Some(gcid) => Stage::Approved(client.owner.unwrap_or(gcid)),
+        Some(gcid) => Stage::Approved(match client.kind {
+            Kind::Personal(owner) => owner,
+            Kind::ThirdParty | Kind::ResourceServer => gcid,
+        }),
         None => Stage::Pending,
     };
     let grant = DeviceGrant {
@@ -95,6 +98,7 @@ async fn begin(
         code_challenge: request.code_challenge,
         expires_at: now + LIFETIME,
         polled_at: None,
+        lasts: None,
         state,
     };
     platform.directory.add_device_grant(&grant, now).await?;
@@ -111,7 +115,7 @@ async fn begin(
     })
 }
 
-fn seconds(duration: jiff::SignedDuration) -> u32 {
+fn seconds(duration: SignedDuration) -> u32 {
     u32::try_from(duration.as_secs()).expect("the flow's times are minutes")
 }
 
@@ -155,6 +159,9 @@ pub enum DecideError {
     /// Only its owner may let a personal client in, or turn it away.
     #[error("the client belongs to another customer, and only that customer can approve it")]
     Foreign,
+    /// Nobody can let in what is gone.
+    #[error("the client was deleted meanwhile")]
+    Deleted,
     /// It came too late or twice.
     #[error(transparent)]
     Decision(#[from] DecisionError),
@@ -173,15 +180,14 @@ pub async fn client_for(
     gcid: Gcid,
 ) -> Result<Client, DecideError> {
     let client = platform.directory.client(grant.client_id).await?;
-    // Clients are not deleted; if one were, its log-in could not be approved by anybody.
     let client = client.ok_or(DecideError::Decision(DecisionError::Expired))?;
-    match client.owner {
-        Some(owner) if owner != gcid => Err(DecideError::Foreign),
-        _ => Ok(client),
+    if !client.is_active() {
+        return Err(DecideError::Deleted);
     }
+    if client.is_open_to(gcid) { Ok(client) } else { Err(DecideError::Foreign) }
 }
 
-/// Lets the client of `grant` at the data of `gcid`.
+/// Lets the client of `grant` at the data of `gcid`, for as long as `lasts`, or until somebody ends it.
 ///
 /// # Errors
 /// [`DecideError`]; the grant is unchanged then.
@@ -189,9 +195,10 @@ pub async fn approve(
     platform: &Platform,
     grant: &DeviceGrant,
     gcid: Gcid,
+    lasts: Option<SignedDuration>,
 ) -> Result<(), DecideError> {
     client_for(platform, grant, gcid).await?;
-    decide(platform, grant, Some(gcid)).await
+    decide(platform, grant, Some(gcid), lasts).await
 }
 
 /// Turns the client of `grant` away. Who may do that is for the caller to check.
@@ -199,17 +206,18 @@ pub async fn approve(
 /// # Errors
 /// [`DecideError`]; the grant is unchanged then.
 pub async fn deny(platform: &Platform, grant: &DeviceGrant) -> Result<(), DecideError> {
-    decide(platform, grant, None).await
+    decide(platform, grant, None, None).await
 }
 
 async fn decide(
     platform: &Platform,
     grant: &DeviceGrant,
     approved_for: Option<Gcid>,
+    lasts: Option<SignedDuration>,
 ) -> Result<(), DecideError> {
     let decided = grant.decide(approved_for, platform.clock.now())?;
     let hash = TokenHash(grant.device_code_hash.clone());
-    if !platform.directory.move_device_grant(&hash, grant.state, decided).await? {
+    if !platform.directory.move_device_grant(&hash, grant.state, decided, lasts).await? {
         return Err(DecisionError::AlreadyDecided.into());
     }
     let word = if approved_for.is_some() { "approved" } else { "denied" };

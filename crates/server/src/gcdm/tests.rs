@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cardata_contract::oauth::{GRANT_DEVICE_CODE, TokenResponse};
 use cardata_domain::client::Services;
-use cardata_domain::consent::ConsentId;
+use cardata_domain::consent::{ConsentId, EndReason};
 use cardata_domain::session::SessionKey;
 use cardata_domain::token::{Refusal, Scope, check};
 use jiff::SignedDuration;
@@ -454,7 +454,12 @@ async fn a_refresh_token_works_for_its_own_subscribed_client_and_an_active_conse
     assert_eq!(answer.oauth_error(), invalid_grant);
     subscribe(&world, all).await;
     let tokens = refresh(&world, &anna(), &tokens.refresh_token).await.tokens();
-    world.platform.directory.revoke_consent(consent_of(&tokens), START).await.unwrap();
+    world
+        .platform
+        .directory
+        .end_consent(consent_of(&tokens), START, EndReason::Customer)
+        .await
+        .unwrap();
     let answer = refresh(&world, &anna(), &tokens.refresh_token).await;
     assert_eq!(answer.oauth_error(), invalid_grant);
 }

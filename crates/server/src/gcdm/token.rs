@@ -11,14 +11,17 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cardata_contract::oauth::{Grant, TokenError, TokenRequest, TokenResponse};
 use cardata_domain::client::Client;
-use cardata_domain::consent::{Consent, ConsentId};
+use cardata_domain::consent::{self, Consent, ConsentId, EndReason};
 use cardata_domain::device_grant::PollRefusal;
+use cardata_domain::ledger::{Act, Actor, Record};
+use cardata_domain::refresh::{self, Refusal};
 use cardata_domain::token::{REFRESH_LIFETIME, Scope};
 use cardata_store::directory::{AccessToken, DirectoryError, RefreshToken};
 use jiff::Timestamp;
 
 use super::id_token::IdToken;
 use super::{Failure, answer, form};
+use crate::endings;
 use crate::platform::Platform;
 use crate::secret;
 
@@ -34,7 +37,7 @@ pub(super) async fn issue(
     answer("token", outcome)
 }
 
-async fn exchange(platform: &Platform, body: &[u8]) -> Result<TokenResponse, Failure> {
+async fn exchange(platform: &Arc<Platform>, body: &[u8]) -> Result<TokenResponse, Failure> {
     let request = TokenRequest::parse(body)?;
     let unknown = || Failure::new(TokenError::InvalidClient, "the client id is unknown");
     let id = request.client_id.parse().map_err(|_| unknown())?;
@@ -71,8 +74,10 @@ async fn by_device_code(
         gcid,
         client_id: client.id,
         scopes: grant.scopes,
+        purpose: purpose(client),
         granted_at: now,
-        revoked_at: None,
+        expires_at: grant.lasts.and_then(|lasts| now.checked_add(lasts).ok()),
+        state: consent::State::Active,
     };
     let fresh = Fresh::draw(platform, &consent, now);
     let exchanged = platform
@@ -82,15 +87,39 @@ async fn by_device_code(
     if !exchanged {
         return Err(PollRefusal::InvalidGrant.into());
     }
+    note_grant(platform, &consent).await?;
     tracing::info!(client.id = %client.id, consent.id = %consent.id, "client {} got its tokens", client.id);
     Ok(fresh.response)
+}
+
+/// What the customer was told that the client wants the data for.
+fn purpose(client: &Client) -> String {
+    match client.purpose.as_str() {
+        "" => client.name.clone(),
+        purpose => format!("{}: {purpose}", client.name),
+    }
+}
+
+/// Notes in the ledger who may see what from now on.
+async fn note_grant(platform: &Platform, consent: &Consent) -> Result<(), DirectoryError> {
+    let containers = platform.directory.containers(consent.gcid, consent.client_id).await?;
+    let containers: Vec<_> = containers.iter().map(|one| one.id.as_str().to_owned()).collect();
+    let record = Record::new(consent.granted_at, Actor::Customer, Act::ConsentGranted)
+        .of(consent.gcid)
+        .with_client(consent.client_id)
+        .with("consent_id", consent.id.to_string())
+        .with("scopes", consent.scopes.to_string())
+        .with("purpose", consent.purpose.clone())
+        .with("containers", containers)
+        .with("until", consent.expires_at.map(|until| until.to_string()));
+    platform.directory.append_to_ledger(&[record]).await
 }
 
 /// How often a refresh looks again when another request with the same token was faster.
 const REFRESH_ATTEMPTS: usize = 3;
 
 async fn by_refresh(
-    platform: &Platform,
+    platform: &Arc<Platform>,
     client: &Client,
     refresh_token: &str,
 ) -> Result<TokenResponse, Failure> {
@@ -106,19 +135,22 @@ async fn by_refresh(
 
 /// Exchanges `token` for new ones; `None` when it is no longer as it was read.
 async fn rotate(
-    platform: &Platform,
+    platform: &Arc<Platform>,
     client: &Client,
     token: &RefreshToken,
 ) -> Result<Option<TokenResponse>, Failure> {
     let now = platform.clock.now();
     let consent = platform.directory.consent(token.consent_id).await?.ok_or_else(dead)?;
-    if !consent.is_active() || consent.client_id != client.id || token.expires_at <= now {
+    if !consent.is_active(now) || consent.client_id != client.id {
         return Err(dead());
     }
-    let grace = platform.profile.refresh_grace;
-    if token.rotated_at.is_some_and(|rotated_at| now.duration_since(rotated_at) >= grace) {
-        revoke_reused(platform, &consent, now).await?;
-        return Err(dead());
+    match token.state.show(token.expires_at, platform.profile.refresh_grace, now) {
+        Ok(_) => {}
+        Err(Refusal::Expired) => return Err(dead()),
+        Err(Refusal::Reused) => {
+            end_reused(platform, consent).await?;
+            return Err(dead());
+        }
     }
     if client.grantable(consent.scopes) != Some(consent.scopes) {
         return Err(unsubscribed());
@@ -131,20 +163,15 @@ async fn rotate(
 
 /// Ends everything that one authorization began: of two who hold the same refresh token, one is a thief, and there is
 /// no telling which (RFC 9700 §4.14.2).
-async fn revoke_reused(
-    platform: &Platform,
-    consent: &Consent,
-    now: Timestamp,
-) -> Result<(), DirectoryError> {
-    platform.directory.revoke_consent(consent.id, now).await?;
-    platform.router.close_consent(consent.id);
+async fn end_reused(platform: &Arc<Platform>, consent: Consent) -> Result<(), DirectoryError> {
     metrics::counter!("cardata_refresh_token_reuse_total").increment(1);
     tracing::warn!(
         client.id = %consent.client_id,
         consent.id = %consent.id,
-        "client {} used a refresh token twice; its consent was revoked, it must log in again",
+        "client {} used a refresh token twice; its access ends, it must log in again",
         consent.client_id
     );
+    endings::end_consents(platform, vec![consent], EndReason::TokenReuse, Actor::Service).await?;
     Ok(())
 }
 
@@ -169,7 +196,7 @@ impl Fresh {
     fn draw(platform: &Platform, consent: &Consent, now: Timestamp) -> Self {
         let (refresh_token, access_token) = (secret::token(), secret::token());
         let consent_id = consent.id;
-        let expires_at = now + platform.access_lifetime;
+        let expires_at = consent.cap(now + platform.access_lifetime);
         let id_token = platform.keys.sign(&IdToken {
             iss: platform.public_url.clone(),
             sub: consent.gcid.to_string(),
@@ -193,14 +220,14 @@ impl Fresh {
             refresh: RefreshToken {
                 hash: secret::hash(&refresh_token),
                 consent_id,
-                expires_at: now + REFRESH_LIFETIME,
-                rotated_at: None,
+                expires_at: consent.cap(now + REFRESH_LIFETIME),
+                state: refresh::State::Fresh,
             },
             access: AccessToken { hash: secret::hash(&access_token), consent_id, expires_at },
             response: TokenResponse {
                 gcid: consent.gcid.to_string(),
                 token_type: "Bearer".to_owned(),
-                expires_in: platform.access_lifetime.as_secs(),
+                expires_in: expires_at.duration_since(now).as_secs(),
                 access_token,
                 refresh_token,
                 scope: consent.scopes.to_string(),

@@ -1,6 +1,6 @@
 //! Whether a token is genuine, and what it says. Whether that opens a door is for `cardata_domain::token::check`.
 
-use cardata_domain::consent::{Consent, ConsentId};
+use cardata_domain::consent::{Consent, ConsentId, State};
 use cardata_domain::token::Claims;
 use cardata_store::directory::DirectoryError;
 use jiff::Timestamp;
@@ -66,7 +66,8 @@ pub async fn stream_password(platform: &Platform, password: &str) -> Result<Clai
 
 async fn active(platform: &Platform, id: ConsentId) -> Result<Consent, VerifyError> {
     let consent = platform.directory.consent(id).await?;
-    consent.filter(Consent::is_active).ok_or(VerifyError::Revoked)
+    // One whose time is over ends its tokens by their expiry, of which their users are told.
+    consent.filter(|consent| consent.state == State::Active).ok_or(VerifyError::Revoked)
 }
 
 fn claims(consent: &Consent, expires_at: Timestamp) -> Claims {
@@ -75,6 +76,6 @@ fn claims(consent: &Consent, expires_at: Timestamp) -> Claims {
         client_id: consent.client_id,
         consent_id: consent.id,
         scopes: consent.scopes,
-        expires_at,
+        expires_at: consent.cap(expires_at),
     }
 }

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::rejection::{FormRejection, QueryRejection};
 use axum::extract::{Form, Query, State};
+use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
-use axum::{Extension, http::header::RETRY_AFTER};
 use cardata_domain::device_grant::{DecisionError, DeviceGrant};
 use cardata_domain::token::Scope;
 use cardata_store::directory::DirectoryError;
@@ -143,6 +143,7 @@ impl From<DecideError> for Trouble {
     fn from(error: DecideError) -> Self {
         match error {
             DecideError::Foreign => Self::Foreign,
+            DecideError::Deleted => Self::Expired,
             DecideError::Decision(error) => error.into(),
             DecideError::Directory(error) => error.into(),
         }
@@ -151,28 +152,26 @@ impl From<DecideError> for Trouble {
 
 pub(super) async fn show(
     State(platform): State<Arc<Platform>>,
-    Extension(visitors): Extension<Arc<Visitors>>,
     headers: HeaderMap,
     query: Result<Query<LinkQuery>, QueryRejection>,
 ) -> Response {
-    let visitor = visitors.visitor(&headers, platform.clock.now());
+    let visitor = platform.visitors.visitor(&headers, platform.clock.now());
     let query = query.map(|Query(query)| query).unwrap_or_default();
     first_step(&visitor, &tidy(&query.user_code), None)
 }
 
 pub(super) async fn submit(
     State(platform): State<Arc<Platform>>,
-    Extension(visitors): Extension<Arc<Visitors>>,
     peer: Peer,
     headers: HeaderMap,
     form: Result<Form<LinkForm>, FormRejection>,
 ) -> Response {
-    let visitor = visitors.visitor(&headers, platform.clock.now());
+    let visitor = platform.visitors.visitor(&headers, platform.clock.now());
     let Ok(Form(form)) = form else {
         return first_step(&visitor, "", Some(&Trouble::Unreadable));
     };
     let user_code = tidy(&form.user_code);
-    let step = Step { platform: &platform, visitors: &visitors, visitor, peer, user_code };
+    let step = Step { platform: &platform, visitors: &platform.visitors, visitor, peer, user_code };
     let outcome = step.act(form).await;
     outcome.unwrap_or_else(|trouble| first_step(&step.visitor, &step.user_code, Some(&trouble)))
 }
@@ -270,7 +269,7 @@ impl Step<'_> {
     async fn approve(&self, session: &Session) -> Result<Response, Trouble> {
         let grant = self.grant().await?;
         let client = device::client_for(self.platform, &grant, session.gcid).await?;
-        device::approve(self.platform, &grant, session.gcid).await?;
+        device::approve(self.platform, &grant, session.gcid, None).await?;
         Ok(page(StatusCode::OK, &DonePage { is_approved: true, client_name: &client.name }))
     }
 

@@ -41,8 +41,8 @@ pub fn password_hash(password: &str) -> String {
     hash.expect("the default cost and a salt of 16 bytes are allowed").to_string()
 }
 
-/// Who is logged in, and how often each peer has guessed.
-pub(super) struct Visitors {
+/// Who is logged in in which browser, and how often each peer has guessed.
+pub struct Visitors {
     sessions: Mutex<HashMap<TokenHash, Session>>,
     passwords: Mutex<Attempts>,
     codes: Mutex<Attempts>,
@@ -58,7 +58,7 @@ pub(super) struct Session {
 }
 
 /// The browser that sends a request.
-pub(super) struct Visitor {
+pub(crate) struct Visitor {
     cookie: String,
     /// Whether the browser has the cookie still to be given.
     is_new: bool,
@@ -114,6 +114,13 @@ impl Visitors {
     pub(super) fn log_out(&self, visitor: &Visitor) -> Visitor {
         lock(&self.sessions).remove(&secret::hash(&visitor.cookie));
         Visitor { cookie: secret::token(), is_new: true, session: None }
+    }
+
+    /// Logs a customer out in every browser but that of `except`.
+    pub(crate) fn log_out_everywhere(&self, gcid: Gcid, except: Option<&Visitor>) {
+        let kept = except.map(|visitor| secret::hash(&visitor.cookie));
+        lock(&self.sessions)
+            .retain(|hash, session| session.gcid != gcid || kept.as_ref() == Some(hash));
     }
 
     /// Whether `password` is that of `customer`. Takes as long when there is no such customer.

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use cardata_contract::stream::encode;
 use cardata_domain::event::Payloads;
-use cardata_domain::projection::View;
 use cardata_domain::session::{SessionKey, StoredSession};
 use cardata_domain::token::{Claims, Refusal, Scope, check};
 use cardata_domain::vehicle::MappingType;
@@ -16,7 +15,7 @@ use cardata_store::directory::DirectoryError;
 use thiserror::Error;
 
 use crate::attempts::Peer;
-use crate::entitlements::EntitlementCell;
+use crate::entitlements::ViewCell;
 use crate::gcdm::verify::{self, VerifyError};
 use crate::platform::Platform;
 use crate::profile::Delivery;
@@ -104,15 +103,14 @@ pub(crate) async fn admit(
         .map_err(|_| RefusedConnect::Occupied)?;
     // Looked up after the registration: a consent that ends from now on finds the connection and closes it.
     let consent = platform.directory.consent(claims.consent_id).await?;
-    if !consent.is_some_and(|consent| consent.is_active()) {
+    if !consent.is_some_and(|consent| consent.is_active(platform.clock.now())) {
         return Err(RefusedConnect::Token);
     }
     let kept = kept_session(platform, &key, connect.clean_start).await?;
     let (mailbox, arrivals) = Router::mailbox();
     let source = LiveSource {
-        entitlement: platform.entitlements.cell(claims.gcid, claims.client_id).await?,
+        view: platform.entitlements.cell(claims.gcid, claims.client_id).await?,
         platform: platform.clone(),
-        gcid: claims.gcid,
         mailbox,
         attached: Vec::new(),
     };
@@ -140,7 +138,7 @@ fn expires_at(platform: &Platform, claims: &Claims, now: Instant) -> Instant {
 }
 
 /// The vehicles of which the customer is PRIMARY.
-async fn vehicles(platform: &Platform, gcid: Gcid) -> Result<Vec<Vin>, DirectoryError> {
+pub(crate) async fn vehicles(platform: &Platform, gcid: Gcid) -> Result<Vec<Vin>, DirectoryError> {
     let mappings = platform.directory.mappings(gcid).await?;
     let primary = mappings.iter().filter(|mapping| mapping.mapping_type == MappingType::Primary);
     Ok(primary.map(|mapping| mapping.vin).collect())
@@ -227,24 +225,13 @@ async fn kept_session(
     Ok(stored.map(|stored| known.over(stored)))
 }
 
-/// A session's view of the journal, the router and its entitlement.
+/// A session's view of the journal, the router and what its client may see.
 struct LiveSource {
     platform: Arc<Platform>,
-    gcid: Gcid,
     /// Looked into at each delivery, so that a change of containers takes effect at once.
-    entitlement: Arc<EntitlementCell>,
+    view: Arc<ViewCell>,
     mailbox: Arc<Mailbox>,
     attached: Vec<Vin>,
-}
-
-impl LiveSource {
-    fn view(&self) -> View {
-        View {
-            gcid: self.gcid,
-            entitled: self.entitlement.load().as_ref().clone(),
-            packing: self.platform.profile.packing,
-        }
-    }
 }
 
 impl Source for LiveSource {
@@ -261,11 +248,13 @@ impl Source for LiveSource {
     }
 
     fn payloads(&self, recorded: &Recorded) -> Payloads {
-        recorded.payloads(&self.view(), |event, entries| encode(event, entries, self.gcid))
+        let view = self.view.load();
+        recorded.payloads(&view, |event, entries| encode(event, entries, view.gcid))
     }
 
     fn payloads_of_merged(&self, event: &Event) -> Payloads {
-        self.view().payloads(event, |event, entries| encode(event, entries, self.gcid))
+        let view = self.view.load();
+        view.payloads(event, |event, entries| encode(event, entries, view.gcid))
     }
 
     fn note_oversized(&mut self) {

@@ -8,7 +8,7 @@ use std::task::{Poll, ready};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use cardata_domain::session::StoredSession;
+use cardata_domain::session::{SessionKey, StoredSession};
 use cardata_domain::{Entry, Gcid, Recorded, Vin};
 use cardata_mqtt::decode::{Decoder, PacketError};
 use cardata_mqtt::encode::Encoder;
@@ -16,6 +16,7 @@ use cardata_mqtt::packet::{Auth, Connect, Outgoing};
 use cardata_mqtt::{Action, CloseReason, ConnectRefusal, Session, Version};
 use cardata_store::journal::JournalError;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf, ReadHalf, WriteHalf};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::attempts::Peer;
@@ -147,6 +148,7 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
         let due = self.session.poll_timeout().map(Instant::from_std);
         let writing = !self.output.is_empty() || self.unflushed;
         let open = self.open.as_ref();
+        let mut look = None;
         tokio::select! {
             () = stopping.wait() => self.session.close(CloseReason::ServerStopping),
             reason = wanted_closed(open) => self.session.close(reason),
@@ -181,6 +183,10 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
                 }
             }
             arrival = next_arrival(open) => self.take_arrivals(arrival),
+            waiting = wanted_to_look(open) => look = Some(waiting),
+        }
+        if let Some(waiting) = look {
+            Box::pin(self.look_anew(waiting)).await;
         }
         if !writing {
             self.write_deadline = Instant::now() + WRITE_PATIENCE;
@@ -310,9 +316,31 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
         }
     }
 
+    /// Looks anew at which vehicles are the customer's. Whoever is `waiting` for it is told by being dropped.
+    async fn look_anew(&mut self, waiting: Vec<oneshot::Sender<()>>) {
+        let Some(open) = &self.open else { return };
+        match admission::vehicles(&self.platform, open.registration.key().gcid).await {
+            Ok(vehicles) => self.session.change_vehicles(vehicles),
+            Err(error) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "a customer's vehicles can't be read"
+                );
+                self.session.close(CloseReason::StoreFailed);
+            }
+        }
+        self.act().await;
+        drop(waiting);
+    }
+
     fn send(&mut self, packet: &Outgoing) {
         match packet {
             Outgoing::Publish(publish) => {
+                if let Some(open) = &self.open {
+                    let SessionKey { gcid, client_id, .. } = *open.registration.key();
+                    let now = self.platform.clock.now();
+                    self.platform.tally.sent(gcid, client_id, publish.vin, now);
+                }
                 let qos = ["0", "1", "2"][usize::from(publish.qos.level())];
                 metrics::counter!("cardata_mqtt_messages_total", "qos" => qos).increment(1);
                 if publish.snapshot {
@@ -475,6 +503,13 @@ async fn receive(
 async fn wanted_closed(open: Option<&Open>) -> CloseReason {
     match open {
         Some(open) => open.registration.wanted_closed().await,
+        None => pending().await,
+    }
+}
+
+async fn wanted_to_look(open: Option<&Open>) -> Vec<oneshot::Sender<()>> {
+    match open {
+        Some(open) => open.registration.wanted_to_look().await,
         None => pending().await,
     }
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 
 use cardata_domain::session::{SessionKey, StoredSession};
-use cardata_domain::{Sequence, Vin};
+use cardata_domain::{Gcid, Sequence, Vin};
 use cardata_store::Directory;
 use cardata_store::directory::DirectoryError;
 
@@ -89,6 +89,15 @@ impl Cursors {
     /// Forgets a session that has ended.
     pub fn forget(&self, key: &SessionKey) {
         self.lock().remove(key);
+    }
+
+    /// Forgets how far a customer's sessions got with a vehicle that is theirs no longer.
+    pub fn forget_vehicle(&self, gcid: Gcid, vin: Vin) {
+        let mut ahead = self.lock();
+        ahead.iter_mut().filter(|(key, _)| key.gcid == gcid).for_each(|(_, known)| {
+            known.remove(&vin);
+        });
+        ahead.retain(|_, known| !known.is_empty());
     }
 
     /// Writes what the journal's sync has caught up with.

@@ -9,7 +9,7 @@ use cardata_domain::session::SessionKey;
 use cardata_domain::{ClientId, Gcid, Recorded, Vin};
 use cardata_mqtt::CloseReason;
 use cardata_store::journal::LiveFeed;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, oneshot};
 
 use crate::profile::Connections;
 
@@ -112,6 +112,10 @@ struct Connection {
     close: OnceLock<CloseReason>,
     /// Closed with that.
     closing: Semaphore,
+    /// Who waits until the connection has looked anew at which vehicles are its customer's.
+    looking: Mutex<Vec<oneshot::Sender<()>>>,
+    /// Told when somebody does.
+    look: Notify,
     /// Closed when the connection has left nothing behind that its successor would miss.
     gone: Semaphore,
 }
@@ -216,6 +220,8 @@ impl Router {
             number: self.opened_total.fetch_add(1, Ordering::Relaxed),
             close: OnceLock::new(),
             closing: Semaphore::new(0),
+            looking: Mutex::default(),
+            look: Notify::new(),
             gone: Semaphore::new(0),
         });
         connections.insert(connection.clone());
@@ -223,11 +229,28 @@ impl Router {
     }
 
     /// Closes every connection that rests on a consent which was ended.
-    pub fn close_consent(&self, consent: ConsentId) {
+    pub fn close_consent(&self, consent: ConsentId) -> Closing {
         let connections = self.lock();
         let all = connections.by_session.values();
         let resting = all.filter(|connection| connection.consent_id == consent);
-        resting.for_each(|connection| connection.close(CloseReason::ConsentEnded));
+        let closing = Closing(resting.cloned().collect());
+        closing.0.iter().for_each(|connection| connection.close(CloseReason::ConsentEnded));
+        closing
+    }
+
+    /// Tells every connection of a customer to look anew at which vehicles are theirs.
+    pub fn look_anew(&self, gcid: Gcid) -> Looking {
+        let connections = self.lock();
+        let looking = connections.of_customer(gcid).map(|connection| connection.look_anew());
+        Looking(looking.collect())
+    }
+
+    /// Closes every connection of a customer that can't be told otherwise.
+    pub fn close_customer(&self, gcid: Gcid) {
+        let connections = self.lock();
+        connections
+            .of_customer(gcid)
+            .for_each(|connection| connection.close(CloseReason::StoreFailed));
     }
 
     /// Closes every connection of a client at a customer, whose entitlement can't be read: showing nothing would move
@@ -293,7 +316,65 @@ impl Connected {
     }
 }
 
+/// Connections that were told to close.
+#[must_use]
+pub struct Closing(Vec<Arc<Connection>>);
+
+impl Closing {
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Waits until all of them are gone.
+    pub async fn done(self) {
+        for connection in self.0 {
+            closed(&connection.gone).await;
+        }
+    }
+}
+
+/// Connections that were told to look anew.
+#[must_use]
+pub struct Looking(Vec<oneshot::Receiver<()>>);
+
+impl Looking {
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Waits until all of them have looked, or are gone.
+    pub async fn done(self) {
+        for looking in self.0 {
+            // An error says that it is gone.
+            let _ = looking.await;
+        }
+    }
+}
+
 impl Connection {
+    fn look_anew(&self) -> oneshot::Receiver<()> {
+        let (done, looking) = oneshot::channel();
+        self.lock_looking().push(done);
+        self.look.notify_one();
+        looking
+    }
+
+    fn lock_looking(&self) -> MutexGuard<'_, Vec<oneshot::Sender<()>>> {
+        self.looking.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The first reason stays.
     fn close(&self, reason: CloseReason) {
         if self.close.set(reason).is_ok() {
@@ -324,6 +405,18 @@ impl Registration {
         self.connection.close.get().copied()
     }
 
+    /// Waits until somebody wants the connection to look anew at which vehicles are its customer's. Whoever wants it
+    /// waits until what this gives is dropped.
+    pub async fn wanted_to_look(&self) -> Vec<oneshot::Sender<()>> {
+        loop {
+            self.connection.look.notified().await;
+            let waiting = std::mem::take(&mut *self.connection.lock_looking());
+            if !waiting.is_empty() {
+                return waiting;
+            }
+        }
+    }
+
     /// Which session.
     pub fn key(&self) -> &SessionKey {
         &self.connection.key
@@ -344,6 +437,7 @@ impl Drop for Registration {
     fn drop(&mut self) {
         self.router.lock().remove(&self.connection);
         self.connection.gone.close();
+        self.connection.lock_looking().clear();
     }
 }
 
@@ -418,10 +512,25 @@ mod tests {
     async fn an_ended_consent_closes_its_connections() {
         let router = Arc::new(Router::default());
         let first = register(&router, key(1, "a"), Connections::PerClient(5)).await.unwrap();
-        router.close_consent(ConsentId::new(uuid::Uuid::from_u128(9)));
+        assert!(router.close_consent(ConsentId::new(uuid::Uuid::from_u128(9))).is_empty());
         assert_eq!(reason(&first), None);
-        router.close_consent(ConsentId::new(uuid::Uuid::nil()));
+        let closing = router.close_consent(ConsentId::new(uuid::Uuid::nil()));
         assert_eq!(reason(&first), Some(CloseReason::ConsentEnded));
+        assert_eq!(closing.len(), 1);
+        drop(first);
+        closing.done().await;
+    }
+
+    #[tokio::test]
+    async fn whoever_wants_a_connection_to_look_anew_waits_until_it_did_or_is_gone() {
+        let router = Arc::new(Router::default());
+        let first = register(&router, key(1, "a"), Connections::PerClient(5)).await.unwrap();
+        let second = register(&router, key(1, "b"), Connections::PerClient(5)).await.unwrap();
+        let looking = router.look_anew(first.key().gcid);
+        assert_eq!(looking.len(), 2);
+        drop(first.wanted_to_look().await);
+        drop(second);
+        looking.done().await;
     }
 
     #[tokio::test]

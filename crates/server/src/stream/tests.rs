@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use cardata_contract::stream::parse;
 use cardata_domain::Vin;
-use cardata_domain::consent::ConsentId;
+use cardata_domain::consent::{ConsentId, EndReason};
+use cardata_domain::ledger::Actor;
+use cardata_domain::session::SessionKey;
 use cardata_mqtt::Version;
 use metrics_exporter_prometheus::PrometheusBuilder;
 
@@ -17,6 +19,7 @@ use super::test_peer::{
     delete_container, id_token, odometer, put_properties, put_text, report, soc, text, world,
 };
 use crate::attempts;
+use crate::endings;
 use crate::profile::{Connections, Profile};
 use crate::test_platform::{LIMITS, Person, SCOPES, START, World, third_party};
 
@@ -296,9 +299,22 @@ async fn an_ended_consent_ends_the_stream_and_the_session_does_not_come_back_wit
     let platform: &Arc<_> = &world.platform;
     let consent: ConsentId =
         crate::gcdm::verify::id_token(platform, &token).await.unwrap().consent_id;
-    platform.directory.revoke_consent(consent, START).await.unwrap();
-    platform.router.close_consent(consent);
-    assert_eq!(peer.receive().await, None);
+    let consent = platform.directory.consent(consent).await.unwrap().unwrap();
+    let (why, actor) = (EndReason::Customer, Actor::Customer);
+    let ending = endings::end_consents(platform, vec![consent], why, actor);
+    // The peer reads meanwhile, as real ones do.
+    let (ended, last) = tokio::join!(ending, peer.receive());
+    assert_eq!((ended.unwrap().streams, last), (1, None));
+    let key = SessionKey {
+        gcid: Person::Anna.gcid(),
+        client_id: Person::Anna.client_id(),
+        mqtt_client_id: "keeper".into(),
+    };
+    assert_eq!(
+        platform.directory.session(&key, START).await.unwrap(),
+        None,
+        "its backlog ends, too"
+    );
     let (_, code, _) =
         Peer::connect(&world, &Person::Anna.gcid().to_string(), &token, "keeper", false).await;
     assert_eq!(code, 4);
@@ -419,7 +435,7 @@ async fn mqtt_5_streams_and_says_why_it_ends() {
     assert_eq!(payload["data"][SOC]["value"], 7);
 
     let consent = crate::gcdm::verify::id_token(&world.platform, &token).await.unwrap().consent_id;
-    world.platform.directory.revoke_consent(consent, START).await.unwrap();
+    world.platform.directory.end_consent(consent, START, EndReason::Customer).await.unwrap();
     world.platform.router.close_consent(consent);
     let (first, body) = peer.receive().await.unwrap();
     assert_eq!((first, body[0]), (0xE0, 0x87));

@@ -7,11 +7,14 @@
 //! What one row says of another must be there: a mapping needs its customer and its vehicle, a consent its customer
 //! and its client. Times are kept to the microsecond.
 
+mod choices;
 mod clients;
+mod consents;
 mod containers;
 mod customers;
 mod failure;
 mod grants;
+mod ledger;
 mod row;
 mod sessions;
 mod tokens;
@@ -21,21 +24,23 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cardata_domain::client::Client;
-use cardata_domain::consent::{Consent, ConsentId};
+use cardata_domain::consent::{Consent, ConsentId, EndReason};
 use cardata_domain::container::{Container, ContainerId};
 use cardata_domain::customer::Customer;
 use cardata_domain::device_grant::{DeviceGrant, State};
 use cardata_domain::event::Sequence;
+use cardata_domain::ledger::Record;
+use cardata_domain::privacy::{Settings, Zone, ZoneId};
 use cardata_domain::session::{SessionKey, StoredSession};
 use cardata_domain::vehicle::{Mapping, Vehicle};
 use cardata_domain::{ClientId, Gcid, Vin};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
 use super::{
-    AccessToken, AddContainerError, ContainerLimit, Directory, DirectoryError, RefreshToken,
-    SESSIONS_MAX, SigningKey, TokenHash,
+    AccessToken, AddContainerError, ClientToken, ContainerLimit, Delivery, Directory,
+    DirectoryError, LedgerQuery, RefreshToken, SESSIONS_MAX, SigningKey, TokenHash,
 };
 use failure::{FailingTo, Failure};
 
@@ -145,12 +150,26 @@ impl Directory for SqliteDirectory {
         customers::all(&self.readers).await.failing_to("list the customers")
     }
 
+    async fn set_password(&self, gcid: Gcid, password_hash: &str) -> Result<bool, DirectoryError> {
+        customers::set_password(&self.writer, gcid, password_hash)
+            .await
+            .failing_to("change a password")
+    }
+
+    async fn delete_customer(&self, gcid: Gcid) -> Result<bool, DirectoryError> {
+        customers::delete(&self.writer, gcid).await.failing_to("delete a customer")
+    }
+
     async fn put_vehicle(&self, vehicle: &Vehicle) -> Result<(), DirectoryError> {
         customers::put_vehicle(&self.writer, vehicle).await.failing_to("keep a vehicle")
     }
 
     async fn vehicle(&self, vin: Vin) -> Result<Option<Vehicle>, DirectoryError> {
         customers::vehicle(&self.readers, vin).await.failing_to("find a vehicle")
+    }
+
+    async fn vehicles(&self) -> Result<Vec<Vehicle>, DirectoryError> {
+        customers::vehicles(&self.readers).await.failing_to("list the vehicles")
     }
 
     async fn put_mapping(&self, mapping: &Mapping) -> Result<(), DirectoryError> {
@@ -165,6 +184,12 @@ impl Directory for SqliteDirectory {
         customers::mappings(&self.readers, gcid).await.failing_to("list a customer's mappings")
     }
 
+    async fn mappings_of_vehicle(&self, vin: Vin) -> Result<Vec<Mapping>, DirectoryError> {
+        customers::mappings_of_vehicle(&self.readers, vin)
+            .await
+            .failing_to("list a vehicle's mappings")
+    }
+
     async fn put_client(&self, client: &Client) -> Result<(), DirectoryError> {
         clients::put(&self.writer, client).await.failing_to("keep a client")
     }
@@ -177,12 +202,108 @@ impl Directory for SqliteDirectory {
         clients::of(&self.readers, owner).await.failing_to("list a customer's clients")
     }
 
-    async fn consent(&self, id: ConsentId) -> Result<Option<Consent>, DirectoryError> {
-        clients::consent(&self.readers, id).await.failing_to("find a consent")
+    async fn clients(&self) -> Result<Vec<Client>, DirectoryError> {
+        clients::all(&self.readers).await.failing_to("list the clients")
     }
 
-    async fn revoke_consent(&self, id: ConsentId, now: Timestamp) -> Result<bool, DirectoryError> {
-        clients::revoke_consent(&self.writer, id, now).await.failing_to("revoke a consent")
+    async fn consent(&self, id: ConsentId) -> Result<Option<Consent>, DirectoryError> {
+        consents::by_id(&self.readers, id).await.failing_to("find a consent")
+    }
+
+    async fn consents_of(&self, gcid: Gcid) -> Result<Vec<Consent>, DirectoryError> {
+        consents::of(&self.readers, gcid).await.failing_to("list a customer's consents")
+    }
+
+    async fn consents_to(&self, client_id: ClientId) -> Result<Vec<Consent>, DirectoryError> {
+        consents::to(&self.readers, client_id).await.failing_to("list the consents to a client")
+    }
+
+    async fn expired_consents(&self, now: Timestamp) -> Result<Vec<Consent>, DirectoryError> {
+        consents::expired(&self.readers, now).await.failing_to("list expired consents")
+    }
+
+    async fn end_consent(
+        &self,
+        id: ConsentId,
+        at: Timestamp,
+        why: EndReason,
+    ) -> Result<bool, DirectoryError> {
+        consents::end(&self.writer, id, at, why).await.failing_to("end a consent")
+    }
+
+    async fn stream_configuration(
+        &self,
+        gcid: Gcid,
+        client_id: ClientId,
+    ) -> Result<Vec<String>, DirectoryError> {
+        choices::stream_configuration(&self.readers, gcid, client_id)
+            .await
+            .failing_to("find what a client is sent")
+    }
+
+    async fn put_stream_configuration(
+        &self,
+        gcid: Gcid,
+        client_id: ClientId,
+        descriptors: &[String],
+        now: Timestamp,
+    ) -> Result<(), DirectoryError> {
+        choices::put_stream_configuration(&self.writer, gcid, client_id, descriptors, now)
+            .await
+            .failing_to("keep what a client is sent")
+    }
+
+    async fn location_settings(
+        &self,
+        gcid: Gcid,
+        client_id: ClientId,
+    ) -> Result<Settings, DirectoryError> {
+        choices::location_settings(&self.readers, gcid, client_id)
+            .await
+            .failing_to("find how exactly a client may know places")
+    }
+
+    async fn put_location_settings(
+        &self,
+        gcid: Gcid,
+        client_id: ClientId,
+        settings: Settings,
+    ) -> Result<(), DirectoryError> {
+        choices::put_location_settings(&self.writer, gcid, client_id, settings)
+            .await
+            .failing_to("keep how exactly a client may know places")
+    }
+
+    async fn zones(&self, gcid: Gcid) -> Result<Vec<Zone>, DirectoryError> {
+        choices::zones(&self.readers, gcid).await.failing_to("list a customer's zones")
+    }
+
+    async fn add_zone(&self, gcid: Gcid, zone: &Zone) -> Result<bool, DirectoryError> {
+        choices::add_zone(&self.writer, gcid, zone).await.failing_to("add a zone")
+    }
+
+    async fn remove_zone(&self, gcid: Gcid, id: ZoneId) -> Result<bool, DirectoryError> {
+        choices::remove_zone(&self.writer, gcid, id).await.failing_to("remove a zone")
+    }
+
+    async fn append_to_ledger(&self, records: &[Record]) -> Result<(), DirectoryError> {
+        ledger::append(&self.writer, records).await.failing_to("add to the ledger")
+    }
+
+    async fn ledger(&self, query: LedgerQuery) -> Result<Vec<(u64, Record)>, DirectoryError> {
+        ledger::read(&self.readers, query).await.failing_to("read the ledger")
+    }
+
+    async fn prune_ledger(&self, before: Timestamp) -> Result<u64, DirectoryError> {
+        ledger::prune(&self.writer, before).await.failing_to("drop old lines of the ledger")
+    }
+
+    async fn count_deliveries(&self, deliveries: &[Delivery]) -> Result<(), DirectoryError> {
+        ledger::count(&self.writer, deliveries).await.failing_to("count what was sent")
+    }
+
+    async fn deliveries(&self, gcid: Gcid) -> Result<Vec<Delivery>, DirectoryError> {
+        ledger::deliveries(&self.readers, gcid).await.failing_to("find what was sent")
     }
 
     async fn add_device_grant(
@@ -224,8 +345,9 @@ impl Directory for SqliteDirectory {
         device_code_hash: &TokenHash,
         from: State,
         to: State,
+        lasts: Option<SignedDuration>,
     ) -> Result<bool, DirectoryError> {
-        grants::advance(&self.writer, device_code_hash, from, to)
+        grants::advance(&self.writer, device_code_hash, from, to, lasts)
             .await
             .failing_to("move a device grant")
     }
@@ -262,6 +384,26 @@ impl Directory for SqliteDirectory {
             .failing_to("rotate a refresh token")
     }
 
+    async fn revoke_access_token(&self, hash: &TokenHash) -> Result<bool, DirectoryError> {
+        tokens::revoke_access(&self.writer, hash).await.failing_to("end an access token")
+    }
+
+    async fn add_client_token(
+        &self,
+        token: &ClientToken,
+        now: Timestamp,
+    ) -> Result<(), DirectoryError> {
+        tokens::add_clients(&self.writer, token, now).await.failing_to("add a client's token")
+    }
+
+    async fn client_token(&self, hash: &TokenHash) -> Result<Option<ClientToken>, DirectoryError> {
+        tokens::clients(&self.readers, hash).await.failing_to("find a client's token")
+    }
+
+    async fn revoke_client_token(&self, hash: &TokenHash) -> Result<bool, DirectoryError> {
+        tokens::revoke_clients(&self.writer, hash).await.failing_to("end a client's token")
+    }
+
     async fn access_token(&self, hash: &TokenHash) -> Result<Option<AccessToken>, DirectoryError> {
         tokens::access(&self.readers, hash).await.failing_to("find an access token")
     }
@@ -272,6 +414,10 @@ impl Directory for SqliteDirectory {
 
     async fn signing_keys(&self) -> Result<Vec<SigningKey>, DirectoryError> {
         tokens::signing_keys(&self.readers).await.failing_to("list the signing keys")
+    }
+
+    async fn remove_signing_key(&self, kid: &str) -> Result<bool, DirectoryError> {
+        tokens::remove_signing_key(&self.writer, kid).await.failing_to("remove a signing key")
     }
 
     async fn add_container(
@@ -359,6 +505,20 @@ impl Directory for SqliteDirectory {
 
     async fn remove_session(&self, key: &SessionKey) -> Result<bool, DirectoryError> {
         sessions::remove(&self.writer, key).await.failing_to("remove a session")
+    }
+
+    async fn remove_sessions_of(
+        &self,
+        gcid: Gcid,
+        client_id: ClientId,
+    ) -> Result<Vec<SessionKey>, DirectoryError> {
+        sessions::remove_of(&self.writer, gcid, client_id)
+            .await
+            .failing_to("remove a client's sessions")
+    }
+
+    async fn remove_cursors_of(&self, gcid: Gcid, vin: Vin) -> Result<(), DirectoryError> {
+        sessions::remove_cursors_of(&self.writer, gcid, vin).await.failing_to("remove cursors")
     }
 
     async fn close(&self) {

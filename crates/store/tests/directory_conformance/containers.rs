@@ -26,7 +26,7 @@ fn container(number: u8, client_id: ClientId) -> Container {
         purpose: "Überschussladen".into(),
         descriptors: vec!["vehicle.vehicle.travelledDistance".into(), "vehicle.a".into()],
         created_at: at(number.into()),
-        deleted_at: None,
+        state: State::Active,
     }
 }
 
@@ -67,7 +67,7 @@ pub(crate) async fn a_container_is_deleted_once_and_still_found(directory: Arc<i
     assert!(directory.delete_container(id(1), at(10)).await.unwrap());
     assert!(!directory.delete_container(id(1), at(20)).await.unwrap());
     assert!(!directory.delete_container(id(2), at(20)).await.unwrap());
-    let deleted = Container { deleted_at: Some(at(10)), ..container(1, client_id(1)) };
+    let deleted = Container { state: State::Deleted { at: at(10) }, ..container(1, client_id(1)) };
     assert_eq!(directory.container(id(1)).await.unwrap(), Some(deleted));
     assert_eq!(directory.containers(gcid(1), client_id(1)).await.unwrap(), []);
 }

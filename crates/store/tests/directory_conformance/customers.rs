@@ -139,6 +139,6 @@ pub(crate) async fn what_is_not_there_is_none(directory: Arc<impl Directory>) {
     assert_eq!(directory.access_token(&hash("none")).await.unwrap(), None);
     assert_eq!(directory.signing_keys().await.unwrap(), []);
     assert_eq!(directory.containers(gcid(9), client_id(9)).await.unwrap(), []);
-    assert!(!directory.revoke_consent(consent_id(9), at(0)).await.unwrap());
+    assert!(!directory.end_consent(consent_id(9), at(0), EndReason::Customer).await.unwrap());
     directory.note_poll(&hash("none"), at(0)).await.unwrap();
 }

@@ -2,10 +2,11 @@
 
 use std::error::Error;
 
-use cardata_domain::client::{Client, Services};
-use cardata_domain::consent::{Consent, ConsentId};
+use cardata_domain::client::{self, Client, Kind, Services};
+use cardata_domain::consent::{self, Consent, ConsentId};
 use cardata_domain::customer::Customer;
 use cardata_domain::device_grant::{DeviceGrant, State};
+use cardata_domain::refresh;
 use cardata_domain::vehicle::{Build, Drivetrain, Mapping, MappingType, Vehicle};
 use cardata_domain::{ClientId, Gcid, Vin};
 use cardata_store::Directory;
@@ -82,10 +83,13 @@ pub(crate) fn mapping(customer: u32, vehicle: u32) -> Mapping {
 pub(crate) fn client(number: u32, owner: Option<Gcid>) -> Client {
     Client {
         id: client_id(number.into()),
-        owner,
+        kind: owner.map_or(Kind::ThirdParty, Kind::Personal),
         name: format!("Client {number}"),
+        purpose: "to test".into(),
         services: Services { api: true, stream: false },
+        secret_hash: None,
         created_at: at(number.into()),
+        state: client::State::Active,
     }
 }
 
@@ -99,6 +103,7 @@ pub(crate) fn grant(name: &str, state: State) -> DeviceGrant {
         code_challenge: "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM".into(),
         expires_at: at(300),
         polled_at: None,
+        lasts: None,
         state,
     }
 }
@@ -111,7 +116,9 @@ pub(crate) fn consent(number: u128) -> Consent {
         client_id: client_id(1),
         scopes: "openid cardata:api:read".parse().unwrap(),
         granted_at: at(0),
-        revoked_at: None,
+        purpose: "to charge".into(),
+        expires_at: None,
+        state: consent::State::Active,
     }
 }
 
@@ -123,7 +130,7 @@ pub(crate) fn tokens(name: &str, number: u128) -> (RefreshToken, AccessToken) {
         hash: hash.clone(),
         consent_id,
         expires_at: at(14 * 86_400),
-        rotated_at: None,
+        state: refresh::State::Fresh,
     };
     (refresh, AccessToken { hash, consent_id, expires_at: at(3600) })
 }

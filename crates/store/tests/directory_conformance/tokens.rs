@@ -82,8 +82,8 @@ pub(crate) async fn a_revoked_consent_is_not_active_and_is_revoked_once(
 ) {
     populate(&*directory).await;
     consented(&*directory, "first", 1).await;
-    assert!(directory.revoke_consent(consent_id(1), at(10)).await.unwrap());
-    assert!(!directory.revoke_consent(consent_id(1), at(20)).await.unwrap());
+    assert!(directory.end_consent(consent_id(1), at(10), EndReason::Customer).await.unwrap());
+    assert!(!directory.end_consent(consent_id(1), at(20), EndReason::Customer).await.unwrap());
     let consent = directory.consent(consent_id(1)).await.unwrap().unwrap();
     assert!(!consent.is_active());
     assert_eq!(consent.revoked_at, Some(at(10)));
@@ -98,7 +98,7 @@ pub(crate) async fn a_revoked_consent_takes_its_tokens_and_no_others(
     let (refresh, access) = tokens("second", 1);
     let used = read(&*directory, "first").await;
     directory.rotate_refresh_token(&used, &refresh, &access, at(5)).await.unwrap();
-    directory.revoke_consent(consent_id(1), at(10)).await.unwrap();
+    directory.end_consent(consent_id(1), at(10), EndReason::Customer).await.unwrap();
     for (name, there) in [("first", false), ("second", false), ("other", true)] {
         assert_eq!(directory.refresh_token(&hash(name)).await.unwrap().is_some(), there, "{name}");
         assert_eq!(directory.access_token(&hash(name)).await.unwrap().is_some(), there, "{name}");
@@ -110,7 +110,7 @@ pub(crate) async fn a_rotation_after_the_revocation_adds_nothing(directory: Arc<
     populate(&*directory).await;
     consented(&*directory, "first", 1).await;
     let used = read(&*directory, "first").await;
-    directory.revoke_consent(consent_id(1), at(10)).await.unwrap();
+    directory.end_consent(consent_id(1), at(10), EndReason::Customer).await.unwrap();
     let (refresh, access) = tokens("second", 1);
     assert!(!directory.rotate_refresh_token(&used, &refresh, &access, at(10)).await.unwrap());
     assert_eq!(directory.refresh_token(&hash("second")).await.unwrap(), None);

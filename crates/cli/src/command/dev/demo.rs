@@ -1,7 +1,7 @@
 //! The demo customers, their clients and vehicles: the same in every sandbox, so that a client's settings outlive it.
 
 use anyhow::Context as _;
-use cardata_domain::client::{Client, Services};
+use cardata_domain::client::{Client, Kind, Services, State};
 use cardata_domain::customer::Customer;
 use cardata_domain::vehicle::{Drivetrain, Mapping, MappingType, Vehicle};
 use cardata_domain::{ClientId, Gcid, Vin};
@@ -95,10 +95,13 @@ pub(super) async fn seed(
             directory
                 .put_client(&Client {
                     id: client_id,
-                    owner: Some(gcid),
+                    kind: Kind::Personal(gcid),
                     name,
+                    purpose: String::new(),
                     services,
+                    secret_hash: None,
                     created_at: now,
+                    state: State::Active,
                 })
                 .await?;
         }

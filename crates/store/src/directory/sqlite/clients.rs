@@ -1,27 +1,40 @@
-//! Clients, and customers' consents to them.
+//! OAuth clients.
 
-use cardata_domain::client::{Client, Services};
-use cardata_domain::consent::{Consent, ConsentId};
+use cardata_domain::client::{self, Client, Kind, Services};
 use cardata_domain::{ClientId, Gcid};
-use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, SqliteConnection, SqlitePool};
+use sqlx::{Row as _, SqlitePool};
 
+use super::Failure;
 use super::row::{instant, instant_if_any, micros, parsed};
-use super::{Failure, begin};
 
 pub(super) async fn put(writer: &SqlitePool, client: &Client) -> Result<(), Failure> {
+    let (kind, owner) = match client.kind {
+        Kind::Personal(owner) => ("PERSONAL", Some(owner.to_string())),
+        Kind::ThirdParty => ("THIRD_PARTY", None),
+        Kind::ResourceServer => ("RESOURCE_SERVER", None),
+    };
+    let deleted_at = match client.state {
+        client::State::Active => None,
+        client::State::Deleted { at } => Some(micros(at)),
+    };
     sqlx::query(
-        "INSERT INTO clients (id, owner, name, api, stream, created_at) VALUES ($1, $2, $3, $4, $5, $6)
-         ON CONFLICT (id) DO UPDATE SET owner = excluded.owner, name = excluded.name, api = excluded.api,
-             stream = excluded.stream, created_at = excluded.created_at",
+        "INSERT INTO clients (id, kind, owner, name, purpose, api, stream, secret_hash, created_at, deleted_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+         ON CONFLICT (id) DO UPDATE SET kind = excluded.kind, owner = excluded.owner, name = excluded.name,
+             purpose = excluded.purpose, api = excluded.api, stream = excluded.stream,
+             secret_hash = excluded.secret_hash, created_at = excluded.created_at, deleted_at = excluded.deleted_at",
     )
     .bind(client.id.to_string())
-    .bind(client.owner.map(|owner| owner.to_string()))
+    .bind(kind)
+    .bind(owner)
     .bind(&client.name)
+    .bind(&client.purpose)
     .bind(client.services.api)
     .bind(client.services.stream)
+    .bind(&client.secret_hash)
     .bind(micros(client.created_at))
+    .bind(deleted_at)
     .execute(writer)
     .await?;
     Ok(())
@@ -43,77 +56,28 @@ pub(super) async fn of(readers: &SqlitePool, owner: Gcid) -> Result<Vec<Client>,
     rows.iter().map(client).collect()
 }
 
-pub(super) async fn consent(
-    readers: &SqlitePool,
-    id: ConsentId,
-) -> Result<Option<Consent>, Failure> {
-    let row = sqlx::query("SELECT * FROM consents WHERE id = $1")
-        .bind(id.to_string())
-        .fetch_optional(readers)
-        .await?;
-    let consent = |row: &SqliteRow| {
-        Ok(Consent {
-            id: parsed(row, "id", "consent id")?,
-            gcid: parsed(row, "gcid", "GCID")?,
-            client_id: parsed(row, "client_id", "client id")?,
-            scopes: parsed(row, "scopes", "list of scopes")?,
-            granted_at: instant(row, "granted_at")?,
-            revoked_at: instant_if_any(row, "revoked_at")?,
-        })
-    };
-    row.as_ref().map(consent).transpose()
-}
-
-/// Adds a consent inside of a transaction.
-pub(super) async fn add_consent(
-    transaction: &mut SqliteConnection,
-    consent: &Consent,
-) -> Result<(), Failure> {
-    sqlx::query(
-        "INSERT INTO consents (id, gcid, client_id, scopes, granted_at, revoked_at) VALUES ($1, $2, $3, $4, $5, $6)",
-    )
-    .bind(consent.id.to_string())
-    .bind(consent.gcid.to_string())
-    .bind(consent.client_id.to_string())
-    .bind(consent.scopes.to_string())
-    .bind(micros(consent.granted_at))
-    .bind(consent.revoked_at.map(micros))
-    .execute(transaction)
-    .await?;
-    Ok(())
-}
-
-pub(super) async fn revoke_consent(
-    writer: &SqlitePool,
-    id: ConsentId,
-    now: Timestamp,
-) -> Result<bool, Failure> {
-    let mut transaction = begin(writer).await?;
-    let done =
-        sqlx::query("UPDATE consents SET revoked_at = $1 WHERE id = $2 AND revoked_at IS NULL")
-            .bind(micros(now))
-            .bind(id.to_string())
-            .execute(&mut *transaction)
-            .await?;
-    sqlx::query("DELETE FROM refresh_tokens WHERE consent_id = $1")
-        .bind(id.to_string())
-        .execute(&mut *transaction)
-        .await?;
-    sqlx::query("DELETE FROM access_tokens WHERE consent_id = $1")
-        .bind(id.to_string())
-        .execute(&mut *transaction)
-        .await?;
-    transaction.commit().await?;
-    Ok(done.rows_affected() > 0)
+pub(super) async fn all(readers: &SqlitePool) -> Result<Vec<Client>, Failure> {
+    let rows =
+        sqlx::query("SELECT * FROM clients ORDER BY created_at, id").fetch_all(readers).await?;
+    rows.iter().map(client).collect()
 }
 
 fn client(row: &SqliteRow) -> Result<Client, Failure> {
-    let owner: Option<&str> = row.try_get("owner")?;
+    let kind = match row.try_get("kind")? {
+        "PERSONAL" => Kind::Personal(parsed(row, "owner", "GCID")?),
+        "THIRD_PARTY" => Kind::ThirdParty,
+        "RESOURCE_SERVER" => Kind::ResourceServer,
+        other => return Err(Failure::damaged("kind of client", other)),
+    };
+    let deleted_at = instant_if_any(row, "deleted_at")?;
     Ok(Client {
         id: parsed(row, "id", "client id")?,
-        owner: owner.map(|_| parsed(row, "owner", "GCID")).transpose()?,
+        kind,
         name: row.try_get("name")?,
+        purpose: row.try_get("purpose")?,
         services: Services { api: row.try_get("api")?, stream: row.try_get("stream")? },
+        secret_hash: row.try_get("secret_hash")?,
         created_at: instant(row, "created_at")?,
+        state: deleted_at.map_or(client::State::Active, |at| client::State::Deleted { at }),
     })
 }

@@ -1,6 +1,6 @@
 //! Containers, and how many of them there may be.
 
-use cardata_domain::container::{Container, ContainerId};
+use cardata_domain::container::{Container, ContainerId, State};
 use cardata_domain::{ClientId, Gcid};
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
@@ -20,6 +20,10 @@ pub(super) async fn add(
     if !has_room(&mut transaction, container, limit).await? {
         return Ok(false);
     }
+    let deleted_at = match container.state {
+        State::Active => None,
+        State::Deleted { at } => Some(micros(at)),
+    };
     sqlx::query(
         "INSERT INTO containers (id, gcid, client_id, name, purpose, descriptors, created_at, deleted_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
@@ -31,7 +35,7 @@ pub(super) async fn add(
     .bind(&container.purpose)
     .bind(to_json(&container.descriptors)?)
     .bind(micros(container.created_at))
-    .bind(container.deleted_at.map(micros))
+    .bind(deleted_at)
     .execute(&mut *transaction)
     .await?;
     transaction.commit().await?;
@@ -110,6 +114,6 @@ fn container(row: &SqliteRow) -> Result<Container, Failure> {
         purpose: row.try_get("purpose")?,
         descriptors: from_json(row, "descriptors", "list of descriptors")?,
         created_at: instant(row, "created_at")?,
-        deleted_at: instant_if_any(row, "deleted_at")?,
+        state: instant_if_any(row, "deleted_at")?.map_or(State::Active, |at| State::Deleted { at }),
     })
 }

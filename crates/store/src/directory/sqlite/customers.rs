@@ -6,8 +6,8 @@ use cardata_domain::{Gcid, Vin};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqlitePool};
 
-use super::Failure;
 use super::row::{from_json, instant, micros, parsed, to_json, vin};
+use super::{Failure, begin};
 
 pub(super) async fn put(writer: &SqlitePool, customer: &Customer) -> Result<(), Failure> {
     sqlx::query(
@@ -24,6 +24,55 @@ pub(super) async fn put(writer: &SqlitePool, customer: &Customer) -> Result<(), 
     .execute(writer)
     .await?;
     Ok(())
+}
+
+pub(super) async fn set_password(
+    writer: &SqlitePool,
+    gcid: Gcid,
+    password_hash: &str,
+) -> Result<bool, Failure> {
+    let done = sqlx::query("UPDATE customers SET password_hash = $1 WHERE gcid = $2")
+        .bind(password_hash)
+        .bind(gcid.to_string())
+        .execute(writer)
+        .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+pub(super) async fn delete(writer: &SqlitePool, gcid: Gcid) -> Result<bool, Failure> {
+    // What refers to a row goes before it; the ledger gives its lines on consents away last of all.
+    const QUERIES: [&str; 16] = [
+        "DELETE FROM refresh_tokens WHERE consent_id IN
+             (SELECT id FROM consents WHERE gcid = $1 OR client_id IN (SELECT id FROM clients WHERE owner = $1))",
+        "DELETE FROM access_tokens WHERE consent_id IN
+             (SELECT id FROM consents WHERE gcid = $1 OR client_id IN (SELECT id FROM clients WHERE owner = $1))",
+        "DELETE FROM consents WHERE gcid = $1 OR client_id IN (SELECT id FROM clients WHERE owner = $1)",
+        "DELETE FROM device_grants WHERE approved_by = $1 OR client_id IN (SELECT id FROM clients WHERE owner = $1)",
+        "DELETE FROM containers WHERE gcid = $1 OR client_id IN (SELECT id FROM clients WHERE owner = $1)",
+        "DELETE FROM stream_configurations
+             WHERE gcid = $1 OR client_id IN (SELECT id FROM clients WHERE owner = $1)",
+        "DELETE FROM location_settings
+             WHERE gcid = $1 OR client_id IN (SELECT id FROM clients WHERE owner = $1)",
+        "DELETE FROM zones WHERE gcid = $1",
+        "DELETE FROM deliveries WHERE gcid = $1 OR client_id IN (SELECT id FROM clients WHERE owner = $1)",
+        "DELETE FROM sessions WHERE gcid = $1 OR client_id IN (SELECT id FROM clients WHERE owner = $1)",
+        "DELETE FROM session_counts WHERE gcid = $1",
+        "DELETE FROM client_tokens WHERE client_id IN (SELECT id FROM clients WHERE owner = $1)",
+        "DELETE FROM clients WHERE owner = $1",
+        "DELETE FROM mappings WHERE gcid = $1",
+        "DELETE FROM customers WHERE gcid = $1",
+        "DELETE FROM ledger WHERE gcid = $1",
+    ];
+    let mut transaction = begin(writer).await?;
+    let known = sqlx::query("SELECT 1 FROM customers WHERE gcid = $1")
+        .bind(gcid.to_string())
+        .fetch_optional(&mut *transaction)
+        .await?;
+    for query in QUERIES {
+        sqlx::query(query).bind(gcid.to_string()).execute(&mut *transaction).await?;
+    }
+    transaction.commit().await?;
+    Ok(known.is_some())
 }
 
 pub(super) async fn by_email(
@@ -69,14 +118,20 @@ pub(super) async fn vehicle(readers: &SqlitePool, number: Vin) -> Result<Option<
         .bind(number.as_str())
         .fetch_optional(readers)
         .await?;
-    let vehicle = |row: &SqliteRow| {
-        Ok(Vehicle {
-            vin: vin(row)?,
-            drivetrain: parsed(row, "drivetrain", "drivetrain")?,
-            build: from_json(row, "build", "vehicle's build")?,
-        })
-    };
-    row.as_ref().map(vehicle).transpose()
+    row.as_ref().map(vehicle_of).transpose()
+}
+
+pub(super) async fn vehicles(readers: &SqlitePool) -> Result<Vec<Vehicle>, Failure> {
+    let rows = sqlx::query("SELECT * FROM vehicles ORDER BY vin").fetch_all(readers).await?;
+    rows.iter().map(vehicle_of).collect()
+}
+
+fn vehicle_of(row: &SqliteRow) -> Result<Vehicle, Failure> {
+    Ok(Vehicle {
+        vin: vin(row)?,
+        drivetrain: parsed(row, "drivetrain", "drivetrain")?,
+        build: from_json(row, "build", "vehicle's build")?,
+    })
 }
 
 pub(super) async fn put_mapping(writer: &SqlitePool, mapping: &Mapping) -> Result<(), Failure> {
@@ -109,6 +164,17 @@ pub(super) async fn remove_mapping(
 pub(super) async fn mappings(readers: &SqlitePool, gcid: Gcid) -> Result<Vec<Mapping>, Failure> {
     let rows = sqlx::query("SELECT * FROM mappings WHERE gcid = $1 ORDER BY since, vin")
         .bind(gcid.to_string())
+        .fetch_all(readers)
+        .await?;
+    rows.iter().map(mapping).collect()
+}
+
+pub(super) async fn mappings_of_vehicle(
+    readers: &SqlitePool,
+    vin: Vin,
+) -> Result<Vec<Mapping>, Failure> {
+    let rows = sqlx::query("SELECT * FROM mappings WHERE vin = $1 ORDER BY since, gcid")
+        .bind(vin.as_str())
         .fetch_all(readers)
         .await?;
     rows.iter().map(mapping).collect()

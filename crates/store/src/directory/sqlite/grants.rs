@@ -7,7 +7,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteExecutor, SqlitePool};
 
 use super::row::{instant, instant_if_any, micros, parsed};
-use super::{Failure, begin, clients, tokens};
+use super::{Failure, begin, consents, tokens};
 use crate::directory::{AccessToken, RefreshToken, TokenHash};
 
 /// How long an expired grant is still found, so that a late poll hears `expired` rather than `unknown`.
@@ -26,8 +26,8 @@ pub(super) async fn add(
     let (state, approved_by) = columns(grant.state);
     sqlx::query(
         "INSERT INTO device_grants (device_code_hash, user_code, client_id, scopes, code_challenge, expires_at,
-             polled_at, state, approved_by)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+             polled_at, lasts_seconds, state, approved_by)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
     )
     .bind(&grant.device_code_hash)
     .bind(&grant.user_code)
@@ -36,6 +36,7 @@ pub(super) async fn add(
     .bind(&grant.code_challenge)
     .bind(micros(grant.expires_at))
     .bind(grant.polled_at.map(micros))
+    .bind(grant.lasts.map(|lasts| lasts.as_secs()))
     .bind(state)
     .bind(approved_by)
     .execute(&mut *transaction)
@@ -88,11 +89,12 @@ pub(super) async fn advance(
     hash: &TokenHash,
     from: State,
     to: State,
+    lasts: Option<SignedDuration>,
 ) -> Result<bool, Failure> {
     let (state, approved_by) = columns(to);
     let (state_before, approved_by_before) = columns(from);
     let done = sqlx::query(
-        "UPDATE device_grants SET state = $1, approved_by = $2
+        "UPDATE device_grants SET state = $1, approved_by = $2, lasts_seconds = $6
          WHERE device_code_hash = $3 AND state = $4 AND approved_by IS NOT DISTINCT FROM $5",
     )
     .bind(state)
@@ -100,6 +102,7 @@ pub(super) async fn advance(
     .bind(&hash.0)
     .bind(state_before)
     .bind(approved_by_before)
+    .bind(lasts.map(|lasts| lasts.as_secs()))
     .execute(writer)
     .await?;
     Ok(done.rows_affected() > 0)
@@ -114,10 +117,10 @@ pub(super) async fn exchange(
     access: &AccessToken,
 ) -> Result<bool, Failure> {
     let mut transaction = begin(writer).await?;
-    if !advance(&mut *transaction, hash, approved, State::Exchanged).await? {
+    if !advance(&mut *transaction, hash, approved, State::Exchanged, None).await? {
         return Ok(false);
     }
-    clients::add_consent(&mut transaction, consent).await?;
+    consents::add(&mut transaction, consent).await?;
     tokens::add(&mut transaction, refresh, access).await?;
     transaction.commit().await?;
     Ok(true)
@@ -142,6 +145,7 @@ fn grant(row: &SqliteRow) -> Result<DeviceGrant, Failure> {
         code_challenge: row.try_get("code_challenge")?,
         expires_at: instant(row, "expires_at")?,
         polled_at: instant_if_any(row, "polled_at")?,
+        lasts: row.try_get::<Option<i64>, _>("lasts_seconds")?.map(SignedDuration::from_secs),
         state: match row.try_get("state")? {
             "PENDING" => State::Pending,
             "APPROVED" => State::Approved(parsed(row, "approved_by", "GCID")?),

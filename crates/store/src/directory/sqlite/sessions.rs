@@ -2,9 +2,9 @@
 
 mod json;
 
-use cardata_domain::Vin;
 use cardata_domain::event::Sequence;
 use cardata_domain::session::{LeftBehind, SessionKey, StoredSession};
+use cardata_domain::{ClientId, Gcid, Vin};
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection, SqlitePool};
@@ -193,14 +193,45 @@ pub(super) async fn remove_expired(
     .bind(micros(now))
     .fetch_all(writer)
     .await?;
-    let key = |row: &SqliteRow| {
-        Ok(SessionKey {
-            gcid: parsed(row, "gcid", "GCID")?,
-            client_id: parsed(row, "client_id", "client id")?,
-            mqtt_client_id: row.try_get("mqtt_client_id")?,
-        })
-    };
-    rows.iter().map(key).collect()
+    rows.iter().map(key_of).collect()
+}
+
+pub(super) async fn remove_of(
+    writer: &SqlitePool,
+    gcid: Gcid,
+    client_id: ClientId,
+) -> Result<Vec<SessionKey>, Failure> {
+    let rows = sqlx::query(
+        "DELETE FROM sessions WHERE gcid = $1 AND client_id = $2 RETURNING gcid, client_id, mqtt_client_id",
+    )
+    .bind(gcid.to_string())
+    .bind(client_id.to_string())
+    .fetch_all(writer)
+    .await?;
+    rows.iter().map(key_of).collect()
+}
+
+pub(super) async fn remove_cursors_of(
+    writer: &SqlitePool,
+    gcid: Gcid,
+    vin: Vin,
+) -> Result<(), Failure> {
+    sqlx::query(
+        "DELETE FROM cursors WHERE vin = $2 AND session IN (SELECT number FROM sessions WHERE gcid = $1)",
+    )
+    .bind(gcid.to_string())
+    .bind(vin.as_str())
+    .execute(writer)
+    .await?;
+    Ok(())
+}
+
+fn key_of(row: &SqliteRow) -> Result<SessionKey, Failure> {
+    Ok(SessionKey {
+        gcid: parsed(row, "gcid", "GCID")?,
+        client_id: parsed(row, "client_id", "client id")?,
+        mqtt_client_id: row.try_get("mqtt_client_id")?,
+    })
 }
 
 pub(super) async fn remove(writer: &SqlitePool, key: &SessionKey) -> Result<bool, Failure> {

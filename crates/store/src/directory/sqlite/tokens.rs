@@ -1,12 +1,13 @@
 //! Refresh and access tokens, and the keys that sign id tokens.
 
+use cardata_domain::refresh::State;
 use jiff::{SignedDuration, Timestamp};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection, SqlitePool};
 
 use super::row::{instant, instant_if_any, micros, parsed};
 use super::{Failure, begin};
-use crate::directory::{AccessToken, RefreshToken, SigningKey, TOKENS_MAX, TokenHash};
+use crate::directory::{AccessToken, ClientToken, RefreshToken, SigningKey, TOKENS_MAX, TokenHash};
 
 pub(super) async fn refresh(
     readers: &SqlitePool,
@@ -21,7 +22,8 @@ pub(super) async fn refresh(
             hash: TokenHash(row.try_get("hash")?),
             consent_id: parsed(row, "consent_id", "consent id")?,
             expires_at: instant(row, "expires_at")?,
-            rotated_at: instant_if_any(row, "rotated_at")?,
+            state: instant_if_any(row, "rotated_at")?
+                .map_or(State::Fresh, |at| State::Rotated { at }),
         })
     };
     row.as_ref().map(token).transpose()
@@ -57,7 +59,7 @@ pub(super) async fn add(
     .bind(&refresh.hash.0)
     .bind(refresh.consent_id.to_string())
     .bind(micros(refresh.expires_at))
-    .bind(refresh.rotated_at.map(micros))
+    .bind(rotated_at(refresh))
     .execute(&mut *transaction)
     .await?;
     sqlx::query("INSERT INTO access_tokens (hash, consent_id, expires_at) VALUES ($1, $2, $3)")
@@ -67,6 +69,77 @@ pub(super) async fn add(
         .execute(transaction)
         .await?;
     Ok(())
+}
+
+fn rotated_at(refresh: &RefreshToken) -> Option<i64> {
+    match refresh.state {
+        State::Fresh => None,
+        State::Rotated { at } => Some(micros(at)),
+    }
+}
+
+pub(super) async fn revoke_access(writer: &SqlitePool, hash: &TokenHash) -> Result<bool, Failure> {
+    let done = sqlx::query("DELETE FROM access_tokens WHERE hash = $1")
+        .bind(&hash.0)
+        .execute(writer)
+        .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+pub(super) async fn add_clients(
+    writer: &SqlitePool,
+    token: &ClientToken,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    let mut transaction = begin(writer).await?;
+    let id = token.client_id.to_string();
+    sqlx::query("INSERT INTO client_tokens (hash, client_id, expires_at) VALUES ($1, $2, $3)")
+        .bind(&token.hash.0)
+        .bind(&id)
+        .bind(micros(token.expires_at))
+        .execute(&mut *transaction)
+        .await?;
+    sqlx::query("DELETE FROM client_tokens WHERE client_id = $1 AND expires_at < $2")
+        .bind(&id)
+        .bind(micros(now))
+        .execute(&mut *transaction)
+        .await?;
+    sqlx::query(
+        "DELETE FROM client_tokens WHERE client_id = $1 AND hash NOT IN
+             (SELECT hash FROM client_tokens WHERE client_id = $1 ORDER BY expires_at DESC LIMIT $2)",
+    )
+    .bind(&id)
+    .bind(TOKENS_MAX)
+    .execute(&mut *transaction)
+    .await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+pub(super) async fn clients(
+    readers: &SqlitePool,
+    hash: &TokenHash,
+) -> Result<Option<ClientToken>, Failure> {
+    let row = sqlx::query("SELECT * FROM client_tokens WHERE hash = $1")
+        .bind(&hash.0)
+        .fetch_optional(readers)
+        .await?;
+    let token = |row: &SqliteRow| {
+        Ok(ClientToken {
+            hash: TokenHash(row.try_get("hash")?),
+            client_id: parsed(row, "client_id", "client id")?,
+            expires_at: instant(row, "expires_at")?,
+        })
+    };
+    row.as_ref().map(token).transpose()
+}
+
+pub(super) async fn revoke_clients(writer: &SqlitePool, hash: &TokenHash) -> Result<bool, Failure> {
+    let done = sqlx::query("DELETE FROM client_tokens WHERE hash = $1")
+        .bind(&hash.0)
+        .execute(writer)
+        .await?;
+    Ok(done.rows_affected() > 0)
 }
 
 /// How long an access token is kept after it expired.
@@ -86,7 +159,7 @@ pub(super) async fn rotate(
     )
     .bind(micros(now))
     .bind(&used.hash.0)
-    .bind(used.rotated_at.map(micros))
+    .bind(rotated_at(used))
     .execute(&mut *transaction)
     .await?;
     // A consent that was revoked since the caller looked took `used` with it; it must not get new tokens.
@@ -125,6 +198,12 @@ pub(super) async fn add_signing_key(writer: &SqlitePool, key: &SigningKey) -> Re
         .execute(writer)
         .await?;
     Ok(())
+}
+
+pub(super) async fn remove_signing_key(writer: &SqlitePool, kid: &str) -> Result<bool, Failure> {
+    let done =
+        sqlx::query("DELETE FROM signing_keys WHERE kid = $1").bind(kid).execute(writer).await?;
+    Ok(done.rows_affected() > 0)
 }
 
 pub(super) async fn signing_keys(readers: &SqlitePool) -> Result<Vec<SigningKey>, Failure> {

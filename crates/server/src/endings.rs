@@ -1,0 +1,327 @@
+//! What ends when a right ends: open streams, backlog that waits, and the record of it.
+//!
+//! Each ending is done to its end, also when whoever asked for it goes away, and tells how long it took until the last
+//! stream was closed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cardata_domain::client::Client;
+use cardata_domain::consent::{Consent, EndReason};
+use cardata_domain::container::Container;
+use cardata_domain::ledger::{Act, Actor, Record};
+use cardata_domain::vehicle::MappingType;
+use cardata_domain::{ClientId, Gcid, Vin};
+use cardata_store::directory::DirectoryError;
+use cardata_store::journal::JournalError;
+use thiserror::Error;
+use tokio::time::{Instant, timeout};
+
+use crate::platform::Platform;
+
+/// How long to wait for streams that were told to close. One that does not react in time may send nothing any more
+/// either: its connection is gone, or about to be.
+const CLOSING_PATIENCE: Duration = Duration::from_secs(5);
+
+/// What was ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Ended {
+    /// Consents that were active until now.
+    pub consents: usize,
+    /// Streams that were open.
+    pub streams: usize,
+    /// From the wish to the last stream's end.
+    pub took: Duration,
+}
+
+/// Why something was not ended, or not whole. To be tried again.
+#[derive(Debug, Error)]
+pub enum EndError {
+    /// The directory failed.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// The journal failed.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The server stopped meanwhile.
+    #[error("the server stops")]
+    Stopping,
+}
+
+impl From<EndError> for DirectoryError {
+    /// For callers to whom all that counts is that it failed on this side.
+    fn from(error: EndError) -> Self {
+        match error {
+            EndError::Directory(error) => error,
+            other => Self::Store { action: "end access", source: Box::new(other) },
+        }
+    }
+}
+
+/// Ends `consents`: their tokens, the streams that rest on them, and the backlog of clients that have no other.
+///
+/// # Errors
+/// [`EndError`]; those that were ended until then stay so.
+pub async fn end_consents(
+    platform: &Arc<Platform>,
+    consents: Vec<Consent>,
+    why: EndReason,
+    actor: Actor,
+) -> Result<Ended, EndError> {
+    let owned = platform.clone();
+    let work = async move { end_consents_now(&owned, &consents, why, actor).await };
+    platform.tasks.see_through("end_consents", work).await.ok_or(EndError::Stopping)?
+}
+
+async fn end_consents_now(
+    platform: &Platform,
+    consents: &[Consent],
+    why: EndReason,
+    actor: Actor,
+) -> Result<Ended, EndError> {
+    let began = Instant::now();
+    let mut ended = Ended::default();
+    for consent in consents {
+        let now = platform.clock.now();
+        if !platform.directory.end_consent(consent.id, now, why).await? {
+            continue;
+        }
+        ended.consents += 1;
+        let closing = platform.router.close_consent(consent.id);
+        let streams = closing.len();
+        ended.streams += streams;
+        // One that does not close in time is noted all the same: its end is on its way.
+        let _ = timeout(CLOSING_PATIENCE, closing.done()).await;
+        end_backlog(platform, consent.gcid, consent.client_id).await?;
+        ended.took = began.elapsed();
+        metrics::counter!("cardata_consents_ended_total", "why" => why.as_str()).increment(1);
+        metrics::histogram!("cardata_revocation_seconds").record(ended.took);
+        tracing::info!(
+            client.id = %consent.client_id,
+            consent.id = %consent.id,
+            duration_ms = millis(ended.took),
+            "access of client {} was ended ({}); {streams} streams were closed",
+            consent.client_id,
+            why.as_str()
+        );
+        let record = Record::new(now, actor, Act::ConsentEnded)
+            .of(consent.gcid)
+            .with_client(consent.client_id)
+            .with("consent_id", consent.id.to_string())
+            .with("why", why.as_str())
+            .with("streams_closed", streams)
+            .with("took_ms", millis(ended.took));
+        platform.directory.append_to_ledger(&[record]).await?;
+    }
+    Ok(ended)
+}
+
+/// Ends what waits for a client that may see nothing of a customer any more.
+async fn end_backlog(
+    platform: &Platform,
+    gcid: Gcid,
+    client_id: ClientId,
+) -> Result<(), DirectoryError> {
+    let now = platform.clock.now();
+    let consents = platform.directory.consents_of(gcid).await?;
+    if consents.iter().any(|consent| consent.client_id == client_id && consent.is_active(now)) {
+        return Ok(());
+    }
+    for key in platform.directory.remove_sessions_of(gcid, client_id).await? {
+        platform.cursors.forget(&key);
+    }
+    Ok(())
+}
+
+/// Deletes a client, and ends every consent to it.
+///
+/// # Errors
+/// [`EndError`]; to be tried again.
+pub async fn delete_client(
+    platform: &Arc<Platform>,
+    client: Client,
+    actor: Actor,
+) -> Result<Ended, EndError> {
+    let owned = platform.clone();
+    let work = async move {
+        let platform = &*owned;
+        let now = platform.clock.now();
+        if let Ok(state) = client.delete(now) {
+            platform.directory.put_client(&Client { state, ..client.clone() }).await?;
+        }
+        let consents = platform.directory.consents_to(client.id).await?;
+        let ended = end_consents_now(platform, &consents, EndReason::ClientDeleted, actor).await?;
+        let mut record = Record::new(now, actor, Act::ClientDeleted)
+            .with_client(client.id)
+            .with("name", client.name.clone())
+            .with("consents_ended", ended.consents)
+            .with("took_ms", millis(ended.took));
+        if let cardata_domain::client::Kind::Personal(owner) = client.kind {
+            record = record.of(owner);
+        }
+        platform.directory.append_to_ledger(&[record]).await?;
+        Ok(ended)
+    };
+    platform.tasks.see_through("delete_client", work).await.ok_or(EndError::Stopping)?
+}
+
+/// Changes what counts towards a client's entitlement, then lets open streams follow. `work` gives the lines that the
+/// ledger gets, together with how long all of it took; none where nothing was changed.
+///
+/// # Errors
+/// What `work` failed with, or that the server stops.
+pub async fn change_entitlement<T, E, F>(
+    platform: &Arc<Platform>,
+    gcid: Gcid,
+    client_id: ClientId,
+    work: impl FnOnce(Arc<Platform>) -> F,
+) -> Result<T, E>
+where
+    T: Send + 'static,
+    E: From<EndError> + Send + 'static,
+    F: Future<Output = Result<(T, Option<Record>), E>> + Send + 'static,
+{
+    let owned = platform.clone();
+    let change = work(platform.clone());
+    let work = async move {
+        let began = Instant::now();
+        let outcome = change.await;
+        // Also after a failure, which may have come behind the change.
+        follow(&owned, gcid, client_id).await;
+        let (value, record) = outcome?;
+        if let Some(record) = record {
+            let record = record.with("took_ms", millis(began.elapsed()));
+            if let Err(error) = owned.directory.append_to_ledger(&[record]).await {
+                // The change stands, and that is what the caller asked about.
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "a line is missing in the ledger"
+                );
+            }
+        }
+        Ok(value)
+    };
+    let done = platform.tasks.see_through("change_entitlement", work).await;
+    done.unwrap_or_else(|| Err(EndError::Stopping.into()))
+}
+
+/// Lets open streams of a client follow a change of what it may see.
+async fn follow(platform: &Platform, gcid: Gcid, client_id: ClientId) {
+    if let Err(error) = platform.entitlements.refresh(gcid, client_id).await {
+        metrics::counter!("cardata_entitlement_refresh_failures_total").increment(1);
+        tracing::warn!(
+            client.id = %client_id,
+            error = &error as &(dyn std::error::Error + 'static),
+            "what a client may see could not be read anew; its open streams are closed"
+        );
+        platform.router.close_client(gcid, client_id);
+    }
+}
+
+/// Lets all open streams of a customer follow a change of zones.
+pub async fn follow_zones(platform: &Platform, gcid: Gcid) {
+    for client_id in platform.entitlements.watched(gcid).await {
+        follow(platform, gcid, client_id).await;
+    }
+}
+
+/// The line of a deleted container.
+pub fn container_deleted(container: &Container, actor: Actor, now: jiff::Timestamp) -> Record {
+    Record::new(now, actor, Act::ContainerDeleted)
+        .of(container.gcid)
+        .with_client(container.client_id)
+        .with("container_id", container.id.as_str())
+        .with("name", container.name.clone())
+}
+
+/// Ends the link of a customer to a vehicle. Open streams stop showing it; when the customer was its PRIMARY, its events
+/// and values are forgotten, so that the next one sees nothing of them.
+///
+/// # Errors
+/// [`EndError`]; to be tried again.
+pub async fn end_mapping(
+    platform: &Arc<Platform>,
+    gcid: Gcid,
+    vin: Vin,
+    actor: Actor,
+) -> Result<Option<Ended>, EndError> {
+    let owned = platform.clone();
+    let work = async move {
+        let began = Instant::now();
+        let mappings = owned.directory.mappings(gcid).await?;
+        let Some(mapping) = mappings.into_iter().find(|mapping| mapping.vin == vin) else {
+            return Ok(None);
+        };
+        owned.directory.remove_mapping(gcid, vin).await?;
+        let streams = look_anew(&owned, gcid).await;
+        owned.cursors.forget_vehicle(gcid, vin);
+        owned.directory.remove_cursors_of(gcid, vin).await?;
+        let took = began.elapsed();
+        if mapping.mapping_type == MappingType::Primary {
+            owned.journal.forget(vin).await?;
+        }
+        let record = Record::new(owned.clock.now(), actor, Act::MappingEnded)
+            .of(gcid)
+            .with("vin", vin.as_str())
+            .with("took_ms", millis(took));
+        owned.directory.append_to_ledger(&[record]).await?;
+        metrics::histogram!("cardata_revocation_seconds").record(took);
+        Ok(Some(Ended { consents: 0, streams, took }))
+    };
+    platform.tasks.see_through("end_mapping", work).await.ok_or(EndError::Stopping)?
+}
+
+/// Lets open streams of a customer look anew at which vehicles are theirs; how many there are.
+pub async fn look_anew(platform: &Platform, gcid: Gcid) -> usize {
+    let looking = platform.router.look_anew(gcid);
+    let streams = looking.len();
+    // One that does not look in time is closed, so that it shows nothing that it must not.
+    if timeout(CLOSING_PATIENCE, looking.done()).await.is_err() {
+        platform.router.close_customer(gcid);
+    }
+    streams
+}
+
+/// Deletes a customer with everything: access of all clients, events and values of the vehicles that are theirs, and
+/// the account.
+///
+/// # Errors
+/// [`EndError`]; to be tried again.
+pub async fn delete_customer(
+    platform: &Arc<Platform>,
+    gcid: Gcid,
+    actor: Actor,
+) -> Result<bool, EndError> {
+    let owned = platform.clone();
+    let work = async move {
+        let platform = &*owned;
+        let now = platform.clock.now();
+        let reason =
+            if actor == Actor::Operator { EndReason::Operator } else { EndReason::Customer };
+        let own = platform.directory.consents_of(gcid).await?;
+        end_consents_now(platform, &own, reason, actor).await?;
+        for client in platform.directory.clients_of(gcid).await? {
+            let others = platform.directory.consents_to(client.id).await?;
+            end_consents_now(platform, &others, EndReason::ClientDeleted, actor).await?;
+        }
+        for mapping in platform.directory.mappings(gcid).await? {
+            platform.directory.remove_mapping(gcid, mapping.vin).await?;
+            if mapping.mapping_type == MappingType::Primary {
+                platform.journal.forget(mapping.vin).await?;
+            }
+        }
+        platform.visitors.log_out_everywhere(gcid, None);
+        let existed = platform.directory.delete_customer(gcid).await?;
+        if existed {
+            // It names nobody: whoever left must not be found here.
+            let record = Record::new(now, actor, Act::CustomerDeleted);
+            platform.directory.append_to_ledger(&[record]).await?;
+        }
+        Ok(existed)
+    };
+    platform.tasks.see_through("delete_customer", work).await.ok_or(EndError::Stopping)?
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,135 @@
+//! What happened, and how much was sent.
+
+use cardata_domain::Gcid;
+use cardata_domain::ledger::Record;
+use jiff::Timestamp;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row as _, SqlitePool};
+
+use super::row::{from_json, instant, micros, parsed, to_json, vin};
+use super::{Failure, begin};
+use crate::directory::{Channel, Delivery, LedgerQuery};
+
+pub(super) async fn append(writer: &SqlitePool, records: &[Record]) -> Result<(), Failure> {
+    let mut transaction = begin(writer).await?;
+    for record in records {
+        sqlx::query(
+            "INSERT INTO ledger (at, actor, gcid, client_id, act, on_consent, detail)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        )
+        .bind(micros(record.at))
+        .bind(record.actor.as_str())
+        .bind(record.gcid.map(|gcid| gcid.to_string()))
+        .bind(record.client_id.map(|id| id.to_string()))
+        .bind(record.act.as_str())
+        .bind(record.act.is_on_consent())
+        .bind(to_json(&record.detail)?)
+        .execute(&mut *transaction)
+        .await?;
+    }
+    transaction.commit().await?;
+    Ok(())
+}
+
+pub(super) async fn read(
+    readers: &SqlitePool,
+    query: LedgerQuery,
+) -> Result<Vec<(u64, Record)>, Failure> {
+    let rows = sqlx::query(
+        "SELECT * FROM ledger WHERE ($1 IS NULL OR gcid = $1) AND on_consent >= $2 AND number < $3
+         ORDER BY number DESC LIMIT $4",
+    )
+    .bind(query.gcid.map(|gcid| gcid.to_string()))
+    .bind(query.on_consent)
+    .bind(query.before.map_or(i64::MAX, |before| i64::try_from(before).unwrap_or(i64::MAX)))
+    .bind(query.limit)
+    .fetch_all(readers)
+    .await?;
+    rows.iter().map(record).collect()
+}
+
+pub(super) async fn prune(writer: &SqlitePool, before: Timestamp) -> Result<u64, Failure> {
+    let done = sqlx::query("DELETE FROM ledger WHERE on_consent = 0 AND at < $1")
+        .bind(micros(before))
+        .execute(writer)
+        .await?;
+    Ok(done.rows_affected())
+}
+
+pub(super) async fn count(writer: &SqlitePool, deliveries: &[Delivery]) -> Result<(), Failure> {
+    let mut transaction = begin(writer).await?;
+    for delivery in deliveries {
+        sqlx::query(
+            "INSERT INTO deliveries (gcid, client_id, vin, channel, first_at, last_at, messages)
+             SELECT $1, $2, $3, $4, $5, $6, $7
+             WHERE EXISTS (SELECT 1 FROM customers WHERE gcid = $1) AND EXISTS (SELECT 1 FROM clients WHERE id = $2)
+             ON CONFLICT (gcid, client_id, vin, channel) DO UPDATE SET
+                 first_at = min(first_at, excluded.first_at), last_at = max(last_at, excluded.last_at),
+                 messages = messages + excluded.messages",
+        )
+        .bind(delivery.gcid.to_string())
+        .bind(delivery.client_id.to_string())
+        .bind(delivery.vin.as_str())
+        .bind(word(delivery.channel))
+        .bind(micros(delivery.first_at))
+        .bind(micros(delivery.last_at))
+        .bind(i64::try_from(delivery.messages).unwrap_or(i64::MAX))
+        .execute(&mut *transaction)
+        .await?;
+    }
+    transaction.commit().await?;
+    Ok(())
+}
+
+pub(super) async fn deliveries(readers: &SqlitePool, gcid: Gcid) -> Result<Vec<Delivery>, Failure> {
+    let rows =
+        sqlx::query("SELECT * FROM deliveries WHERE gcid = $1 ORDER BY client_id, vin, channel")
+            .bind(gcid.to_string())
+            .fetch_all(readers)
+            .await?;
+    let delivery = |row: &SqliteRow| {
+        let messages: i64 = row.try_get("messages")?;
+        Ok(Delivery {
+            gcid: parsed(row, "gcid", "GCID")?,
+            client_id: parsed(row, "client_id", "client id")?,
+            vin: vin(row)?,
+            channel: match row.try_get("channel")? {
+                "STREAM" => Channel::Stream,
+                "REST" => Channel::Rest,
+                other => return Err(Failure::damaged("channel", other)),
+            },
+            first_at: instant(row, "first_at")?,
+            last_at: instant(row, "last_at")?,
+            messages: u64::try_from(messages)
+                .map_err(|_| Failure::damaged("number of messages", &messages.to_string()))?,
+        })
+    };
+    rows.iter().map(delivery).collect()
+}
+
+fn word(channel: Channel) -> &'static str {
+    match channel {
+        Channel::Stream => "STREAM",
+        Channel::Rest => "REST",
+    }
+}
+
+fn record(row: &SqliteRow) -> Result<(u64, Record), Failure> {
+    let number: i64 = row.try_get("number")?;
+    let number = u64::try_from(number)
+        .map_err(|_| Failure::damaged("number of a line", &number.to_string()))?;
+    let is_there = |column| Ok::<_, Failure>(row.try_get::<Option<&str>, _>(column)?.is_some());
+    let record = Record {
+        at: instant(row, "at")?,
+        actor: parsed(row, "actor", "actor")?,
+        gcid: if is_there("gcid")? { Some(parsed(row, "gcid", "GCID")?) } else { None },
+        client_id: if is_there("client_id")? {
+            Some(parsed(row, "client_id", "client id")?)
+        } else {
+            None
+        },
+        act: parsed(row, "act", "act")?,
+        detail: from_json(row, "detail", "JSON object")?,
+    };
+    Ok((number, record))
+}
