@@ -1,6 +1,7 @@
 //! How often a peer may do what costs something, by its address: guess a password, start a log-in.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use axum::extract::{ConnectInfo, FromRequestParts};
@@ -40,10 +41,10 @@ impl<S: Sync> FromRequestParts<S> for Peer {
     }
 }
 
-/// The attempts of each peer in its present window.
-pub(crate) struct Attempts {
+/// The attempts of each peer, or of each of something else, in its present window.
+pub(crate) struct Attempts<K = Peer> {
     attempts_max: u32,
-    windows: HashMap<Peer, Window>,
+    windows: HashMap<K, Window>,
 }
 
 struct Window {
@@ -51,14 +52,14 @@ struct Window {
     attempts: u32,
 }
 
-impl Attempts {
+impl<K: Copy + Eq + Hash> Attempts<K> {
     /// None yet; each peer has `attempts_max` a minute.
     pub(crate) fn new(attempts_max: u32) -> Self {
         Self { attempts_max, windows: HashMap::new() }
     }
 
     /// Counts an attempt before it is judged, so that many at a time can't slip through; false when the peer has no more.
-    pub(crate) fn take(&mut self, peer: Peer, now: Timestamp) -> bool {
+    pub(crate) fn take(&mut self, peer: K, now: Timestamp) -> bool {
         self.make_room(peer, now);
         let window = self.windows.entry(peer).or_insert(Window { began_at: now, attempts: 0 });
         if window.is_over(now) {
@@ -72,13 +73,13 @@ impl Attempts {
     }
 
     /// Gives an attempt back that should not count, such as a right guess.
-    pub(crate) fn give_back(&mut self, peer: Peer) {
+    pub(crate) fn give_back(&mut self, peer: K) {
         if let Some(window) = self.windows.get_mut(&peer) {
             window.attempts = window.attempts.saturating_sub(1);
         }
     }
 
-    fn make_room(&mut self, peer: Peer, now: Timestamp) {
+    fn make_room(&mut self, peer: K, now: Timestamp) {
         if self.windows.len() < PEERS_MAX || self.windows.contains_key(&peer) {
             return;
         }

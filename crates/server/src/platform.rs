@@ -30,6 +30,8 @@ pub struct Platform {
     pub profile: Profile,
     /// Where HTTPS is reached from outside, without a slash at the end: `https://localhost:8443`.
     pub public_url: String,
+    /// Where customers' MQTT is reached from outside, such as `localhost:9000`.
+    pub stream_address: String,
     /// The keys that sign id tokens.
     pub keys: Keys,
     /// What open connections may see.

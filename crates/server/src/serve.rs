@@ -212,7 +212,7 @@ pub(crate) fn request_timeout(patience: Patience) -> TimeoutLayer {
 
 fn public_routes(platform: Arc<Platform>) -> Router {
     gcdm::routes()
-        .merge(portal::routes())
+        .merge(portal::routes(platform.clone()))
         .merge(api::routes())
         .merge(ingest::routes())
         .merge(websocket::routes())

@@ -147,6 +147,7 @@ impl World {
             clock: clock.clone(),
             profile,
             public_url: "https://localhost:8443".to_owned(),
+            stream_address: "localhost:9000".to_owned(),
             router,
             cursors: Cursors::default(),
             door: Arc::new(Door::new("mqtt", LIMITS)),
@@ -158,7 +159,8 @@ impl World {
             tally: Tally::default(),
             tasks: Tasks::default(),
         });
-        let all = [gcdm::routes(), portal::routes(), api::routes(), ingest::routes()];
+        let all =
+            [gcdm::routes(), portal::routes(platform.clone()), api::routes(), ingest::routes()];
         let app = all.into_iter().fold(admin::routes(), Router::merge);
         Self { app: app.with_state(platform.clone()), platform, clock, _folder: folder }
     }

@@ -173,7 +173,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         Certificates::open(&args.tls, authority, certificate_names(&args)).await?;
     let tls = certificates.tls()?;
     let profile = profile(&args)?;
-    let (platform, demo) = platform(&args, profile, public_url(&args, &sockets)).await?;
+    let (platform, demo) = platform(&args, profile, &sockets).await?;
 
     let ready = ready::describe(&args, &sockets, &platform, &demo, &certificates)?;
     let welcome = welcome::text(&args, &ready);
@@ -212,7 +212,7 @@ async fn run_until_stopped(signals: &mut Signals, certificates: &mut Certificate
 async fn platform(
     args: &Args,
     profile: Profile,
-    public_url: String,
+    sockets: &Bound,
 ) -> anyhow::Result<(Arc<Platform>, Demo)> {
     let catalogue = Arc::new(Catalogue::shipped());
     let router = Arc::new(Router::default());
@@ -248,7 +248,8 @@ async fn platform(
         catalogue,
         clock: Arc::new(SystemClock),
         profile,
-        public_url,
+        public_url: public_url(args, sockets),
+        stream_address: format!("{}:{}", args.tls.public_name(), sockets.mqtt.port()),
         keys,
         router,
         cursors: Cursors::default(),

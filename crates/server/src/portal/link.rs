@@ -6,19 +6,24 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::rejection::{FormRejection, QueryRejection};
-use axum::extract::{Form, Query, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, Request, State};
 use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use cardata_domain::device_grant::{DecisionError, DeviceGrant};
+use cardata_domain::ledger::{Act, Actor, Record};
 use cardata_domain::token::Scope;
 use cardata_store::directory::DirectoryError;
+use jiff::SignedDuration;
 use serde::Deserialize;
-use thiserror::Error;
 
+use super::log_in::{self, Refused};
 use super::login::{Session, Visitor, Visitors};
 use super::page;
+use super::problem::Problem;
+use super::text::{Text, fill};
+use super::visit::{Fields, text_of};
 use crate::attempts::Peer;
 use crate::gcdm::device::{self, DecideError};
 use crate::platform::Platform;
@@ -27,38 +32,49 @@ use crate::platform::Platform;
 pub const PATH: &str = "/oneid/link";
 
 #[derive(Template)]
-#[template(path = "login.html")]
+#[template(path = "link_login.html")]
 struct LoginPage<'a> {
-    trouble: Option<String>,
+    t: &'static Text,
+    path: String,
+    trouble: Option<&'static str>,
     form_proof: String,
     user_code: &'a str,
 }
 
 #[derive(Template)]
-#[template(path = "code.html")]
+#[template(path = "link_code.html")]
 struct CodePage<'a> {
-    trouble: Option<String>,
+    t: &'static Text,
+    path: String,
+    trouble: Option<&'static str>,
     form_proof: String,
     user_code: &'a str,
-    email: &'a str,
+    you_are: String,
 }
 
 #[derive(Template)]
-#[template(path = "consent.html")]
+#[template(path = "link_consent.html")]
 struct ConsentPage<'a> {
+    t: &'static Text,
+    path: String,
     form_proof: String,
     user_code: &'a str,
-    email: &'a str,
-    client_name: &'a str,
-    client_id: String,
+    you_are: String,
+    wants: String,
+    purpose: Option<String>,
+    client: String,
     scopes: Vec<(&'static str, &'static str)>,
 }
 
 #[derive(Template)]
-#[template(path = "done.html")]
-struct DonePage<'a> {
-    is_approved: bool,
-    client_name: &'a str,
+#[template(path = "link_done.html")]
+struct DonePage {
+    t: &'static Text,
+    path: String,
+    title: &'static str,
+    words: String,
+    /// Where to choose what the client is sent.
+    next: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -67,48 +83,23 @@ pub(super) struct LinkQuery {
     user_code: String,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
-pub(super) struct LinkForm {
-    form_proof: String,
-    action: String,
-    user_code: String,
-    email: String,
-    password: String,
-}
-
-/// What went wrong, in words for the person.
-#[derive(Debug, Error)]
+/// What went wrong.
+#[derive(Debug, Clone, Copy)]
 enum Trouble {
-    #[error("This page could not be read. Please try again.")]
     Unreadable,
-    #[error("This page is too old, or your browser refuses cookies. Please try again.")]
     Stale,
-    #[error("Please log in first.")]
     LoggedOut,
-    #[error("The e-mail address or the password is wrong.")]
     WrongPassword,
-    #[error("There were too many wrong tries from here. Please wait a minute.")]
     TooManyTries,
-    #[error(
-        "There is no such code. Compare it with your device: capital and small letters differ."
-    )]
     UnknownCode,
-    #[error("This code has expired. Start again at your device to get a new one.")]
     Expired,
-    #[error("This code was used already. Start again at your device to get a new one.")]
     AlreadyDecided,
-    #[error(
-        "This client belongs to another customer, and only that customer can approve it. \
-         Use the other account, or a client of your own."
-    )]
     Foreign,
-    #[error("Something failed on our side. Please try again in a moment.")]
     Failed,
 }
 
 impl Trouble {
-    fn status(&self) -> StatusCode {
+    fn status(self) -> StatusCode {
         match self {
             Self::Unreadable => StatusCode::BAD_REQUEST,
             Self::Stale | Self::LoggedOut | Self::WrongPassword | Self::Foreign => {
@@ -121,12 +112,37 @@ impl Trouble {
             Self::Failed => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
+
+    fn words(self, t: &'static Text) -> &'static str {
+        match self {
+            Self::Unreadable => t.trouble_unreadable,
+            Self::Stale => t.trouble_stale,
+            Self::LoggedOut => t.trouble_logged_out,
+            Self::WrongPassword => t.trouble_wrong_password,
+            Self::TooManyTries => t.trouble_too_many,
+            Self::UnknownCode => t.trouble_unknown_code,
+            Self::Expired => t.trouble_expired,
+            Self::AlreadyDecided => t.trouble_decided,
+            Self::Foreign => t.trouble_foreign,
+            Self::Failed => t.trouble_failed,
+        }
+    }
 }
 
 impl From<DirectoryError> for Trouble {
     fn from(error: DirectoryError) -> Self {
         tracing::error!(error = &error as &dyn std::error::Error, "the page for codes failed");
         Self::Failed
+    }
+}
+
+impl From<Refused> for Trouble {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::WrongPassword => Self::WrongPassword,
+            Refused::TooManyTries => Self::TooManyTries,
+            Refused::Failed => Self::Failed,
+        }
     }
 }
 
@@ -157,23 +173,27 @@ pub(super) async fn show(
 ) -> Response {
     let visitor = platform.visitors.visitor(&headers, platform.clock.now());
     let query = query.map(|Query(query)| query).unwrap_or_default();
-    first_step(&visitor, &tidy(&query.user_code), None)
+    first_step(&visitor, text_of(&headers), &tidy(&query.user_code), None)
 }
 
 pub(super) async fn submit(
     State(platform): State<Arc<Platform>>,
     peer: Peer,
-    headers: HeaderMap,
-    form: Result<Form<LinkForm>, FormRejection>,
-) -> Response {
-    let visitor = platform.visitors.visitor(&headers, platform.clock.now());
-    let Ok(Form(form)) = form else {
-        return first_step(&visitor, "", Some(&Trouble::Unreadable));
+    request: Request,
+) -> Result<Response, Problem> {
+    let t = text_of(request.headers());
+    let visitor = platform.visitors.visitor(request.headers(), platform.clock.now());
+    let fields = match Fields::read(request).await {
+        Ok(fields) => fields,
+        Err(Problem::TooLarge) => return Err(Problem::TooLarge),
+        Err(_) => return Ok(first_step(&visitor, t, "", Some(Trouble::Unreadable))),
     };
-    let user_code = tidy(&form.user_code);
-    let step = Step { platform: &platform, visitors: &platform.visitors, visitor, peer, user_code };
-    let outcome = step.act(form).await;
-    outcome.unwrap_or_else(|trouble| first_step(&step.visitor, &step.user_code, Some(&trouble)))
+    let user_code = tidy(fields.get("user_code"));
+    let visitors = &platform.visitors;
+    let step = Step { platform: &platform, visitors, visitor, peer, user_code, t };
+    let outcome = step.act(&fields).await;
+    Ok(outcome
+        .unwrap_or_else(|trouble| first_step(&step.visitor, t, &step.user_code, Some(trouble))))
 }
 
 /// Letters and digits only, so that spaces and hyphens between them do no harm.
@@ -181,15 +201,29 @@ fn tidy(user_code: &str) -> String {
     user_code.chars().filter(char::is_ascii_alphanumeric).take(16).collect()
 }
 
+/// The path of this page with a code.
+fn path_with(user_code: &str) -> String {
+    match user_code {
+        "" => PATH.to_owned(),
+        user_code => format!("{PATH}?user_code={user_code}"),
+    }
+}
+
 /// The first thing that the visitor still has to do: log in, or name the code.
-fn first_step(visitor: &Visitor, user_code: &str, trouble: Option<&Trouble>) -> Response {
+fn first_step(
+    visitor: &Visitor,
+    t: &'static Text,
+    user_code: &str,
+    trouble: Option<Trouble>,
+) -> Response {
     let status = trouble.map_or(StatusCode::OK, Trouble::status);
-    let trouble = trouble.map(ToString::to_string);
-    let form_proof = visitor.form_proof();
+    let trouble = trouble.map(|trouble| trouble.words(t));
+    let (form_proof, path) = (visitor.form_proof(), path_with(user_code));
     let mut response = match &visitor.session {
-        None => page(status, &LoginPage { trouble, form_proof, user_code }),
+        None => page(status, &LoginPage { t, path, trouble, form_proof, user_code }),
         Some(Session { email, .. }) => {
-            page(status, &CodePage { trouble, form_proof, user_code, email })
+            let you_are = fill(t.you_are, &[email]);
+            page(status, &CodePage { t, path, trouble, form_proof, user_code, you_are })
         }
     };
     if status == StatusCode::TOO_MANY_REQUESTS {
@@ -200,52 +234,38 @@ fn first_step(visitor: &Visitor, user_code: &str, trouble: Option<&Trouble>) -> 
 
 /// A form that was sent.
 struct Step<'a> {
-    platform: &'a Platform,
+    platform: &'a Arc<Platform>,
     visitors: &'a Visitors,
     visitor: Visitor,
     peer: Peer,
     user_code: String,
+    t: &'static Text,
 }
 
 impl Step<'_> {
-    async fn act(&self, form: LinkForm) -> Result<Response, Trouble> {
-        if !self.visitor.sent(&form.form_proof) {
+    async fn act(&self, fields: &Fields) -> Result<Response, Trouble> {
+        if !self.visitor.sent(fields.get("form_proof")) {
             return Err(Trouble::Stale);
         }
-        match (form.action.as_str(), &self.visitor.session) {
-            ("log-in", _) => self.log_in(&form.email, form.password).await,
+        match (fields.get("action"), &self.visitor.session) {
+            ("log-in", _) => self.log_in(fields.get("email"), fields.get("password")).await,
             ("log-out", _) => Ok(self.begin_anew(&self.visitors.log_out(&self.visitor))),
             (_, None) => Err(Trouble::LoggedOut),
             ("continue", Some(session)) => self.ask(session).await,
-            ("approve", Some(session)) => self.approve(session).await,
+            ("approve", Some(session)) => self.approve(session, lasts(fields.get("lasts"))?).await,
             ("deny", Some(session)) => self.deny(session).await,
             _ => Err(Trouble::Unreadable),
         }
     }
 
-    async fn log_in(&self, email: &str, password: String) -> Result<Response, Trouble> {
-        let now = self.platform.clock.now();
-        if !self.visitors.may_guess_password(self.peer, now) {
-            return Err(Trouble::TooManyTries);
-        }
-        let customer = self.platform.directory.customer_by_email(email.trim()).await?;
-        let fits = self.visitors.password_fits(customer.as_ref(), password).await;
-        let Some(customer) = customer.filter(|_| fits) else {
-            metrics::counter!("cardata_portal_log_ins_total", "outcome" => "refused").increment(1);
-            return Err(Trouble::WrongPassword);
-        };
-        self.visitors.password_was_right(self.peer);
-        metrics::counter!("cardata_portal_log_ins_total", "outcome" => "ok").increment(1);
-        Ok(self.begin_anew(&self.visitors.log_in(&customer, now)))
+    async fn log_in(&self, email: &str, password: &str) -> Result<Response, Trouble> {
+        let visitor = log_in::log_in(self.platform, self.peer, email, password).await?;
+        Ok(self.begin_anew(&visitor))
     }
 
     /// Back to the page, now as `visitor`, so that reloading it does not send the password again.
     fn begin_anew(&self, visitor: &Visitor) -> Response {
-        let target = match self.user_code.as_str() {
-            "" => PATH.to_owned(),
-            user_code => format!("{PATH}?user_code={user_code}"),
-        };
-        visitor.mark(Redirect::to(&target).into_response())
+        visitor.mark(Redirect::to(&path_with(&self.user_code)).into_response())
     }
 
     /// Shows who asks for what.
@@ -253,31 +273,53 @@ impl Step<'_> {
         let grant = self.grant().await?;
         let client = device::client_for(self.platform, &grant, session.gcid).await?;
         grant.decide(Some(session.gcid), self.platform.clock.now())?;
+        let t = self.t;
+        let purpose = Some(client.purpose.as_str()).filter(|purpose| !purpose.is_empty());
         Ok(page(
             StatusCode::OK,
             &ConsentPage {
+                t,
+                path: path_with(&self.user_code),
                 form_proof: self.visitor.form_proof(),
                 user_code: &self.user_code,
-                email: &session.email,
-                client_name: &client.name,
-                client_id: client.id.to_string(),
-                scopes: grant.scopes.iter().map(|scope| (scope.as_str(), meaning(scope))).collect(),
+                you_are: fill(t.you_are, &[&session.email]),
+                wants: fill(t.consent_wants, &[&client.name]),
+                purpose: purpose.map(|purpose| fill(t.consent_purpose, &[purpose])),
+                client: fill(t.consent_client, &[&client.id.to_string()]),
+                scopes: grant.scopes.iter().map(|one| (one.as_str(), meaning(one, t))).collect(),
             },
         ))
     }
 
-    async fn approve(&self, session: &Session) -> Result<Response, Trouble> {
+    async fn approve(
+        &self,
+        session: &Session,
+        lasts: Option<SignedDuration>,
+    ) -> Result<Response, Trouble> {
         let grant = self.grant().await?;
         let client = device::client_for(self.platform, &grant, session.gcid).await?;
-        device::approve(self.platform, &grant, session.gcid, None).await?;
-        Ok(page(StatusCode::OK, &DonePage { is_approved: true, client_name: &client.name }))
+        device::approve(self.platform, &grant, session.gcid, lasts).await?;
+        let words = fill(self.t.allowed_text, &[&client.name]);
+        let next = Some(format!("/clients/{}/stream", client.id));
+        Ok(self.done(self.t.allowed_title, words, next))
     }
 
     async fn deny(&self, session: &Session) -> Result<Response, Trouble> {
         let grant = self.grant().await?;
         let client = device::client_for(self.platform, &grant, session.gcid).await?;
         device::deny(self.platform, &grant).await?;
-        Ok(page(StatusCode::OK, &DonePage { is_approved: false, client_name: &client.name }))
+        let now = self.platform.clock.now();
+        let record = Record::new(now, Actor::Customer, Act::ConsentRefused)
+            .of(session.gcid)
+            .with_client(client.id)
+            .with("scopes", grant.scopes.to_string());
+        self.platform.directory.append_to_ledger(&[record]).await?;
+        let words = fill(self.t.refused_text, &[&client.name]);
+        Ok(self.done(self.t.refused_title, words, None))
+    }
+
+    fn done(&self, title: &'static str, words: String, next: Option<String>) -> Response {
+        page(StatusCode::OK, &DonePage { t: self.t, path: PATH.to_owned(), title, words, next })
     }
 
     async fn grant(&self) -> Result<DeviceGrant, Trouble> {
@@ -291,17 +333,24 @@ impl Step<'_> {
     }
 }
 
+/// For how long access is given; without a word on it, until the customer ends it.
+fn lasts(text: &str) -> Result<Option<SignedDuration>, Trouble> {
+    let days = match text {
+        "" | "until-ended" => return Ok(None),
+        "day" => 1,
+        "month" => 30,
+        "year" => 365,
+        _ => return Err(Trouble::Unreadable),
+    };
+    Ok(Some(SignedDuration::from_hours(24 * days)))
+}
+
 /// What a scope lets a client do, in words for the person.
-fn meaning(scope: Scope) -> &'static str {
+pub(super) fn meaning(scope: Scope, t: &Text) -> &'static str {
     match scope {
-        Scope::AuthenticateUser => "know that you logged in",
-        Scope::OpenId => "know your customer number",
-        Scope::ApiRead => {
-            "read the latest data of your vehicles, such as mileage and position, and set up \
-             containers, the lists of values that it receives"
-        }
-        Scope::StreamingRead => {
-            "receive the values in its containers as they change, for as long as you allow it"
-        }
+        Scope::AuthenticateUser => t.scope_authenticate,
+        Scope::OpenId => t.scope_openid,
+        Scope::ApiRead => t.scope_api,
+        Scope::StreamingRead => t.scope_streaming,
     }
 }

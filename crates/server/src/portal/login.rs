@@ -16,12 +16,18 @@ use tokio::sync::Semaphore;
 use crate::attempts::{Attempts, Peer};
 use crate::secret;
 
-/// How long a person stays logged in.
-const SESSION_LIFETIME: SignedDuration = SignedDuration::from_mins(15);
+/// How long a person stays logged in without asking for a page.
+const IDLE_MAX: SignedDuration = SignedDuration::from_mins(30);
+/// How long a person stays logged in at all.
+const SESSION_LIFETIME: SignedDuration = SignedDuration::from_hours(12);
 /// Sessions that are remembered; with more, the one that would end first is forgotten.
 const SESSIONS_MAX: usize = 10_000;
 /// Wrong passwords, and wrong codes, that a peer may try in a minute.
 const GUESSES_MAX: u32 = 10;
+/// Wrong passwords that all peers together may try for one e-mail address in a minute.
+const GUESSES_EACH_MAX: u32 = 30;
+/// Characters that a password may have; hashing more would be work for nothing.
+pub(super) const PASSWORD_LENGTH: std::ops::RangeInclusive<usize> = 12..=200;
 /// Passwords that are checked at a time; each needs 19 MiB and a processor.
 const PASSWORD_CHECKS_MAX: usize = 4;
 
@@ -45,6 +51,8 @@ pub fn password_hash(password: &str) -> String {
 pub struct Visitors {
     sessions: Mutex<HashMap<TokenHash, Session>>,
     passwords: Mutex<Attempts>,
+    /// By the hash of the e-mail address, whether there is such a customer or not.
+    passwords_by_email: Mutex<Attempts<[u8; 32]>>,
     codes: Mutex<Attempts>,
     password_checks: Semaphore,
 }
@@ -54,7 +62,14 @@ pub struct Visitors {
 pub(super) struct Session {
     pub(super) gcid: Gcid,
     pub(super) email: String,
-    ends_at: Timestamp,
+    began_at: Timestamp,
+    seen_at: Timestamp,
+}
+
+impl Session {
+    fn ends_at(&self) -> Timestamp {
+        (self.seen_at + IDLE_MAX).min(self.began_at + SESSION_LIFETIME)
+    }
 }
 
 /// The browser that sends a request.
@@ -71,6 +86,7 @@ impl Default for Visitors {
         Self {
             sessions: Mutex::default(),
             passwords: Mutex::new(Attempts::new(GUESSES_MAX)),
+            passwords_by_email: Mutex::new(Attempts::new(GUESSES_EACH_MAX)),
             codes: Mutex::new(Attempts::new(GUESSES_MAX)),
             password_checks: Semaphore::new(PASSWORD_CHECKS_MAX),
         }
@@ -80,12 +96,17 @@ impl Default for Visitors {
 impl Visitors {
     /// The browser that sent `headers`.
     pub(super) fn visitor(&self, headers: &HeaderMap, now: Timestamp) -> Visitor {
-        let Some(cookie) = cookie(headers) else {
+        let Some(cookie) = cookie(headers, COOKIE_NAME) else {
             return Visitor { cookie: secret::token(), is_new: true, session: None };
         };
-        let sessions = lock(&self.sessions);
-        let session = sessions.get(&secret::hash(&cookie)).filter(|session| now < session.ends_at);
-        Visitor { session: session.cloned(), cookie, is_new: false }
+        let mut sessions = lock(&self.sessions);
+        let session =
+            sessions.get_mut(&secret::hash(&cookie)).filter(|session| now < session.ends_at());
+        let session = session.map(|session| {
+            session.seen_at = now;
+            session.clone()
+        });
+        Visitor { session, cookie, is_new: false }
     }
 
     /// Logs `customer` in. The browser gets a new cookie: one that somebody planted there before is worth nothing.
@@ -94,14 +115,15 @@ impl Visitors {
         let session = Session {
             gcid: customer.gcid,
             email: customer.email.clone(),
-            ends_at: now + SESSION_LIFETIME,
+            began_at: now,
+            seen_at: now,
         };
         let mut sessions = lock(&self.sessions);
         if sessions.len() >= SESSIONS_MAX {
-            sessions.retain(|_, session| now < session.ends_at);
+            sessions.retain(|_, session| now < session.ends_at());
         }
         if sessions.len() >= SESSIONS_MAX {
-            let first = sessions.iter().min_by_key(|(_, session)| session.ends_at);
+            let first = sessions.iter().min_by_key(|(_, session)| session.ends_at());
             if let Some(first) = first.map(|(hash, _)| hash.clone()) {
                 sessions.remove(&first);
             }
@@ -151,14 +173,17 @@ impl Visitors {
         }
     }
 
-    /// Counts a guess of a password; false when the peer has no more for now.
-    pub(super) fn may_guess_password(&self, peer: Peer, now: Timestamp) -> bool {
+    /// Counts a guess of the password of `email`; false when the peer has no more for now, or all peers together have
+    /// none for this address.
+    pub(super) fn may_guess_password(&self, peer: Peer, email: &str, now: Timestamp) -> bool {
         lock(&self.passwords).take(peer, now)
+            && lock(&self.passwords_by_email).take(email_hash(email), now)
     }
 
     /// The guess was right.
-    pub(super) fn password_was_right(&self, peer: Peer) {
+    pub(super) fn password_was_right(&self, peer: Peer, email: &str) {
         lock(&self.passwords).give_back(peer);
+        lock(&self.passwords_by_email).give_back(email_hash(email));
     }
 
     /// Counts a guess of a user code; false when the peer has no more for now.
@@ -199,10 +224,15 @@ impl Visitor {
     }
 }
 
-fn cookie(headers: &HeaderMap) -> Option<String> {
+fn email_hash(email: &str) -> [u8; 32] {
+    secret::sha256(email.trim().to_lowercase().as_bytes())
+}
+
+/// The value of the cookie `name`.
+pub(super) fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
     let lines = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
     let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.split_once('='));
-    let (_, value) = pairs.find(|(name, _)| name.trim() == COOKIE_NAME)?;
+    let (_, value) = pairs.find(|(known, _)| known.trim() == name)?;
     Some(value.trim().to_owned())
 }
 
@@ -240,15 +270,43 @@ mod tests {
     }
 
     #[test]
-    fn a_session_lasts_fifteen_minutes_or_until_log_out() {
+    fn a_session_lasts_for_half_an_hour_of_silence_and_half_a_day_at_most_or_until_log_out() {
         let visitors = Visitors::default();
         let now = Timestamp::UNIX_EPOCH;
         let logged_in = visitors.log_in(&customer(), now);
         let seen = |at| visitors.visitor(&browser(&logged_in), at).session.is_some();
-        assert!(seen(now + SignedDuration::from_secs(899)));
-        assert!(!seen(now + SignedDuration::from_secs(900)));
-        visitors.log_out(&logged_in);
-        assert!(!seen(now));
+        assert!(!seen(now + SignedDuration::from_mins(30)));
+        let half_hours = (1..=25).map(|number| now + SignedDuration::from_mins(29 * number));
+        let lasted = half_hours.filter(|at| seen(*at)).count();
+        assert_eq!(lasted, 24, "12 hours have 24 times 29 minutes, and some more");
+        let again = visitors.log_in(&customer(), now);
+        visitors.log_out(&again);
+        assert!(visitors.visitor(&browser(&again), now).session.is_none());
+    }
+
+    #[test]
+    fn a_customer_is_logged_out_in_every_browser_but_one() {
+        let visitors = Visitors::default();
+        let now = Timestamp::UNIX_EPOCH;
+        let [one, other] = [(), ()].map(|()| visitors.log_in(&customer(), now));
+        let here = visitors.visitor(&browser(&one), now);
+        visitors.log_out_everywhere(customer().gcid, Some(&here));
+        assert!(visitors.visitor(&browser(&one), now).session.is_some());
+        assert!(visitors.visitor(&browser(&other), now).session.is_none());
+        visitors.log_out_everywhere(customer().gcid, None);
+        assert!(visitors.visitor(&browser(&one), now).session.is_none());
+    }
+
+    #[test]
+    fn guesses_for_one_address_are_limited_over_all_peers() {
+        let visitors = Visitors::default();
+        let now = Timestamp::UNIX_EPOCH;
+        let peer = |number: u8| Peer::new([192, 0, 2, number].into());
+        for number in 0..30 {
+            assert!(visitors.may_guess_password(peer(number), "anna@example.com", now));
+        }
+        assert!(!visitors.may_guess_password(peer(99), " ANNA@example.com", now));
+        assert!(visitors.may_guess_password(peer(99), "ben@example.com", now));
     }
 
     #[test]

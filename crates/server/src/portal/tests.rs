@@ -56,7 +56,8 @@ impl<'a> Browser<'a> {
         let answer = self.world.send(request).await;
         if let Some(cookie) = answer.headers.get(SET_COOKIE) {
             let cookie = cookie.to_str().unwrap();
-            for needed in ["; HttpOnly", "; Secure", "; SameSite=Lax", "; Path=/", "; Max-Age=900"]
+            for needed in
+                ["; HttpOnly", "; Secure", "; SameSite=Lax", "; Path=/", "; Max-Age=43200"]
             {
                 assert!(cookie.contains(needed), "{cookie}");
             }
@@ -293,6 +294,6 @@ async fn what_was_typed_is_text_and_never_markup() {
         assert_eq!(answer.status.as_u16(), 200);
         assert!(!answer.body.contains("<script") && !answer.body.contains("<b>"));
     }
-    let style = browser.open("/oneid/style.css").await;
+    let style = browser.open("/portal/style.css").await;
     assert_eq!(style.headers[CONTENT_TYPE], "text/css");
 }
