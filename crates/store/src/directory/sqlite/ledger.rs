@@ -15,7 +15,8 @@ pub(super) async fn append(writer: &SqlitePool, records: &[Record]) -> Result<()
     for record in records {
         sqlx::query(
             "INSERT INTO ledger (at, actor, gcid, client_id, act, on_consent, detail)
-             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+             SELECT $1, $2, $3, $4, $5, $6, $7
+             WHERE $3 IS NULL OR EXISTS (SELECT 1 FROM customers WHERE gcid = $3)",
         )
         .bind(micros(record.at))
         .bind(record.actor.as_str())
