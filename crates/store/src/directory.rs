@@ -271,7 +271,8 @@ pub trait Directory: Send + Sync + 'static {
 
     // What happened.
 
-    /// Adds lines to the ledger, all or none.
+    /// Adds lines to the ledger, all or none. Those of customers that are gone are left out, so that none comes back by
+    /// what was under way when its customer was deleted.
     async fn append_to_ledger(&self, records: &[Record]) -> Result<(), DirectoryError>;
     /// Lines of the ledger with their numbers, the newest first.
     async fn ledger(&self, query: LedgerQuery) -> Result<Vec<(u64, Record)>, DirectoryError>;

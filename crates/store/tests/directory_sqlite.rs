@@ -6,20 +6,27 @@
 mod samples;
 
 use std::path::Path;
+use std::slice;
 
+use cardata_domain::client::{Client, Kind, Services};
+use cardata_domain::consent::{Consent, EndReason, State as ConsentState};
 use cardata_domain::container::{self, Container, ContainerId};
 use cardata_domain::device_grant::State;
 use cardata_domain::event::Sequence;
+use cardata_domain::ledger::{Act, Record};
+use cardata_domain::privacy::{Precision, Settings};
+use cardata_domain::refresh;
 use cardata_domain::session::{SessionKey, StoredSession, StoredSubscription};
 use cardata_store::Directory;
 use cardata_store::directory::sqlite::SqliteDirectory;
-use cardata_store::directory::{ContainerLimit, DirectoryError, SigningKey};
-use samples::{
-    at, client_id, consent, consent_id, consented, customer, full_text, gcid, hash, mapping,
-    populate, tokens, vehicle, vin,
-};
+use cardata_store::directory::{ContainerLimit, DirectoryError, LedgerQuery, SigningKey};
+use jiff::Timestamp;
+use samples::*;
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{Connection as _, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection as _, SqliteConnection};
+
+/// Every line of the ledger.
+const ALL: LedgerQuery = LedgerQuery { gcid: None, on_consent: false, before: None, limit: 1000 };
 
 fn key() -> SessionKey {
     SessionKey { gcid: gcid(1), client_id: client_id(1), mqtt_client_id: "a".into() }
@@ -52,6 +59,15 @@ fn container() -> Container {
     }
 }
 
+/// A client of customer 1, with a secret.
+fn personal() -> Client {
+    Client { secret_hash: Some("5ec2e7".repeat(10)), ..client(3, Some(gcid(1))) }
+}
+
+fn settings() -> Settings {
+    Settings { precision: Precision::TenKilometres, hides_zones: true }
+}
+
 /// A directory at `path` with one of everything.
 async fn filled(path: &Path) -> SqliteDirectory {
     let directory = SqliteDirectory::open(path).await.unwrap();
@@ -69,7 +85,21 @@ async fn filled(path: &Path) -> SqliteDirectory {
         })
         .await
         .unwrap();
+    directory.put_client(&personal()).await.unwrap();
+    directory.add_client_token(&client_token("clients", 3, 60), at(0)).await.unwrap();
+    let ticked = ["vehicle.a".to_owned()];
+    directory.put_stream_configuration(gcid(1), client_id(1), &ticked, at(0)).await.unwrap();
+    directory.put_location_settings(gcid(1), client_id(1), settings()).await.unwrap();
+    directory.add_zone(gcid(1), &zone(1)).await.unwrap();
+    directory.count_deliveries(&[delivery(0, 1, 2)]).await.unwrap();
+    directory.append_to_ledger(&lines()).await.unwrap();
     directory
+}
+
+/// What the ledger of a filled directory says: one line that can go, and one on a consent.
+fn lines() -> [Record; 2] {
+    let by_the_client = |act| line(0, act).with_client(client_id(1)).with("vin", vin(1).as_str());
+    [by_the_client(Act::DataRead), by_the_client(Act::ConsentGranted)]
 }
 
 /// Every read there is; the first failure.
@@ -79,7 +109,7 @@ async fn read_all(directory: &SqliteDirectory) -> Result<(), DirectoryError> {
     assert_eq!(directory.customers().await?, [customer(1), customer(2)]);
     assert_eq!(directory.vehicle(vin(1)).await?, Some(vehicle(1)));
     assert_eq!(directory.mappings(gcid(1)).await?, [mapping(1, 1)]);
-    assert_eq!(directory.client(client_id(1)).await?, Some(samples::client(1, None)));
+    assert_eq!(directory.client(client_id(1)).await?, Some(client(1, None)));
     assert_eq!(directory.consent(consent_id(1)).await?, Some(consent(1)));
     let (refresh, access) = tokens("first", 1);
     assert!(directory.device_grant(&hash("first")).await?.is_some());
@@ -88,6 +118,18 @@ async fn read_all(directory: &SqliteDirectory) -> Result<(), DirectoryError> {
     assert_eq!(directory.containers(gcid(1), client_id(1)).await?, [container()]);
     assert_eq!(directory.session(&key(), at(0)).await?, Some(session()));
     assert_eq!(directory.signing_keys().await?.len(), 1);
+    assert_eq!(directory.client(client_id(3)).await?, Some(personal()));
+    assert_eq!(directory.consents_of(gcid(1)).await?, [consent(1)]);
+    let token = directory.client_token(&hash("clients")).await?;
+    assert_eq!(token, Some(client_token("clients", 3, 60)));
+    let ticked = directory.stream_configuration(gcid(1), client_id(1)).await?;
+    assert_eq!(ticked, ["vehicle.a"]);
+    assert_eq!(directory.location_settings(gcid(1), client_id(1)).await?, settings());
+    assert_eq!(directory.zones(gcid(1)).await?, [zone(1)]);
+    assert_eq!(directory.deliveries(gcid(1)).await?, [delivery(0, 1, 2)]);
+    let ledger: Vec<_> = directory.ledger(ALL).await?.into_iter().map(|(_, line)| line).collect();
+    let [older, newer] = lines();
+    assert_eq!(ledger, [newer, older]);
     Ok(())
 }
 
@@ -184,7 +226,7 @@ async fn what_expired_does_not_pile_up() {
     directory.rotate_refresh_token(&used, &refresh, &access, end_of_first).await.unwrap();
     assert_eq!(directory.refresh_token(&hash("first")).await.unwrap(), None);
 
-    let grant = samples::grant("late", State::Pending);
+    let grant = grant("late", State::Pending);
     directory.add_device_grant(&grant, at(300 + 3601)).await.unwrap();
     assert_eq!(directory.device_grant(&hash("first")).await.unwrap(), None);
 }
@@ -210,9 +252,19 @@ async fn a_damaged_row_is_an_error_that_tells_no_secret() {
         "UPDATE vehicles SET build = '{\"brand\":'",
         "UPDATE mappings SET mapping_type = 'TERTIARY'",
         "UPDATE mappings SET vin = 'WBY0000000000000000001'",
-        "UPDATE clients SET owner = 'nobody'",
+        "UPDATE clients SET owner = 'nobody' WHERE kind = 'PERSONAL'",
+        "UPDATE clients SET owner = NULL WHERE kind = 'PERSONAL'",
+        "UPDATE clients SET kind = 'PERSONAL'",
+        "UPDATE clients SET kind = 'SECRET'",
+        "UPDATE clients SET purpose = CAST(x'ff' AS TEXT)",
+        "UPDATE clients SET secret_hash = CAST(x'ff' AS TEXT) WHERE secret_hash IS NOT NULL",
+        "UPDATE clients SET deleted_at = 9223372036854775807",
         "UPDATE consents SET scopes = 'openid everything'",
         "UPDATE consents SET ended_at = -9223372036854775807",
+        "UPDATE consents SET ended_at = 0, end_reason = NULL",
+        "UPDATE consents SET ended_at = 0, end_reason = 'BOREDOM'",
+        "UPDATE consents SET expires_at = 9223372036854775807",
+        "UPDATE consents SET purpose = CAST(x'ff' AS TEXT)",
         "UPDATE consents SET client_id = ''",
         "UPDATE device_grants SET state = 'LOST'",
         "UPDATE device_grants SET state = 'APPROVED', approved_by = NULL",
@@ -226,12 +278,41 @@ async fn a_damaged_row_is_an_error_that_tells_no_secret() {
         "UPDATE cursors SET vin = 'wby00000000000001'",
         "UPDATE cursors SET sequence = -1",
         "UPDATE signing_keys SET created_at = 9223372036854775807",
+        "UPDATE stream_configurations SET descriptors = '{\"vehicle.a\": \"WBY0\"}'",
+        "UPDATE location_settings SET precision = 'VAGUE'",
+        "UPDATE zones SET id = 'home'",
+        "UPDATE zones SET name = CAST(x'ff' AS TEXT)",
+        "UPDATE zones SET latitude_e6 = -90000001",
+        "UPDATE zones SET latitude_e6 = -4817701200",
+        "UPDATE zones SET longitude_e6 = 180000001",
+        "UPDATE zones SET longitude_e6 = -2147483648",
+        "UPDATE zones SET radius_m = -1",
+        "UPDATE zones SET radius_m = 0",
+        "UPDATE client_tokens SET client_id = 'none'",
+        "UPDATE client_tokens SET expires_at = -9223372036854775807",
+        "UPDATE deliveries SET client_id = 'none'",
+        "UPDATE deliveries SET vin = 'WBY0000000000000000001'",
+        "UPDATE deliveries SET channel = 'POST'",
+        "UPDATE deliveries SET first_at = -9223372036854775807",
+        "UPDATE deliveries SET last_at = 9223372036854775807",
+        "UPDATE deliveries SET messages = -1",
+        "UPDATE ledger SET number = -number",
+        "UPDATE ledger SET at = 9223372036854775807",
+        "UPDATE ledger SET actor = 'BURGLAR'",
+        "UPDATE ledger SET gcid = 'nobody'",
+        "UPDATE ledger SET client_id = 'none'",
+        "UPDATE ledger SET act = 'WHISPERED'",
+        "UPDATE ledger SET detail = json_array(detail)",
+        "UPDATE ledger SET detail = detail || 'x'",
     ];
     for damage in damages {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("directory.db");
         let directory = filled(&path).await;
-        sqlx::query(damage).execute(&mut outsider(&path).await).await.unwrap();
+        let mut outsider = outsider(&path).await;
+        sqlx::query("DROP TRIGGER ledger_is_not_rewritten").execute(&mut outsider).await.unwrap();
+        let done = sqlx::query(damage).execute(&mut outsider).await.unwrap();
+        assert!(done.rows_affected() > 0, "{damage}");
         // Where a key was damaged, the row is found by listing only.
         let error = match damage {
             "UPDATE customers SET gcid = upper(gcid)" => directory.customers().await.map(drop),
@@ -240,10 +321,167 @@ async fn a_damaged_row_is_an_error_that_tells_no_secret() {
         .unwrap_err();
         assert!(matches!(error, DirectoryError::Damaged { .. }), "{damage}: {error:?}");
         let text = full_text(&error);
-        for secret in ["wby0", "example.com", "argon2", "pem"] {
+        for secret in ["wby0", "example.com", "argon2", "pem", "müller", "481770", "5ec2e7"] {
             assert!(!text.contains(secret), "{damage}: {text}");
         }
     }
+}
+
+#[tokio::test]
+async fn the_ledger_is_only_added_to_and_keeps_its_record_of_consents_as_long_as_the_account() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("directory.db");
+    let directory = filled(&path).await;
+    let mut outsider = outsider(&path).await;
+    let refused = [
+        "UPDATE ledger SET act = 'LOGGED_IN'",
+        "UPDATE ledger SET on_consent = 0",
+        "UPDATE ledger SET detail = '{}' WHERE on_consent = 0",
+        "UPDATE ledger SET gcid = NULL",
+        "DELETE FROM ledger",
+        "DELETE FROM ledger WHERE on_consent = 1",
+    ];
+    for statement in refused {
+        let error = sqlx::query(statement).execute(&mut outsider).await.unwrap_err();
+        assert!(error.to_string().contains("ledger") || error.to_string().contains("record"));
+        read_all(&directory).await.unwrap();
+    }
+    let delete = "DELETE FROM ledger WHERE on_consent = 0";
+    sqlx::query(delete).execute(&mut outsider).await.unwrap();
+    assert_eq!(directory.ledger(ALL).await.unwrap().len(), 1);
+    assert!(directory.delete_customer(gcid(1)).await.unwrap());
+    assert_eq!(directory.ledger(ALL).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn no_table_names_a_deleted_customer_or_what_only_that_one_had() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("directory.db");
+    let directory = filled(&path).await;
+    let mut outsider = outsider(&path).await;
+    let columns: Vec<(String, String)> = sqlx::query_as(
+        "SELECT tables.name, columns.name FROM sqlite_schema AS tables, pragma_table_info(tables.name) AS columns
+         WHERE tables.type = 'table'",
+    )
+    .fetch_all(&mut outsider)
+    .await
+    .unwrap();
+    let names =
+        [gcid(1).to_string(), "Customer.1@".into(), "Müllers".into(), client_id(3).to_string()];
+    let mut found = async |name: &str| {
+        let mut found = Vec::new();
+        for (table, column) in &columns {
+            let query =
+                format!("SELECT COUNT(*) FROM {table} WHERE instr(CAST({column} AS TEXT), $1)");
+            let query = sqlx::query_scalar::<_, i64>(AssertSqlSafe(query)).bind(name);
+            if query.fetch_one(&mut outsider).await.unwrap() > 0 {
+                found.push(format!("{table}.{column}"));
+            }
+        }
+        found
+    };
+    for name in &names {
+        assert!(!found(name).await.is_empty(), "{name}");
+    }
+    directory.delete_customer(gcid(1)).await.unwrap();
+    for name in &names {
+        assert_eq!(found(name).await, [""; 0], "{name}");
+    }
+}
+
+/// Makes the file of the version before consents had a purpose and an end, with rows of its own.
+async fn of_the_previous_version(path: &Path) {
+    let options = SqliteConnectOptions::new().filename(path).create_if_missing(true);
+    let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+    sqlx::migrate!("./migrations").run_to(3, &mut connection).await.unwrap();
+    let (first, second) = (gcid(1), gcid(2));
+    let rows = format!(
+        "INSERT INTO customers VALUES ('{first}', 'Customer.1@Example.com', 'customer.1@example.com', 'hash', 1000000);
+         INSERT INTO customers VALUES ('{second}', 'b@example.com', 'b@example.com', 'hash', 2000000);
+         INSERT INTO clients VALUES ('{personal}', '{first}', 'my hub', 1, 1, 3000000);
+         INSERT INTO clients VALUES ('{third}', NULL, 'their hub', 0, 1, 4000000);
+         INSERT INTO consents VALUES ('{active}', '{first}', '{personal}', 'openid', 5000000, NULL);
+         INSERT INTO consents VALUES ('{ended}', '{second}', '{third}', 'openid', 6000000, 7000000);
+         INSERT INTO device_grants VALUES
+             ('{grant}', 'qYjQrQip', '{third}', 'openid', 'challenge', 9000000, NULL, 'APPROVED', '{second}');
+         INSERT INTO refresh_tokens VALUES ('{token}', '{active}', 9000000, 8000000);
+         INSERT INTO access_tokens VALUES ('{token}', '{active}', 9000000);
+         INSERT INTO containers VALUES
+             ('AAAAAAAAAAAAA', '{first}', '{personal}', 'name', 'purpose', '[\"vehicle.a\"]', 5000000, NULL);
+         INSERT INTO containers VALUES
+             ('BBBBBBBBBBBBB', '{first}', '{personal}', 'name', 'purpose', '[\"vehicle.a\"]', 5000000, 6000000);
+         INSERT INTO sessions (gcid, client_id, mqtt_client_id, subscriptions)
+             VALUES ('{first}', '{personal}', 'a', '[]');",
+        personal = client_id(1),
+        third = client_id(2),
+        active = consent_id(1),
+        ended = consent_id(2),
+        grant = hash("code").0,
+        token = hash("token").0,
+    );
+    sqlx::raw_sql(AssertSqlSafe(rows)).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_directory_of_the_previous_version_keeps_what_it_held() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("directory.db");
+    of_the_previous_version(&path).await;
+    let directory = SqliteDirectory::open(&path).await.unwrap();
+    let at = |second| Timestamp::from_second(second).unwrap();
+
+    let own = Client {
+        name: "my hub".into(),
+        purpose: String::new(),
+        services: Services { api: true, stream: true },
+        created_at: at(3),
+        ..client(1, Some(gcid(1)))
+    };
+    let third = Client {
+        id: client_id(2),
+        kind: Kind::ThirdParty,
+        name: "their hub".into(),
+        services: Services { api: false, stream: true },
+        created_at: at(4),
+        ..own.clone()
+    };
+    assert_eq!(directory.clients_of(gcid(1)).await.unwrap(), slice::from_ref(&own));
+    assert_eq!(directory.clients().await.unwrap(), [own, third]);
+
+    let active = Consent {
+        scopes: "openid".parse().unwrap(),
+        purpose: String::new(),
+        granted_at: at(5),
+        ..consent(1)
+    };
+    let ended = Consent {
+        id: consent_id(2),
+        gcid: gcid(2),
+        client_id: client_id(2),
+        granted_at: at(6),
+        state: ConsentState::Ended { at: at(7), why: EndReason::TokenReuse },
+        ..active.clone()
+    };
+    assert_eq!(directory.consents_of(gcid(1)).await.unwrap(), slice::from_ref(&active));
+    assert_eq!(directory.consents_of(gcid(2)).await.unwrap(), [ended]);
+    assert_eq!(directory.consents_to(client_id(2)).await.unwrap(), []);
+    assert_eq!(directory.expired_consents(Timestamp::MAX).await.unwrap(), [], "none has an end");
+
+    let grant = directory.device_grant(&hash("code")).await.unwrap().unwrap();
+    assert_eq!((grant.state, grant.lasts), (State::Approved(gcid(2)), None));
+    let token = directory.refresh_token(&hash("token")).await.unwrap().unwrap();
+    assert_eq!(token.state, refresh::State::Rotated { at: at(8) });
+    let containers = directory.containers(gcid(1), client_id(1)).await.unwrap();
+    assert_eq!(containers.len(), 1);
+    let deleted = directory.container("BBBBBBBBBBBBB".parse().unwrap()).await.unwrap().unwrap();
+    assert_eq!(deleted.state, container::State::Deleted { at: at(6) });
+    assert!(directory.session(&key(), at(0)).await.unwrap().is_some());
+
+    // And all of it ends as what is new does.
+    assert!(directory.end_consent(active.id, at(9), EndReason::Customer).await.unwrap());
+    assert!(directory.delete_customer(gcid(1)).await.unwrap());
+    assert_eq!(directory.clients().await.unwrap().len(), 1);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cardata_domain::ClientId;
-use cardata_domain::container::{Container, ContainerId};
+use cardata_domain::container::{Container, ContainerId, State};
 use cardata_store::Directory;
 use cardata_store::directory::{AddContainerError, ContainerLimit};
 use tokio::task::JoinSet;

@@ -1,9 +1,10 @@
-//! Rules for customers, vehicles, mappings and clients.
+//! Rules for customers, vehicles and the links between them.
 
 use std::sync::Arc;
 
-use cardata_domain::client::Services;
-use cardata_domain::vehicle::{Drivetrain, MappingType};
+use cardata_domain::consent::EndReason;
+use cardata_domain::customer::Customer;
+use cardata_domain::vehicle::{Drivetrain, Mapping, MappingType};
 use cardata_store::Directory;
 use cardata_store::directory::DirectoryError;
 
@@ -65,6 +66,17 @@ pub(crate) async fn customers_are_listed_oldest_first(directory: Arc<impl Direct
     assert_eq!(directory.customers().await.unwrap(), [customer(1), customer(2), customer(3)]);
 }
 
+pub(crate) async fn a_new_password_is_kept_and_changes_nothing_else(
+    directory: Arc<impl Directory>,
+) {
+    populate(&*directory).await;
+    assert!(directory.set_password(gcid(1), "$argon2id$other").await.unwrap());
+    let changed = Customer { password_hash: "$argon2id$other".into(), ..customer(1) };
+    assert_eq!(directory.customers().await.unwrap(), [changed, customer(2)]);
+    assert!(!directory.set_password(gcid(9), "$argon2id$other").await.unwrap());
+    assert_eq!(directory.customer(gcid(9)).await.unwrap(), None);
+}
+
 pub(crate) async fn a_vehicle_comes_back_as_it_was_put_and_can_be_replaced(
     directory: Arc<impl Directory>,
 ) {
@@ -79,6 +91,27 @@ pub(crate) async fn a_vehicle_comes_back_as_it_was_put_and_can_be_replaced(
         assert_eq!(directory.vehicle(vin(1)).await.unwrap(), Some(changed));
     }
     assert_eq!(directory.mappings(gcid(1)).await.unwrap(), [mapping(1, 1)]);
+}
+
+pub(crate) async fn vehicles_are_listed_by_their_numbers(directory: Arc<impl Directory>) {
+    assert_eq!(directory.vehicles().await.unwrap(), []);
+    for number in [2, 10, 1] {
+        directory.put_vehicle(&vehicle(number)).await.unwrap();
+    }
+    assert_eq!(directory.vehicles().await.unwrap(), [vehicle(1), vehicle(2), vehicle(10)]);
+}
+
+pub(crate) async fn the_links_of_a_vehicle_are_those_of_all_its_customers_oldest_first(
+    directory: Arc<impl Directory>,
+) {
+    populate(&*directory).await;
+    let first = Mapping { since: at(-5), ..mapping(2, 1) };
+    for link in [&mapping(1, 1), &first, &mapping(1, 2)] {
+        directory.put_mapping(link).await.unwrap();
+    }
+    assert_eq!(directory.mappings_of_vehicle(vin(1)).await.unwrap(), [first, mapping(1, 1)]);
+    directory.remove_mapping(gcid(2), vin(1)).await.unwrap();
+    assert_eq!(directory.mappings_of_vehicle(vin(1)).await.unwrap(), [mapping(1, 1)]);
 }
 
 pub(crate) async fn a_mapping_is_made_changed_and_ended(directory: Arc<impl Directory>) {
@@ -100,43 +133,24 @@ pub(crate) async fn a_mapping_is_made_changed_and_ended(directory: Arc<impl Dire
     assert_eq!(directory.mappings(gcid(2)).await.unwrap(), [mapping(2, 1)]);
 }
 
-pub(crate) async fn a_client_comes_back_as_it_was_put_and_can_be_replaced(
-    directory: Arc<impl Directory>,
-) {
-    populate(&*directory).await;
-    consented(&*directory, "first", 1).await;
-    assert_eq!(directory.client(client_id(1)).await.unwrap(), Some(client(1, None)));
-    let mut changed = client(1, Some(gcid(1)));
-    changed.name = "evcc".into();
-    changed.services = Services { api: false, stream: true };
-    directory.put_client(&changed).await.unwrap();
-    assert_eq!(directory.client(client_id(1)).await.unwrap(), Some(changed));
-    assert_eq!(directory.consent(consent_id(1)).await.unwrap(), Some(consent(1)));
-}
-
-pub(crate) async fn a_customer_has_the_clients_it_owns_oldest_first(
-    directory: Arc<impl Directory>,
-) {
-    populate(&*directory).await;
-    for (number, owner) in [(5, gcid(1)), (4, gcid(1)), (3, gcid(2))] {
-        directory.put_client(&client(number, Some(owner))).await.unwrap();
-    }
-    let own = [client(4, Some(gcid(1))), client(5, Some(gcid(1)))];
-    assert_eq!(directory.clients_of(gcid(1)).await.unwrap(), own);
-}
-
 pub(crate) async fn what_is_not_there_is_none(directory: Arc<impl Directory>) {
     populate(&*directory).await;
     assert_eq!(directory.customer(gcid(9)).await.unwrap(), None);
     assert_eq!(directory.vehicle(vin(9)).await.unwrap(), None);
     assert_eq!(directory.mappings(gcid(9)).await.unwrap(), []);
+    assert_eq!(directory.mappings_of_vehicle(vin(9)).await.unwrap(), []);
     assert_eq!(directory.client(client_id(9)).await.unwrap(), None);
     assert_eq!(directory.clients_of(gcid(9)).await.unwrap(), []);
     assert_eq!(directory.consent(consent_id(9)).await.unwrap(), None);
+    assert_eq!(directory.consents_of(gcid(9)).await.unwrap(), []);
+    assert_eq!(directory.consents_to(client_id(9)).await.unwrap(), []);
+    assert_eq!(directory.zones(gcid(9)).await.unwrap(), []);
+    assert_eq!(directory.deliveries(gcid(9)).await.unwrap(), []);
     assert_eq!(directory.device_grant(&hash("none")).await.unwrap(), None);
     assert_eq!(directory.device_grant_by_user_code("none").await.unwrap(), None);
     assert_eq!(directory.refresh_token(&hash("none")).await.unwrap(), None);
     assert_eq!(directory.access_token(&hash("none")).await.unwrap(), None);
+    assert_eq!(directory.client_token(&hash("none")).await.unwrap(), None);
     assert_eq!(directory.signing_keys().await.unwrap(), []);
     assert_eq!(directory.containers(gcid(9), client_id(9)).await.unwrap(), []);
     assert!(!directory.end_consent(consent_id(9), at(0), EndReason::Customer).await.unwrap());

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use cardata_domain::device_grant::State;
 use cardata_store::Directory;
+use jiff::SignedDuration;
 use tokio::task::JoinSet;
 
 use super::samples::*;
@@ -15,6 +16,7 @@ pub(crate) async fn a_grant_comes_back_as_it_was_added(directory: Arc<impl Direc
     for (name, state) in ["a", "b", "c", "d"].into_iter().zip(states) {
         let mut added = grant(name, state);
         added.polled_at = Some(at(1));
+        added.lasts = (state == State::Denied).then(|| SignedDuration::from_hours(24 * 365));
         directory.add_device_grant(&added, at(0)).await.unwrap();
         assert_eq!(directory.device_grant(&hash(name)).await.unwrap(), Some(added));
     }
@@ -74,6 +76,28 @@ pub(crate) async fn a_grant_moves_only_from_where_it_stands(directory: Arc<impl 
             .unwrap()
     );
     assert_eq!(directory.device_grant(&hash("a")).await.unwrap(), Some(grant("a", approved)));
+}
+
+pub(crate) async fn an_approved_grant_keeps_how_long_the_consent_lasts(
+    directory: Arc<impl Directory>,
+) {
+    populate(&*directory).await;
+    let approved = State::Approved(gcid(1));
+    for (name, lasts) in [("a", Some(SignedDuration::from_hours(720))), ("b", None)] {
+        directory.add_device_grant(&grant(name, State::Pending), at(0)).await.unwrap();
+        let code = hash(name);
+        assert!(directory.move_device_grant(&code, State::Pending, approved, lasts).await.unwrap());
+        // A second decision comes too late, for that, too.
+        let later = Some(SignedDuration::from_hours(1));
+        assert!(
+            !directory.move_device_grant(&code, State::Pending, approved, later).await.unwrap()
+        );
+        directory.note_poll(&code, at(1)).await.unwrap();
+        let found = directory.device_grant(&code).await.unwrap().unwrap();
+        assert_eq!((found.state, found.lasts), (approved, lasts));
+        let found = directory.device_grant_by_user_code("qYjQrQip").await.unwrap().unwrap();
+        assert!(found.state == approved);
+    }
 }
 
 pub(crate) async fn a_grant_that_expired_an_hour_ago_may_go_and_one_that_did_not_stays(

@@ -6,11 +6,15 @@ use cardata_domain::client::{self, Client, Kind, Services};
 use cardata_domain::consent::{self, Consent, ConsentId};
 use cardata_domain::customer::Customer;
 use cardata_domain::device_grant::{DeviceGrant, State};
+use cardata_domain::ledger::{Act, Actor, Record};
+use cardata_domain::privacy::{Zone, ZoneId};
 use cardata_domain::refresh;
 use cardata_domain::vehicle::{Build, Drivetrain, Mapping, MappingType, Vehicle};
 use cardata_domain::{ClientId, Gcid, Vin};
 use cardata_store::Directory;
-use cardata_store::directory::{AccessToken, DirectoryError, RefreshToken, TokenHash};
+use cardata_store::directory::{
+    AccessToken, Channel, ClientToken, Delivery, DirectoryError, RefreshToken, TokenHash,
+};
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -133,6 +137,39 @@ pub(crate) fn tokens(name: &str, number: u128) -> (RefreshToken, AccessToken) {
         state: refresh::State::Fresh,
     };
     (refresh, AccessToken { hash, consent_id, expires_at: at(3600) })
+}
+
+/// A token called `name` of client `client`, good until `second`.
+pub(crate) fn client_token(name: &str, client: u128, second: i64) -> ClientToken {
+    ClientToken { hash: hash(name), client_id: client_id(client), expires_at: at(second) }
+}
+
+pub(crate) fn zone_id(number: u128) -> ZoneId {
+    ZoneId::new(Uuid::from_u128(0xdddd << 64 | number))
+}
+
+/// Zone `number`, south-west of everything.
+pub(crate) fn zone(number: u32) -> Zone {
+    let name = format!("Bei Müllers {number:02}");
+    Zone::new(zone_id(number.into()), &name, -48.177_012, -179.559_123, 50 + number).unwrap()
+}
+
+/// A line in the account of customer 1, at `second`.
+pub(crate) fn line(second: i64, act: Act) -> Record {
+    Record::new(at(second), Actor::Customer, act).of(gcid(1))
+}
+
+/// Messages of vehicle 1 of customer 1 that client 1 was sent between two seconds.
+pub(crate) fn delivery(first: i64, last: i64, messages: u64) -> Delivery {
+    Delivery {
+        gcid: gcid(1),
+        client_id: client_id(1),
+        vin: vin(1),
+        channel: Channel::Stream,
+        first_at: at(first),
+        last_at: at(last),
+        messages,
+    }
 }
 
 /// Customers, vehicles and clients 1 and 2, for the rules that are about something else.

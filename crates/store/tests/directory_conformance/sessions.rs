@@ -236,3 +236,51 @@ pub(crate) async fn of_a_clients_sessions_the_hundred_that_were_put_last_stay(
         assert!(found(&*directory, kept).await.is_some(), "{kept:?}");
     }
 }
+
+pub(crate) async fn the_sessions_of_a_client_at_a_customer_go_together(
+    directory: Arc<impl Directory>,
+) {
+    populate(&*directory).await;
+    let neighbours = [
+        SessionKey { gcid: gcid(2), ..key("a") },
+        SessionKey { client_id: client_id(2), ..key("a") },
+    ];
+    for key in [key("a"), key("b"), neighbours[0].clone(), neighbours[1].clone()] {
+        directory.put_session(&key, &session(&[(1, 1)])).await.unwrap();
+    }
+    directory.rest_session(&key("b"), &left(9), at(0)).await.unwrap();
+    let mut removed = directory.remove_sessions_of(gcid(1), client_id(1)).await.unwrap();
+    removed.sort_by(|one, other| one.mqtt_client_id.cmp(&other.mqtt_client_id));
+    assert_eq!(removed, [key("a"), key("b")]);
+    assert_eq!(directory.remove_sessions_of(gcid(1), client_id(1)).await.unwrap(), []);
+    for key in [key("a"), key("b")] {
+        assert_eq!(found(&*directory, &key).await, None);
+        // Nothing of the backlog is left for one that comes back under the same name.
+        directory.put_session(&key, &session(&[])).await.unwrap();
+        assert_eq!(found(&*directory, &key).await, Some(session(&[])));
+    }
+    for key in &neighbours {
+        assert_eq!(found(&*directory, key).await, Some(session(&[(1, 1)])), "{key:?}");
+    }
+}
+
+pub(crate) async fn a_customers_cursors_of_a_vehicle_go_in_every_session(
+    directory: Arc<impl Directory>,
+) {
+    populate(&*directory).await;
+    let of_another = SessionKey { gcid: gcid(2), ..key("a") };
+    let of_the_customer = [key("a"), key("b"), SessionKey { client_id: client_id(2), ..key("a") }];
+    for key in of_the_customer.iter().chain([&of_another]) {
+        directory.put_session(key, &session(&[(1, 5), (2, 6)])).await.unwrap();
+    }
+    directory.remove_cursors_of(gcid(1), vin(1)).await.unwrap();
+    directory.remove_cursors_of(gcid(1), vin(9)).await.unwrap();
+    let cursors = async |key| found(&*directory, key).await.unwrap().cursors;
+    for key in &of_the_customer {
+        assert_eq!(cursors(key).await, [(vin(2), Sequence(6))], "{key:?}");
+    }
+    assert_eq!(cursors(&of_another).await, [(vin(1), Sequence(5)), (vin(2), Sequence(6))]);
+    // Should the vehicle come back, it begins anew.
+    directory.move_cursors(&[(key("a"), vec![(vin(1), Sequence(3))])]).await.unwrap();
+    assert_eq!(cursors(&key("a")).await, [(vin(1), Sequence(3)), (vin(2), Sequence(6))]);
+}

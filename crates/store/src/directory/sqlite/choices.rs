@@ -1,6 +1,6 @@
 //! What customers choose for a client: what it is sent, and how exactly it may know places.
 
-use cardata_domain::privacy::{Settings, ZONES_MAX, Zone, ZoneId};
+use cardata_domain::privacy::{RADIUS_M, Settings, ZONES_MAX, Zone, ZoneId};
 use cardata_domain::{ClientId, Gcid};
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
@@ -91,15 +91,26 @@ pub(super) async fn zones(readers: &SqlitePool, gcid: Gcid) -> Result<Vec<Zone>,
         .fetch_all(readers)
         .await?;
     let zone = |row: &SqliteRow| {
-        Ok(Zone {
+        let zone = Zone {
             id: parsed(row, "id", "zone id")?,
             name: row.try_get("name")?,
             latitude_e6: row.try_get("latitude_e6")?,
             longitude_e6: row.try_get("longitude_e6")?,
             radius_m: row.try_get("radius_m")?,
-        })
+        };
+        // It would hide another place than the customer meant.
+        if !is_sound(&zone) {
+            return Err(Failure::damaged("circle on earth", "something else"));
+        }
+        Ok(zone)
     };
     rows.iter().map(zone).collect()
+}
+
+fn is_sound(zone: &Zone) -> bool {
+    zone.latitude_e6.unsigned_abs() <= 90_000_000
+        && zone.longitude_e6.unsigned_abs() <= 180_000_000
+        && RADIUS_M.contains(&zone.radius_m)
 }
 
 pub(super) async fn add_zone(

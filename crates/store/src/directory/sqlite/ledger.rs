@@ -15,7 +15,8 @@ pub(super) async fn append(writer: &SqlitePool, records: &[Record]) -> Result<()
     for record in records {
         sqlx::query(
             "INSERT INTO ledger (at, actor, gcid, client_id, act, on_consent, detail)
-             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+             SELECT $1, $2, $3, $4, $5, $6, $7
+             WHERE $3 IS NULL OR EXISTS (SELECT 1 FROM customers WHERE gcid = $3)",
         )
         .bind(micros(record.at))
         .bind(record.actor.as_str())
@@ -31,28 +32,33 @@ pub(super) async fn append(writer: &SqlitePool, records: &[Record]) -> Result<()
     Ok(())
 }
 
+const OF_ALL: &str =
+    "SELECT * FROM ledger WHERE on_consent >= $1 AND number < $2 ORDER BY number DESC LIMIT $3";
+
+// A query of its own: one that leaves the customer open would walk through everybody's lines.
+const OF_ONE: &str = "SELECT * FROM ledger WHERE on_consent >= $1 AND number < $2 AND gcid = $4
+     ORDER BY number DESC LIMIT $3";
+
 pub(super) async fn read(
     readers: &SqlitePool,
     query: LedgerQuery,
 ) -> Result<Vec<(u64, Record)>, Failure> {
-    let rows = sqlx::query(
-        "SELECT * FROM ledger WHERE ($1 IS NULL OR gcid = $1) AND on_consent >= $2 AND number < $3
-         ORDER BY number DESC LIMIT $4",
-    )
-    .bind(query.gcid.map(|gcid| gcid.to_string()))
-    .bind(query.on_consent)
-    .bind(query.before.map_or(i64::MAX, |before| i64::try_from(before).unwrap_or(i64::MAX)))
-    .bind(query.limit)
-    .fetch_all(readers)
-    .await?;
+    let rows = sqlx::query(if query.gcid.is_some() { OF_ONE } else { OF_ALL })
+        .bind(query.on_consent)
+        .bind(query.before.map_or(i64::MAX, |before| i64::try_from(before).unwrap_or(i64::MAX)))
+        .bind(query.limit);
+    let rows = match query.gcid {
+        Some(gcid) => rows.bind(gcid.to_string()),
+        None => rows,
+    };
+    let rows = rows.fetch_all(readers).await?;
     rows.iter().map(record).collect()
 }
 
+const PRUNE: &str = "DELETE FROM ledger WHERE on_consent = 0 AND at < $1";
+
 pub(super) async fn prune(writer: &SqlitePool, before: Timestamp) -> Result<u64, Failure> {
-    let done = sqlx::query("DELETE FROM ledger WHERE on_consent = 0 AND at < $1")
-        .bind(micros(before))
-        .execute(writer)
-        .await?;
+    let done = sqlx::query(PRUNE).bind(micros(before)).execute(writer).await?;
     Ok(done.rows_affected())
 }
 
@@ -132,4 +138,26 @@ fn record(row: &SqliteRow) -> Result<(u64, Record), Failure> {
         detail: from_json(row, "detail", "JSON object")?,
     };
     Ok((number, record))
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::AssertSqlSafe;
+
+    use super::super::SqliteDirectory;
+    use super::*;
+
+    #[tokio::test]
+    async fn neither_one_customers_lines_nor_old_ones_are_looked_for_among_all() {
+        let directory = SqliteDirectory::in_memory().await.unwrap();
+        for (query, index) in [(OF_ONE, "ledger_customer"), (PRUNE, "ledger_at")] {
+            let plan = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}")))
+                .fetch_all(&directory.readers)
+                .await
+                .unwrap();
+            let steps: Vec<&str> = plan.iter().map(|step| step.get("detail")).collect();
+            let [step] = steps[..] else { panic!("{steps:?}") };
+            assert!(step.starts_with("SEARCH ledger USING ") && step.contains(index), "{step}");
+        }
+    }
 }

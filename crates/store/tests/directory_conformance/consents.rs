@@ -1,0 +1,148 @@
+//! Rules for consents: which there are, and how they end.
+
+use std::sync::Arc;
+
+use cardata_domain::consent::{Consent, ConsentId, EndReason, State};
+use cardata_domain::device_grant;
+use cardata_store::Directory;
+
+use super::samples::*;
+
+/// Adds `consent` by way of a grant, with tokens that are called like its number.
+async fn add(directory: &impl Directory, number: u128, consent: &Consent) {
+    let name = number.to_string();
+    let approved = device_grant::State::Approved(consent.gcid);
+    let grant =
+        device_grant::DeviceGrant { client_id: consent.client_id, ..grant(&name, approved) };
+    let (refresh, access) = tokens(&name, number);
+    directory.add_device_grant(&grant, at(0)).await.unwrap();
+    let exchanged = directory
+        .exchange_device_grant(&hash(&name), approved, consent, &refresh, &access)
+        .await
+        .unwrap();
+    assert!(exchanged);
+}
+
+/// Consent `number`, granted at that second, of a customer to a client.
+fn granted(number: u32, customer: u128, client: u128) -> Consent {
+    Consent {
+        gcid: gcid(customer),
+        client_id: client_id(client),
+        granted_at: at(number.into()),
+        ..consent(number.into())
+    }
+}
+
+fn ids(consents: &[Consent]) -> Vec<ConsentId> {
+    consents.iter().map(|consent| consent.id).collect()
+}
+
+pub(crate) async fn a_consent_comes_back_as_it_was_granted(directory: Arc<impl Directory>) {
+    populate(&*directory).await;
+    let ended = State::Ended { at: at(9), why: EndReason::Operator };
+    for (number, expires_at, state) in
+        [(1, None, State::Active), (2, Some(at(7)), State::Active), (3, Some(at(8)), ended)]
+    {
+        let purpose = format!("Hub {number}: \"Überschussladen\"");
+        let consent = Consent { purpose, expires_at, state, ..consent(number) };
+        add(&*directory, number, &consent).await;
+        assert_eq!(directory.consent(consent.id).await.unwrap(), Some(consent));
+    }
+}
+
+pub(crate) async fn a_consent_ends_once_and_the_first_reason_stays(directory: Arc<impl Directory>) {
+    populate(&*directory).await;
+    for (number, why) in (1..).zip(EndReason::ALL) {
+        let active = Consent { expires_at: Some(at(5)), ..consent(number) };
+        add(&*directory, number, &active).await;
+        assert!(directory.end_consent(active.id, at(10), why).await.unwrap());
+        for again in [EndReason::Customer, EndReason::Expired] {
+            assert!(!directory.end_consent(active.id, at(20), again).await.unwrap());
+        }
+        let ended = Consent { state: State::Ended { at: at(10), why }, ..active };
+        assert_eq!(directory.consent(ended.id).await.unwrap(), Some(ended));
+    }
+}
+
+pub(crate) async fn of_two_who_end_a_consent_one_did(directory: Arc<impl Directory>) {
+    populate(&*directory).await;
+    consented(&*directory, "first", 1).await;
+    let end = |why| {
+        let directory = directory.clone();
+        async move { directory.end_consent(consent_id(1), at(10), why).await.unwrap() }
+    };
+    let (one, other) = tokio::join!(end(EndReason::Customer), end(EndReason::Client));
+    assert!(one != other);
+    let why = if one { EndReason::Customer } else { EndReason::Client };
+    let ended = directory.consent(consent_id(1)).await.unwrap().unwrap();
+    assert_eq!(ended.state, State::Ended { at: at(10), why });
+}
+
+pub(crate) async fn a_consent_that_ends_takes_its_tokens_and_no_others(
+    directory: Arc<impl Directory>,
+) {
+    populate(&*directory).await;
+    consented(&*directory, "first", 1).await;
+    consented(&*directory, "other", 2).await;
+    let (refresh, access) = tokens("second", 1);
+    let used = directory.refresh_token(&hash("first")).await.unwrap().unwrap();
+    directory.rotate_refresh_token(&used, &refresh, &access, at(5)).await.unwrap();
+    directory.end_consent(consent_id(1), at(10), EndReason::Customer).await.unwrap();
+    for (name, there) in [("first", false), ("second", false), ("other", true)] {
+        assert_eq!(directory.refresh_token(&hash(name)).await.unwrap().is_some(), there, "{name}");
+        assert_eq!(directory.access_token(&hash(name)).await.unwrap().is_some(), there, "{name}");
+    }
+    assert_eq!(directory.consent(consent_id(2)).await.unwrap(), Some(consent(2)));
+}
+
+pub(crate) async fn a_customers_consents_are_listed_oldest_first_with_those_that_ended(
+    directory: Arc<impl Directory>,
+) {
+    populate(&*directory).await;
+    for (number, customer, client) in [(3, 1, 2), (1, 1, 1), (2, 1, 1), (4, 2, 1)] {
+        add(&*directory, number.into(), &granted(number, customer, client)).await;
+    }
+    directory.end_consent(consent_id(2), at(10), EndReason::Client).await.unwrap();
+    let ended = State::Ended { at: at(10), why: EndReason::Client };
+    let own = [granted(1, 1, 1), Consent { state: ended, ..granted(2, 1, 1) }, granted(3, 1, 2)];
+    assert_eq!(directory.consents_of(gcid(1)).await.unwrap(), own);
+    assert_eq!(directory.consents_of(gcid(2)).await.unwrap(), [granted(4, 2, 1)]);
+}
+
+pub(crate) async fn the_consents_to_a_client_are_those_that_nobody_ended_oldest_first(
+    directory: Arc<impl Directory>,
+) {
+    populate(&*directory).await;
+    for (number, customer, client) in [(3, 1, 1), (1, 2, 1), (2, 1, 1), (4, 1, 2)] {
+        let consent = Consent { expires_at: Some(at(5)), ..granted(number, customer, client) };
+        add(&*directory, number.into(), &consent).await;
+    }
+    directory.end_consent(consent_id(2), at(10), EndReason::Customer).await.unwrap();
+    // The time of all of them is over, but none was ended for it.
+    let to_first = directory.consents_to(client_id(1)).await.unwrap();
+    assert_eq!(ids(&to_first), [consent_id(1), consent_id(3)]);
+    assert_eq!(ids(&directory.consents_to(client_id(2)).await.unwrap()), [consent_id(4)]);
+}
+
+pub(crate) async fn a_consent_expires_at_the_second_at_which_it_is_good_no_longer(
+    directory: Arc<impl Directory>,
+) {
+    populate(&*directory).await;
+    for (number, expires_at) in [(1, Some(at(10))), (2, None), (3, Some(at(11))), (4, Some(at(9)))]
+    {
+        add(&*directory, number, &Consent { expires_at, ..consent(number) }).await;
+    }
+    directory.end_consent(consent_id(4), at(0), EndReason::Customer).await.unwrap();
+    let expired = async |second| {
+        let expired = directory.expired_consents(at(second)).await.unwrap();
+        assert!(expired.iter().all(|consent| !consent.is_active(at(second))));
+        let mut ids = ids(&expired);
+        ids.sort();
+        ids
+    };
+    assert_eq!(expired(9).await, []);
+    assert_eq!(expired(10).await, [consent_id(1)]);
+    assert_eq!(expired(1_000_000).await, [consent_id(1), consent_id(3)]);
+    directory.end_consent(consent_id(1), at(12), EndReason::Expired).await.unwrap();
+    assert_eq!(expired(1_000_000).await, [consent_id(3)]);
+}
