@@ -96,6 +96,17 @@ pub fn name(text: &str) -> Result<String, NameError> {
     is_sound.then(|| name.to_owned()).ok_or(NameError)
 }
 
+/// Why a client gets no token for itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum OwnScopesError {
+    /// It is personal, public, deleted, or a resource server.
+    #[error("only a third party's client with a secret acts for itself")]
+    NotForThisClient,
+    /// Nothing is left of what it asked for.
+    #[error("the client is not subscribed to the service of any CarData scope that it asks for")]
+    NoScope,
+}
+
 /// A registered OAuth client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Client {
@@ -163,6 +174,23 @@ impl Client {
         };
         (cardata(granted) || !cardata(requested)).then_some(granted)
     }
+
+    /// The scopes that it gets when it acts for itself (RFC 6749 §4.4): of those that were `requested`, or of all when
+    /// none were named, each CarData scope that its services cover.
+    ///
+    /// # Errors
+    /// [`OwnScopesError`]; there is no token then.
+    pub fn own_scopes(&self, requested: Option<Scopes>) -> Result<Scopes, OwnScopesError> {
+        let may = self.kind == Kind::ThirdParty && self.secret_hash.is_some() && self.is_active();
+        if !may {
+            return Err(OwnScopesError::NotForThisClient);
+        }
+        // No person is there who could log in, so the other two scopes mean nothing.
+        let cardata = [Scope::ApiRead, Scope::StreamingRead].into_iter();
+        let wanted = cardata.filter(|scope| requested.is_none_or(|all| all.contains(*scope)));
+        let scopes = self.grantable(wanted.collect()).unwrap_or_default();
+        if scopes.is_empty() { Err(OwnScopesError::NoScope) } else { Ok(scopes) }
+    }
 }
 
 #[cfg(test)]
@@ -213,6 +241,36 @@ mod tests {
         let open_to = |kind, gcid| Client { kind, ..client(Services::default()) }.is_open_to(gcid);
         assert!(open_to(Kind::Personal(owner), owner) && !open_to(Kind::Personal(owner), other));
         assert!(open_to(Kind::ThirdParty, other) && !open_to(Kind::ResourceServer, owner));
+    }
+
+    #[test]
+    fn a_third_party_with_a_secret_gets_for_itself_what_its_services_cover() {
+        let secret_hash = Some("hash".to_owned());
+        let both = Services { api: true, stream: true };
+        let own = Client { secret_hash: secret_hash.clone(), ..client(both) };
+        let asked = |client: &Client, scopes: &str| {
+            client.own_scopes(Some(scopes.parse().unwrap())).map(|scopes| scopes.to_string())
+        };
+        let told = |client: &Client| client.own_scopes(None).map(|scopes| scopes.to_string());
+        assert_eq!(told(&own).unwrap(), "cardata:api:read cardata:streaming:read");
+        assert_eq!(asked(&own, "openid cardata:api:read").unwrap(), "cardata:api:read");
+        assert_eq!(asked(&own, "openid"), Err(OwnScopesError::NoScope));
+        let streams = Client { services: Services { api: false, stream: true }, ..own.clone() };
+        assert_eq!(told(&streams).unwrap(), "cardata:streaming:read");
+        assert_eq!(asked(&streams, "cardata:api:read"), Err(OwnScopesError::NoScope));
+        assert_eq!(
+            told(&Client { services: Services::default(), ..own.clone() }),
+            Err(OwnScopesError::NoScope)
+        );
+        let owner = "aa111192-d570-4d3d-8835-656ee00edcd7".parse().unwrap();
+        for other in [
+            client(both),
+            Client { kind: Kind::Personal(owner), ..own.clone() },
+            Client { kind: Kind::ResourceServer, ..own.clone() },
+            Client { state: State::Deleted { at: Timestamp::UNIX_EPOCH }, ..own.clone() },
+        ] {
+            assert_eq!(told(&other), Err(OwnScopesError::NotForThisClient));
+        }
     }
 
     #[test]

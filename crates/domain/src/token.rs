@@ -125,6 +125,17 @@ pub struct Claims {
     pub expires_at: Timestamp,
 }
 
+/// What a token says with which a client acts for itself (RFC 6749 §4.4): no customer, and so nobody's data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientClaims {
+    /// The OAuth client.
+    pub client_id: ClientId,
+    /// What it permits.
+    pub scopes: Scopes,
+    /// The first instant at which it is no longer good.
+    pub expires_at: Timestamp,
+}
+
 /// Why a genuine token does not open a door.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Refusal {

@@ -16,6 +16,10 @@ CREATE INDEX consents_customer ON consents (gcid);
 CREATE INDEX consents_client ON consents (client_id);
 CREATE INDEX consents_expires_at ON consents (expires_at) WHERE ended_at IS NULL AND expires_at IS NOT NULL;
 
+-- Whoever asks about a token is told since when it is good. Until now, each lived an hour.
+ALTER TABLE access_tokens ADD COLUMN issued_at INTEGER NOT NULL DEFAULT 0;
+UPDATE access_tokens SET issued_at = expires_at - 3600000000;
+
 -- How long the consent lasts that comes of the grant, in seconds; for ever where it is not said.
 ALTER TABLE device_grants ADD COLUMN lasts_seconds INTEGER;
 
@@ -51,6 +55,8 @@ CREATE INDEX zones_customer ON zones (gcid);
 CREATE TABLE client_tokens (
     hash       TEXT    NOT NULL PRIMARY KEY,
     client_id  TEXT    NOT NULL REFERENCES clients,
+    scopes     TEXT    NOT NULL,
+    issued_at  INTEGER NOT NULL,
     expires_at INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX client_tokens_client ON client_tokens (client_id);

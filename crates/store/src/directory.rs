@@ -15,6 +15,7 @@ use cardata_domain::ledger::Record;
 use cardata_domain::privacy::{Settings, Zone, ZoneId};
 use cardata_domain::refresh;
 use cardata_domain::session::{SessionKey, StoredSession};
+use cardata_domain::token::Scopes;
 use cardata_domain::vehicle::{Mapping, Vehicle};
 use cardata_domain::{ClientId, Gcid, Vin};
 use jiff::{SignedDuration, Timestamp};
@@ -46,6 +47,8 @@ pub struct AccessToken {
     pub hash: TokenHash,
     /// The consent that it rests on.
     pub consent_id: ConsentId,
+    /// When it was issued.
+    pub issued_at: Timestamp,
     /// The first instant at which it is no longer good.
     pub expires_at: Timestamp,
 }
@@ -57,6 +60,10 @@ pub struct ClientToken {
     pub hash: TokenHash,
     /// Which client.
     pub client_id: ClientId,
+    /// What it permits, as long as the client is subscribed to that.
+    pub scopes: Scopes,
+    /// When it was issued.
+    pub issued_at: Timestamp,
     /// The first instant at which it is no longer good.
     pub expires_at: Timestamp,
 }

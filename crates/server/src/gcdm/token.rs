@@ -223,7 +223,12 @@ impl Fresh {
                 expires_at: consent.cap(now + REFRESH_LIFETIME),
                 state: refresh::State::Fresh,
             },
-            access: AccessToken { hash: secret::hash(&access_token), consent_id, expires_at },
+            access: AccessToken {
+                hash: secret::hash(&access_token),
+                consent_id,
+                issued_at: now,
+                expires_at,
+            },
             response: TokenResponse {
                 gcid: consent.gcid.to_string(),
                 token_type: "Bearer".to_owned(),

@@ -136,12 +136,18 @@ pub(crate) fn tokens(name: &str, number: u128) -> (RefreshToken, AccessToken) {
         expires_at: at(14 * 86_400),
         state: refresh::State::Fresh,
     };
-    (refresh, AccessToken { hash, consent_id, expires_at: at(3600) })
+    (refresh, AccessToken { hash, consent_id, issued_at: at(0), expires_at: at(3600) })
 }
 
 /// A token called `name` of client `client`, good until `second`.
 pub(crate) fn client_token(name: &str, client: u128, second: i64) -> ClientToken {
-    ClientToken { hash: hash(name), client_id: client_id(client), expires_at: at(second) }
+    ClientToken {
+        hash: hash(name),
+        client_id: client_id(client),
+        scopes: "cardata:api:read".parse().unwrap(),
+        issued_at: at(0),
+        expires_at: at(second),
+    }
 }
 
 pub(crate) fn zone_id(number: u128) -> ZoneId {

@@ -41,6 +41,7 @@ pub(super) async fn access(
         Ok(AccessToken {
             hash: TokenHash(row.try_get("hash")?),
             consent_id: parsed(row, "consent_id", "consent id")?,
+            issued_at: instant(row, "issued_at")?,
             expires_at: instant(row, "expires_at")?,
         })
     };
@@ -62,12 +63,15 @@ pub(super) async fn add(
     .bind(rotated_at(refresh))
     .execute(&mut *transaction)
     .await?;
-    sqlx::query("INSERT INTO access_tokens (hash, consent_id, expires_at) VALUES ($1, $2, $3)")
-        .bind(&access.hash.0)
-        .bind(access.consent_id.to_string())
-        .bind(micros(access.expires_at))
-        .execute(transaction)
-        .await?;
+    sqlx::query(
+        "INSERT INTO access_tokens (hash, consent_id, issued_at, expires_at) VALUES ($1, $2, $3, $4)",
+    )
+    .bind(&access.hash.0)
+    .bind(access.consent_id.to_string())
+    .bind(micros(access.issued_at))
+    .bind(micros(access.expires_at))
+    .execute(transaction)
+    .await?;
     Ok(())
 }
 
@@ -93,12 +97,16 @@ pub(super) async fn add_clients(
 ) -> Result<(), Failure> {
     let mut transaction = begin(writer).await?;
     let id = token.client_id.to_string();
-    sqlx::query("INSERT INTO client_tokens (hash, client_id, expires_at) VALUES ($1, $2, $3)")
-        .bind(&token.hash.0)
-        .bind(&id)
-        .bind(micros(token.expires_at))
-        .execute(&mut *transaction)
-        .await?;
+    sqlx::query(
+        "INSERT INTO client_tokens (hash, client_id, scopes, issued_at, expires_at) VALUES ($1, $2, $3, $4, $5)",
+    )
+    .bind(&token.hash.0)
+    .bind(&id)
+    .bind(token.scopes.to_string())
+    .bind(micros(token.issued_at))
+    .bind(micros(token.expires_at))
+    .execute(&mut *transaction)
+    .await?;
     sqlx::query("DELETE FROM client_tokens WHERE client_id = $1 AND expires_at < $2")
         .bind(&id)
         .bind(micros(now))
@@ -128,6 +136,8 @@ pub(super) async fn clients(
         Ok(ClientToken {
             hash: TokenHash(row.try_get("hash")?),
             client_id: parsed(row, "client_id", "client id")?,
+            scopes: parsed(row, "scopes", "list of scopes")?,
+            issued_at: instant(row, "issued_at")?,
             expires_at: instant(row, "expires_at")?,
         })
     };
