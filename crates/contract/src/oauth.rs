@@ -1,16 +1,22 @@
-//! The device code flow on the wire: request parameters, response bodies and error codes of wire §1.2 to §1.7.
+//! OAuth on the wire: request parameters, response bodies and error codes of wire §1.2 to §1.12.
 
-use std::collections::BTreeMap;
+mod credentials;
+mod form;
 
 use cardata_domain::device_grant::PollRefusal;
 use cardata_domain::token::{Scopes, UnknownScope};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+pub use self::credentials::{Credentials, Proof};
+use self::form::Form;
+
 /// The `grant_type` that exchanges a device code (RFC 8628 §3.4).
 pub const GRANT_DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 /// The `grant_type` that exchanges a refresh token (RFC 6749 §6).
 pub const GRANT_REFRESH_TOKEN: &str = "refresh_token";
+/// The `grant_type` with which a client gets a token for itself (RFC 6749 §4.4).
+pub const GRANT_CLIENT_CREDENTIALS: &str = "client_credentials";
 
 /// The answer to a client that starts a login (wire §1.3). Clients need both numbers to be JSON numbers.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +55,61 @@ pub struct TokenResponse {
     pub id_token: String,
 }
 
+/// The token of a client that acts for itself (wire §1.10). There is no customer in it, and nothing to refresh it with.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientTokenResponse {
+    /// Always `Bearer`.
+    pub token_type: String,
+    /// Seconds until it expires.
+    pub expires_in: i64,
+    /// The token.
+    pub access_token: String,
+    /// What was granted, separated by spaces.
+    pub scope: String,
+}
+
+/// What a resource server is told of a token (RFC 7662 §2.2; wire §1.12).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Introspection {
+    /// Whether the token is good now. Of one that is not, nothing else is told, nor why.
+    pub active: bool,
+    /// The rest.
+    #[serde(flatten)]
+    pub token: Option<ActiveToken>,
+}
+
+impl Introspection {
+    /// The answer about a token that is not good, or not known.
+    pub const INACTIVE: Self = Self { active: false, token: None };
+}
+
+impl From<ActiveToken> for Introspection {
+    fn from(token: ActiveToken) -> Self {
+        Self { active: true, token: Some(token) }
+    }
+}
+
+/// A token that is good.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActiveToken {
+    /// What it permits, separated by spaces.
+    pub scope: String,
+    /// The client that it was issued to.
+    pub client_id: String,
+    /// `Bearer`, or `id_token`.
+    pub token_type: String,
+    /// The first second at which it is no longer good.
+    pub exp: i64,
+    /// When it was issued.
+    pub iat: i64,
+    /// The customer, or the client when it acts for itself.
+    pub sub: String,
+    /// For whom it is: this service, or the client in the case of an id token.
+    pub aud: String,
+    /// Who issued it.
+    pub iss: String,
+}
+
 /// The body of every error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorBody {
@@ -70,6 +131,14 @@ pub enum TokenError {
     InvalidGrant,
     /// A `grant_type` that is not offered.
     UnsupportedGrantType,
+    /// The client may not do that, whoever it is.
+    UnauthorizedClient,
+    /// Nothing of what was asked for can be granted.
+    InvalidScope,
+    /// A token of a kind that can't be revoked by itself (RFC 7009 §2.2.1).
+    UnsupportedTokenType,
+    /// Too many requests came from one address; nothing was looked at.
+    TooManyRequests,
     /// Nobody has decided yet; poll again.
     AuthorizationPending,
     /// Poll less often.
@@ -90,8 +159,12 @@ impl TokenError {
             Self::InvalidClient => "invalid_client",
             Self::InvalidGrant => "invalid_grant",
             Self::UnsupportedGrantType => "unsupported_grant_type",
+            Self::UnauthorizedClient => "unauthorized_client",
+            Self::InvalidScope => "invalid_scope",
+            Self::UnsupportedTokenType => "unsupported_token_type",
             Self::AuthorizationPending => "authorization_pending",
-            Self::SlowDown => "slow_down",
+            // One word for both, since it means the same to a program; the status tells them apart.
+            Self::SlowDown | Self::TooManyRequests => "slow_down",
             Self::AccessDenied => "access_denied",
             Self::ExpiredToken => "expired_token",
             Self::ServerError => "server_error",
@@ -105,9 +178,13 @@ impl TokenError {
             Self::InvalidRequest
             | Self::InvalidGrant
             | Self::UnsupportedGrantType
+            | Self::UnauthorizedClient
+            | Self::InvalidScope
+            | Self::UnsupportedTokenType
             | Self::SlowDown => 400,
             Self::InvalidClient | Self::ExpiredToken => 401,
             Self::AuthorizationPending | Self::AccessDenied => 403,
+            Self::TooManyRequests => 429,
             Self::ServerError => 500,
         }
     }
@@ -146,17 +223,32 @@ pub enum RequestError {
         expected: &'static str,
     },
     /// `grant_type` names a grant that is not offered.
-    #[error("the parameter `grant_type` must be {GRANT_DEVICE_CODE} or {GRANT_REFRESH_TOKEN}")]
+    #[error(
+        "the parameter `grant_type` must be {GRANT_DEVICE_CODE}, {GRANT_REFRESH_TOKEN} or {GRANT_CLIENT_CREDENTIALS}"
+    )]
     GrantType,
+    /// The header `Authorization` says Basic and is not that.
+    #[error(
+        "the header `Authorization` must be Basic with the client id and the secret, each form-encoded, in base64"
+    )]
+    Authorization,
+    /// The client authenticates in two ways at a time (RFC 6749 §2.3).
+    #[error("the client's secret stands in the header and in the body; send it in one of them")]
+    TwoProofs,
     /// A scope that does not exist.
     #[error("the parameter `scope`: {0}")]
     Scope(#[from] UnknownScope),
+    /// A client asks for a scope for itself that does not exist.
+    #[error("the parameter `scope`: {0}")]
+    OwnScope(UnknownScope),
 }
 
 impl From<&RequestError> for TokenError {
     fn from(error: &RequestError) -> Self {
         match error {
             RequestError::GrantType => Self::UnsupportedGrantType,
+            RequestError::Authorization => Self::InvalidClient,
+            RequestError::OwnScope(_) => Self::InvalidScope,
             _ => Self::InvalidRequest,
         }
     }
@@ -164,8 +256,8 @@ impl From<&RequestError> for TokenError {
 
 /// A client that starts a login (wire §1.2).
 pub struct DeviceCodeRequest {
-    /// As it was sent; upper case happens.
-    pub client_id: String,
+    /// Who asks.
+    pub credentials: Credentials,
     /// What is asked for.
     pub scopes: Scopes,
     /// The PKCE challenge, S256.
@@ -177,9 +269,9 @@ impl DeviceCodeRequest {
     ///
     /// # Errors
     /// [`RequestError`] names the parameter.
-    pub fn parse(body: &[u8]) -> Result<Self, RequestError> {
+    pub fn parse(body: &[u8], authorization: Option<&str>) -> Result<Self, RequestError> {
         let mut form = Form::parse(body)?;
-        let client_id = form.take("client_id")?;
+        let credentials = Credentials::take(&mut form, authorization)?;
         if form.get("response_type").is_some_and(|value| value != "device_code") {
             let name = "response_type";
             return Err(RequestError::Unsupported { name, expected: "device_code" });
@@ -195,7 +287,7 @@ impl DeviceCodeRequest {
                 "the SHA-256 of the verifier in base64url without padding, 43 characters";
             return Err(RequestError::Unsupported { name: "code_challenge", expected });
         }
-        Ok(Self { client_id, scopes, code_challenge })
+        Ok(Self { credentials, scopes, code_challenge })
     }
 }
 
@@ -206,8 +298,8 @@ fn is_challenge(text: &str) -> bool {
 
 /// A client that wants tokens (wire §1.4, §1.7).
 pub struct TokenRequest {
-    /// As it was sent; upper case happens.
-    pub client_id: String,
+    /// Who asks.
+    pub credentials: Credentials,
     /// What it offers for them.
     pub grant: Grant,
 }
@@ -226,6 +318,11 @@ pub enum Grant {
         /// The token.
         refresh_token: String,
     },
+    /// Its own secret, for a token of its own.
+    ClientCredentials {
+        /// What it asks for; `None` for all that it can get.
+        scopes: Option<Scopes>,
+    },
 }
 
 impl TokenRequest {
@@ -233,66 +330,47 @@ impl TokenRequest {
     ///
     /// # Errors
     /// [`RequestError`] names the parameter.
-    pub fn parse(body: &[u8]) -> Result<Self, RequestError> {
+    pub fn parse(body: &[u8], authorization: Option<&str>) -> Result<Self, RequestError> {
         let mut form = Form::parse(body)?;
-        let client_id = form.take("client_id")?;
+        let credentials = Credentials::take(&mut form, authorization)?;
         let grant = match form.take("grant_type")?.as_str() {
             GRANT_DEVICE_CODE => Grant::DeviceCode {
                 device_code: form.take("device_code")?,
                 code_verifier: form.take("code_verifier")?,
             },
             GRANT_REFRESH_TOKEN => Grant::Refresh { refresh_token: form.take("refresh_token")? },
+            GRANT_CLIENT_CREDENTIALS => Grant::ClientCredentials {
+                scopes: form
+                    .get("scope")
+                    .map(str::parse)
+                    .transpose()
+                    .map_err(RequestError::OwnScope)?,
+            },
             _ => return Err(RequestError::GrantType),
         };
-        Ok(Self { client_id, grant })
+        Ok(Self { credentials, grant })
     }
 }
 
-/// The parameters of a form, each once.
-struct Form(BTreeMap<String, String>);
-
-impl Form {
-    fn parse(body: &[u8]) -> Result<Self, RequestError> {
-        let mut parameters = BTreeMap::new();
-        for pair in body.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
-            let mut halves = pair.splitn(2, |byte| *byte == b'=');
-            let mut half = || decode(halves.next().unwrap_or_default());
-            let (name, value) = (half()?, half()?);
-            if parameters.contains_key(&name) {
-                return Err(RequestError::Repeated(name));
-            }
-            parameters.insert(name, value);
-        }
-        Ok(Self(parameters))
-    }
-
-    fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
-    }
-
-    fn take(&mut self, name: &'static str) -> Result<String, RequestError> {
-        let value = self.0.remove(name).filter(|value| !value.is_empty());
-        value.ok_or(RequestError::Missing(name))
-    }
+/// A question about a token, or the wish to end it: RFC 7009 and RFC 7662 have the same form. `token_type_hint` is not
+/// needed to find one, and ignored.
+pub struct AboutToken {
+    /// Who asks.
+    pub credentials: Credentials,
+    /// The token.
+    pub token: String,
 }
 
-fn decode(encoded: &[u8]) -> Result<String, RequestError> {
-    let mut decoded = Vec::with_capacity(encoded.len());
-    let mut rest = encoded.iter();
-    while let Some(byte) = rest.next() {
-        decoded.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let mut digit = || {
-                    let digit = rest.next().and_then(|byte| char::from(*byte).to_digit(16));
-                    digit.and_then(|digit| u8::try_from(digit).ok()).ok_or(RequestError::Malformed)
-                };
-                digit()? << 4 | digit()?
-            }
-            byte => *byte,
-        });
+impl AboutToken {
+    /// Reads the form. Unknown parameters are ignored.
+    ///
+    /// # Errors
+    /// [`RequestError`] names the parameter.
+    pub fn parse(body: &[u8], authorization: Option<&str>) -> Result<Self, RequestError> {
+        let mut form = Form::parse(body)?;
+        let credentials = Credentials::take(&mut form, authorization)?;
+        Ok(Self { credentials, token: form.take("token")? })
     }
-    String::from_utf8(decoded).map_err(|_| RequestError::Malformed)
 }
 
 #[cfg(test)]
@@ -304,11 +382,11 @@ mod tests {
         &code_challenge=6xSQkAzH8oEmFMieIfFjAlAsYMS23uhOCXg70Gf13p8&code_challenge_method=S256";
 
     fn start_refused(body: &str) -> RequestError {
-        DeviceCodeRequest::parse(body.as_bytes()).err().expect("refused")
+        DeviceCodeRequest::parse(body.as_bytes(), None).err().expect("refused")
     }
 
     fn token_refused(body: &str) -> RequestError {
-        TokenRequest::parse(body.as_bytes()).err().expect("refused")
+        TokenRequest::parse(body.as_bytes(), None).err().expect("refused")
     }
 
     #[test]
@@ -318,8 +396,8 @@ mod tests {
             START.replace("&response_type=device_code", ""),
             format!("{START}&nonce=1&="),
         ] {
-            let request = DeviceCodeRequest::parse(body.as_bytes()).unwrap();
-            assert_eq!(request.client_id, "31c357a0-7a1d-4590-aa99-33b97244d048");
+            let request = DeviceCodeRequest::parse(body.as_bytes(), None).unwrap();
+            assert_eq!(request.credentials.client_id, "31c357a0-7a1d-4590-aa99-33b97244d048");
             assert_eq!(request.scopes.to_string(), "authenticate_user openid cardata:api:read");
             assert_eq!(request.code_challenge, "6xSQkAzH8oEmFMieIfFjAlAsYMS23uhOCXg70Gf13p8");
         }
@@ -367,16 +445,49 @@ mod tests {
     fn a_token_request_names_its_grant_and_what_belongs_to_it() {
         let poll =
             format!("client_id=a&grant_type={GRANT_DEVICE_CODE}&device_code=b&code_verifier=c");
-        assert!(TokenRequest::parse(format!("{poll}&scope=openid").as_bytes()).is_ok());
+        assert!(TokenRequest::parse(format!("{poll}&scope=openid").as_bytes(), None).is_ok());
         for name in ["client_id", "grant_type", "device_code", "code_verifier"] {
             let renamed = poll.replace(&format!("{name}="), "other=");
             assert_eq!(token_refused(&renamed), RequestError::Missing(name));
         }
         let refresh = "client_id=a&grant_type=refresh_token";
         assert_eq!(token_refused(refresh), RequestError::Missing("refresh_token"));
-        assert!(TokenRequest::parse(format!("{refresh}&refresh_token=b").as_bytes()).is_ok());
+        assert!(TokenRequest::parse(format!("{refresh}&refresh_token=b").as_bytes(), None).is_ok());
         let error = token_refused("client_id=a&grant_type=password");
         assert_eq!(TokenError::from(&error), TokenError::UnsupportedGrantType);
+    }
+
+    #[test]
+    fn a_client_asks_for_itself_with_or_without_scopes_that_exist() {
+        let form = "client_id=a&client_secret=b&grant_type=client_credentials";
+        let asked = |scope: &str| {
+            let request = TokenRequest::parse(format!("{form}{scope}").as_bytes(), None);
+            request.map(|request| match request.grant {
+                Grant::ClientCredentials { scopes } => scopes.map(|scopes| scopes.to_string()),
+                _ => panic!("another grant"),
+            })
+        };
+        assert_eq!(asked(""), Ok(None));
+        assert_eq!(asked("&scope="), Ok(None));
+        assert_eq!(asked("&scope=cardata:api:read"), Ok(Some("cardata:api:read".to_owned())));
+        let error = asked("&scope=admin").unwrap_err();
+        assert_eq!(TokenError::from(&error).code(), "invalid_scope");
+    }
+
+    #[test]
+    fn a_question_about_a_token_needs_a_client_and_the_token() {
+        let parse = |body: &str| AboutToken::parse(body.as_bytes(), None).map(|about| about.token);
+        assert_eq!(parse("client_id=a&token=b&token_type_hint=c"), Ok("b".to_owned()));
+        assert_eq!(parse("client_id=a&token="), Err(RequestError::Missing("token")));
+        assert_eq!(parse("token=b"), Err(RequestError::Missing("client_id")));
+        let twice = parse("client_id=a&token=b&token=b");
+        assert_eq!(twice, Err(RequestError::Repeated("token".into())));
+    }
+
+    #[test]
+    fn of_a_token_that_is_not_good_nothing_is_told() {
+        let told = serde_json::to_string(&Introspection::INACTIVE).unwrap();
+        assert_eq!(told, r#"{"active":false}"#);
     }
 
     #[test]
