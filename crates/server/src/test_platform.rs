@@ -7,6 +7,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
 use axum::http::{Request, StatusCode};
+use axum::response::Response;
 use cardata_contract::oauth::{GRANT_DEVICE_CODE, TokenResponse};
 use cardata_domain::client::{Client, Kind, Services, State};
 use cardata_domain::customer::Customer;
@@ -170,9 +171,14 @@ impl World {
         self.clock.set(self.platform.clock.now() + SignedDuration::from_secs(seconds));
     }
 
-    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+    /// The answer as it comes, also one that is no text.
+    pub(crate) async fn respond(&self, request: Request<Body>) -> Response {
         let Ok(response) = self.app.clone().oneshot(request).await;
-        let (parts, body) = response.into_parts();
+        response
+    }
+
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        let (parts, body) = self.respond(request).await.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         let body = String::from_utf8(body.to_vec()).unwrap();
         Answer { status: parts.status, headers: parts.headers, body }
