@@ -330,21 +330,57 @@ async fn a_connection_ends_when_its_token_does() {
 }
 
 #[tokio::test]
-async fn one_connection_for_each_customer_evicts_or_refuses_as_set() {
-    let world = world(Profile::bmw()).await;
-    let token = id_token(&world, Person::Anna).await;
-    let (mut first, _) = Peer::connected(&world, Person::Anna, &token, "one", true).await;
-    let (_second, _) = Peer::connected(&world, Person::Anna, &token, "other", true).await;
-    assert_eq!(first.receive().await, None);
+async fn one_connection_for_each_customer_evicts_the_first_one() {
+    for version in [Version::V311, Version::V5] {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let _recording = metrics::set_default_local_recorder(&recorder);
+        let world = world(Profile::bmw()).await;
+        let token = id_token(&world, Person::Anna).await;
+        let connect = Connect::new(version, Person::Anna, &token);
+        let (mut first, _) = Peer::connect_with(&world, &connect.clone().client_id("one")).await;
+        let (mut second, connack) =
+            Peer::connect_with(&world, &connect.clone().client_id("other")).await;
+        assert_eq!(connack.code, 0);
+        let told = first.farewell().await.map(|farewell| (farewell.code, farewell.reason));
+        let reason = "another connection took this one's place".to_owned();
+        // 3.1.1 has no words for it.
+        assert_eq!(told, (version == Version::V5).then_some((0x8E, reason)));
+        assert!(second.is_quiet().await);
+        let metrics = recorder.handle().render();
+        assert!(metrics.contains("cardata_mqtt_closed_total{reason=\"evicted\"} 1"), "{metrics}");
+    }
+}
 
-    let refusing = Profile { connections: Connections::OnePerCustomerRefuse, ..Profile::bmw() };
-    let world = self::world(refusing).await;
-    let token = id_token(&world, Person::Anna).await;
-    let (mut first, _) = Peer::connected(&world, Person::Anna, &token, "one", true).await;
-    let (_, code, _) =
-        Peer::connect(&world, &Person::Anna.gcid().to_string(), &token, "other", true).await;
-    assert_eq!(code, 5);
-    assert!(first.is_quiet().await);
+#[tokio::test]
+async fn one_connection_for_each_customer_refuses_the_second_one_if_it_is_to() {
+    for (version, refusal) in [(Version::V311, 5), (Version::V5, 0x87)] {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let _recording = metrics::set_default_local_recorder(&recorder);
+        let refusing = Profile { connections: Connections::OnePerCustomerRefuse, ..Profile::bmw() };
+        let world = world(refusing).await;
+        let token = id_token(&world, Person::Anna).await;
+        let connect = Connect::new(version, Person::Anna, &token);
+        let (mut first, _) = Peer::connect_with(&world, &connect.clone().client_id("one")).await;
+        let (mut second, connack) =
+            Peer::connect_with(&world, &connect.clone().client_id("other")).await;
+        assert_eq!(connack.code, refusal);
+        let why = String::from_utf8_lossy(&connack.properties);
+        assert_eq!(why.contains("end one of them first"), version == Version::V5, "{why}");
+        assert_eq!(second.receive().await, None);
+        assert!(first.is_quiet().await);
+        let metrics = recorder.handle().render();
+        let counted = "cardata_mqtt_connects_total{outcome=\"refused\",code=\"5\"} 1";
+        assert!(metrics.contains(counted), "{metrics}");
+        assert!(!metrics.contains("evicted"), "{metrics}");
+
+        // The same session is no second one, and a place is free once its connection is gone.
+        let (again, connack) = Peer::connect_with(&world, &connect.clone().client_id("one")).await;
+        assert_eq!(connack.code, 0);
+        drop(first);
+        again.leave().await;
+        let (_, connack) = Peer::connect_with(&world, &connect.client_id("other")).await;
+        assert_eq!(connack.code, 0);
+    }
 }
 
 #[tokio::test]
