@@ -52,6 +52,54 @@ async fn whoever_does_not_say_who_it_is_is_let_go() {
 }
 
 #[tokio::test]
+async fn whoever_never_reads_again_is_let_go_and_its_place_is_free() {
+    const EVENTS: u32 = 1000;
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let refusing = Profile { connections: Connections::OnePerCustomerRefuse, ..Profile::open() };
+    let world = world(refusing).await;
+    let mut bystander = bystander(&world).await;
+    add_container(&world, Person::Anna, Person::Anna.client_id(), SOC).await;
+    let token = id_token(&world, Person::Anna).await;
+    let annas = Person::Anna.gcid().to_string();
+    // Without a keep-alive time, which would end it sooner: nobody hears it while its answers wait.
+    let connect = Connect { keep_alive: 0, ..Connect::new(Version::V311, Person::Anna, &token) };
+    let (mut stuck, _) = Peer::connect_with(&world, &connect).await;
+    assert_eq!(stuck.subscribe(&format!("{annas}/+"), 0).await, 0);
+    let (_, code, _) = Peer::connect(&world, &annas, &token, "other", true).await;
+    assert_eq!(code, 5, "the place is taken");
+
+    // From here on until the clock goes on, nothing needs the directory: a clean session is not stored at its end.
+    tokio::time::pause();
+    let begin = tokio::time::Instant::now();
+    for number in 1..=EVENTS {
+        // More than the pipe and the server's buffer hold.
+        report(&world, ANNAS, number).await;
+        report(&world, BENS, number).await;
+        assert_eq!(bystander.values().await, soc(number.into()));
+    }
+    while world.platform.router.connections() > 1 {
+        assert!(begin.elapsed() < Duration::from_secs(75), "its place is still taken");
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert!(bystander.is_quiet().await, "it got everything, and once");
+    }
+    assert!(begin.elapsed() >= Duration::from_mins(1), "{:?}", begin.elapsed());
+    tokio::time::resume();
+
+    let metrics = recorder.handle().render();
+    assert!(metrics.contains("mqtt_closed_total{reason=\"write_timeout\"} 1"), "{metrics}");
+    let (mut next, _) = Peer::connected(&world, Person::Anna, &token, "other", true).await;
+    assert!(next.is_quiet().await);
+    assert_unaffected(&world, &mut bystander).await;
+    // What it left unread was bounded.
+    let mut unread = 0;
+    while stuck.receive().await.is_some() {
+        unread += 1;
+    }
+    assert!((1..EVENTS).contains(&unread), "{unread} messages");
+}
+
+#[tokio::test]
 async fn a_packet_of_256_mib_ends_its_connection_with_its_first_bytes() {
     let recorder = PrometheusBuilder::new().build_recorder();
     let _recording = metrics::set_default_local_recorder(&recorder);
