@@ -4,7 +4,7 @@ use cardata_mqtt::Version;
 
 use super::{ALL, TOPIC, ended, stage};
 use crate::stream::test_peer::{
-    BENS, Delivery, all_properties, property, put_properties, report, soc, subscribe, text,
+    BENS, Delivery, all_properties, packet, property, put_properties, report, soc, subscribe, text,
 };
 use crate::test_platform::Person;
 
@@ -174,6 +174,25 @@ async fn mqtt_3_3_4_1_mqtt_3_4_2_1_2_3_mqtt_3_5_2_1_2_3_mqtt_4_3_3_9_a_publish_i
         stage.ended_on(&mut peer, 0x30, &publish(TOPIC, None, &[])).await.farewell.unwrap().code,
         0x87
     );
+}
+
+#[tokio::test]
+async fn mqtt_3_3_4_1_as_many_messages_as_a_client_likes_are_refused_in_order() {
+    const MESSAGES: u16 = 500;
+    let stage = stage().await;
+    let (mut peer, connack) = stage.accepted(&stage.connect()).await;
+    // Receive Maximum: 65,535 is what holds without one (§3.2.2.3.3).
+    assert_eq!(property(&connack.properties, 0x21), None);
+    let of_number =
+        |number: u16| if number.is_multiple_of(2) { (0x32, 0x40) } else { (0x34, 0x50) };
+    let messages = (1..=MESSAGES)
+        .flat_map(|number| packet(of_number(number).0, &publish(TOPIC, Some(number), &[])));
+    peer.send_bytes(&messages.collect::<Vec<_>>()).await;
+    for number in 1..=MESSAGES {
+        let refusal = [&number.to_be_bytes()[..], &[0x87]].concat();
+        assert_eq!(peer.receive().await, Some((of_number(number).1, refusal)));
+    }
+    assert!(peer.is_quiet().await);
 }
 
 #[tokio::test]
