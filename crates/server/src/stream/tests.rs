@@ -23,6 +23,15 @@ use crate::endings;
 use crate::profile::{Connections, Profile};
 use crate::test_platform::{LIMITS, Person, SCOPES, START, World, third_party};
 
+/// The session that `person`'s own client has under this MQTT client identifier.
+fn session_key(person: Person, mqtt_client_id: &str) -> SessionKey {
+    SessionKey {
+        gcid: person.gcid(),
+        client_id: person.client_id(),
+        mqtt_client_id: mqtt_client_id.into(),
+    }
+}
+
 #[tokio::test]
 async fn a_connect_gets_the_return_code_of_its_reason() {
     let world = world(Profile::open()).await;
@@ -257,11 +266,7 @@ async fn acknowledged_cursors_reach_the_directory() {
     assert!(peer.is_quiet().await);
     let platform = &world.platform;
     platform.cursors.flush(&*platform.directory, platform.journal.synced()).await.unwrap();
-    let key = cardata_domain::session::SessionKey {
-        gcid: Person::Anna.gcid(),
-        client_id: Person::Anna.client_id(),
-        mqtt_client_id: "keeper".into(),
-    };
+    let key = session_key(Person::Anna, "keeper");
     let stored = platform.directory.session(&key, START).await.unwrap().unwrap();
     let vin: Vin = ANNAS.parse().unwrap();
     assert_eq!(stored.cursors, [(vin, platform.journal.head(vin))]);
@@ -406,11 +411,30 @@ async fn the_strict_profile_sends_one_signal_a_message_with_qos_0_and_keeps_no_b
 #[tokio::test]
 async fn a_stopping_server_ends_its_connections_and_keeps_what_they_acknowledged() {
     let world = world(Profile::open()).await;
+    add_container(&world, Person::Anna, Person::Anna.client_id(), SOC).await;
     let token = id_token(&world, Person::Anna).await;
     let (mut peer, _) = Peer::connected(&world, Person::Anna, &token, "keeper", false).await;
-    world.platform.tasks.drain(Duration::from_secs(10)).await;
+    assert_eq!(peer.subscribe(&format!("{}/+", Person::Anna.gcid()), 1).await, 1);
+    let vin: Vin = ANNAS.parse().unwrap();
+    let platform = &world.platform;
+    report(&world, ANNAS, 1).await;
+    let acknowledged = platform.journal.head(vin);
+    report(&world, ANNAS, 2).await;
+    let first = peer.delivery().await;
+    let second = peer.delivery().await;
+    peer.ack(&first).await;
+    assert!(peer.is_quiet().await);
+
+    platform.tasks.drain(Duration::from_secs(10)).await;
     assert_eq!(peer.receive().await, None);
-    assert_eq!(world.platform.router.connections(), 0);
+    assert_eq!(platform.router.connections(), 0);
+    let key = session_key(Person::Anna, "keeper");
+    let stored = platform.directory.session(&key, START).await.unwrap().unwrap();
+    assert!(acknowledged < platform.journal.head(vin));
+    assert_eq!(stored.cursors, [(vin, acknowledged)]);
+    let unfinished = stored.left.unwrap().unfinished;
+    let unfinished: Vec<_> = unfinished.iter().map(|delivery| delivery.packet_id.get()).collect();
+    assert_eq!(unfinished, [second.packet_id.unwrap()]);
 }
 
 /// A CONNECT of MQTT 5: client identifier, password, session expiry, and what AUTH carries. Gives the CONNACK's body.

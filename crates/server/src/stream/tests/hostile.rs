@@ -144,9 +144,54 @@ async fn a_hundred_thousand_filters_are_answered_one_by_one_and_kept_by_nobody()
         assert_eq!(client.subscribe_all(some).await, vec![0x80; some.len()]);
     }
     assert!(client.is_quiet().await);
-    drop(client);
+    client.leave().await;
+    let key = session_key(Person::Anna, "keeper");
+    let stored = world.platform.directory.session(&key, START).await.unwrap().unwrap();
+    assert_eq!((stored.subscriptions, stored.cursors), (Vec::new(), Vec::new()));
     assert_unaffected(&world, &mut bystander).await;
     let metrics = recorder.handle().render();
     let refused = format!("mqtt_subscriptions_refused_total{{code=\"0x87\"}} {FILTERS}");
     assert!(metrics.contains(&refused), "{metrics}");
+}
+
+#[tokio::test]
+async fn a_session_has_as_many_filters_as_set_and_is_told_of_each_one_more() {
+    const FILTERS_MAX: usize = 3;
+    for (version, refusal) in [(Version::V311, 0x80), (Version::V5, 0x97)] {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let _recording = metrics::set_default_local_recorder(&recorder);
+        let mut profile = Profile::open();
+        profile.session.subscriptions_max = FILTERS_MAX;
+        let world = world(profile).await;
+        let mut bystander = bystander(&world).await;
+        let token = id_token(&world, Person::Anna).await;
+        let mut connect =
+            Connect::new(version, Person::Anna, &token).client_id("keeper").clean(false);
+        if version == Version::V5 {
+            connect = connect.property(0x11, &100_u32.to_be_bytes());
+        }
+        let (mut client, _) = Peer::connect_with(&world, &connect).await;
+        let anna = Person::Anna.gcid();
+        let filters = [
+            format!("{anna}/+"),
+            format!("{anna}/#"),
+            format!("{anna}/{ANNAS}"),
+            format!("{anna}/{ANNAS}/#"),
+        ];
+        let wanted: Vec<_> = filters.iter().map(|filter| (filter.as_str(), 1)).collect();
+        assert_eq!(client.subscribe_all(&wanted).await, [1, 1, 1, refusal]);
+        assert_eq!(client.subscribe(&filters[0], 0).await, 0, "one that is there is replaced");
+        client.unsubscribe(&[&filters[1]]).await;
+        assert_eq!(client.subscribe_all(&wanted[2..]).await, [1, 1], "there is room again");
+        assert_eq!(client.subscribe(&filters[1], 1).await, refusal);
+        client.leave().await;
+
+        let key = session_key(Person::Anna, "keeper");
+        let stored = world.platform.directory.session(&key, START).await.unwrap().unwrap();
+        assert_eq!(stored.subscriptions.len(), FILTERS_MAX);
+        assert_unaffected(&world, &mut bystander).await;
+        let metrics = recorder.handle().render();
+        let refused = "mqtt_subscriptions_refused_total{code=\"0x97\"} 2";
+        assert!(metrics.contains(refused), "{metrics}");
+    }
 }
