@@ -496,7 +496,7 @@ async fn mqtt_5_streams_and_says_why_it_ends() {
 
     let consent = crate::gcdm::verify::id_token(&world.platform, &token).await.unwrap().consent_id;
     world.platform.directory.end_consent(consent, START, EndReason::Customer).await.unwrap();
-    world.platform.router.close_consent(consent);
+    assert_eq!(world.platform.router.close_consent(consent).len(), 1);
     let (first, body) = peer.receive().await.unwrap();
     assert_eq!((first, body[0]), (0xE0, 0x87));
     assert_eq!(peer.receive().await, None);
