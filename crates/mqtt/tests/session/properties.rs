@@ -38,6 +38,7 @@ enum Step {
     Connect(Kind, Terms),
     /// With which of the vehicles from then on; MQTT 5 only.
     Reauthenticate(Vec<usize>),
+    ChangeVehicles(Vec<usize>),
     Disconnect,
     Cut,
     Crash,
@@ -72,7 +73,8 @@ fn step() -> impl Strategy<Value = Step> {
         4 => any::<bool>().prop_map(Step::Congest),
         6 => terms().prop_map(|terms| Step::Connect(Kind::Persistent, terms)),
         1 => terms().prop_map(|terms| Step::Connect(Kind::Clean, terms)),
-        2 => reauthenticate(),
+        2 => cars().prop_map(Step::Reauthenticate),
+        1 => cars().prop_map(Step::ChangeVehicles),
         2 => Just(Step::Disconnect),
         3 => Just(Step::Cut),
         2 => Just(Step::Crash),
@@ -91,10 +93,10 @@ fn terms() -> impl Strategy<Value = Terms> {
     prop_oneof![Just(Terms::PLAIN), newer]
 }
 
-fn reauthenticate() -> impl Strategy<Value = Step> {
+/// The customer's vehicles, mostly all.
+fn cars() -> impl Strategy<Value = Vec<usize>> {
     let all: Vec<_> = (1..=CARS).collect();
     prop_oneof![2 => Just(all.clone()), 1 => subsequence(all, 0..=CARS)]
-        .prop_map(Step::Reauthenticate)
 }
 
 fn filter(car_number: Option<usize>) -> String {
@@ -118,6 +120,7 @@ fn take(world: &mut World, step: Step) {
             world.terms = terms;
             world.connect(kind);
         }
+        Step::ChangeVehicles(cars) => world.change_vehicles(cars.into_iter().map(car).collect()),
         Step::Crash => world.crash(),
         Step::Restart => {
             world.close(CloseReason::ServerStopping);

@@ -305,6 +305,23 @@ impl World {
         self.act();
     }
 
+    /// The customer has these vehicles from now on.
+    pub(crate) fn change_vehicles(&mut self, vehicles: Vec<Vin>) {
+        self.set_vehicles(vehicles.clone());
+        if self.is_connected() {
+            self.with_subscriptions(|_| {});
+            self.session().change_vehicles(vehicles);
+            self.act();
+        }
+    }
+
+    fn set_vehicles(&mut self, vehicles: Vec<Vin>) {
+        if vehicles != self.vehicles {
+            self.vehicles = vehicles;
+            self.witness.vehicles_changed();
+        }
+    }
+
     /// Refuses the CONNECT that the driver could not read.
     pub(crate) fn refuse(&mut self, refusal: ConnectRefusal) {
         self.session().refuse(refusal, "no".to_owned());

@@ -70,10 +70,7 @@ impl World {
     pub(crate) fn reauthenticate(&mut self, vehicles: Vec<Vin>, lifetime: Duration) {
         self.handle(Packet::Auth(auth())).unwrap();
         assert_eq!(self.done.last(), Some(&Done::Asked(auth())));
-        if vehicles != self.vehicles {
-            self.vehicles = vehicles;
-            self.witness.vehicles_changed();
-        }
+        self.set_vehicles(vehicles);
         self.reauthenticated(lifetime);
         let method = auth().method;
         assert!(self.done.contains(&Done::Sent(Outgoing::AuthSuccess { method })));
