@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cardata_contract::stream::parse;
-use cardata_domain::Vin;
 use cardata_domain::consent::{ConsentId, EndReason};
 use cardata_domain::ledger::Actor;
-use cardata_domain::session::SessionKey;
+use cardata_domain::session::{SessionKey, StoredSession};
+use cardata_domain::{Sequence, Vin};
 use cardata_mqtt::Version;
 use metrics_exporter_prometheus::PrometheusBuilder;
 
@@ -386,6 +386,60 @@ async fn one_connection_for_each_customer_refuses_the_second_one_if_it_is_to() {
         let (_, connack) = Peer::connect_with(&world, &connect.client_id("other")).await;
         assert_eq!(connack.code, 0);
     }
+}
+
+#[tokio::test]
+async fn of_too_many_sessions_those_renewed_longest_ago_end_and_are_counted_and_forgotten() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let world = world(Profile { sessions_per_client: 2, ..Profile::open() }).await;
+    add_container(&world, Person::Anna, Person::Anna.client_id(), SOC).await;
+    let token = id_token(&world, Person::Anna).await;
+    let platform = &world.platform;
+    let vin: Vin = ANNAS.parse().unwrap();
+    let is_kept = async |id| {
+        let key = session_key(Person::Anna, id);
+        platform.directory.session(&key, START).await.unwrap().is_some()
+    };
+    let surplus = || {
+        let metrics = recorder.handle().render();
+        let line = metrics.lines().find(|line| line.starts_with("cardata_mqtt_sessions_surplus"));
+        line.map(|line| line.rsplit_once(' ').unwrap().1.to_owned())
+    };
+    // How far a session got that the directory does not know yet.
+    let ahead = |id| {
+        let nothing = StoredSession { cursors: vec![(vin, Sequence(0))], ..<_>::default() };
+        platform.cursors.resume(&session_key(Person::Anna, id)).over(nothing).cursors[0].1
+    };
+
+    let (mut first, _) = Peer::connected(&world, Person::Anna, &token, "first", false).await;
+    first.subscribe(&format!("{}/+", Person::Anna.gcid()), 1).await;
+    report(&world, ANNAS, 1).await;
+    let delivery = first.delivery().await;
+    first.ack(&delivery).await;
+    assert!(first.is_quiet().await);
+    assert_eq!(ahead("first"), platform.journal.head(vin));
+
+    let (second, _) = Peer::connected(&world, Person::Anna, &token, "second", false).await;
+    second.leave().await;
+    assert_eq!(surplus(), None);
+    let (mut third, _) = Peer::connected(&world, Person::Anna, &token, "third", false).await;
+    assert!(third.is_quiet().await);
+    assert_eq!(surplus(), Some("1".to_owned()));
+    assert!(!is_kept("first").await && is_kept("second").await && is_kept("third").await);
+    assert_eq!(ahead("first"), Sequence(0));
+
+    // Its connection goes on, and at its end the session takes the place of another one.
+    report(&world, ANNAS, 2).await;
+    let delivery = first.delivery().await;
+    assert_eq!(delivery.values, soc(2));
+    first.ack(&delivery).await;
+    first.leave().await;
+    assert_eq!(surplus(), Some("2".to_owned()));
+    assert!(is_kept("first").await && !is_kept("second").await && is_kept("third").await);
+    let (mut first, present) = Peer::connected(&world, Person::Anna, &token, "first", false).await;
+    assert!(present);
+    assert!(first.is_quiet().await, "nothing comes again");
 }
 
 #[tokio::test]

@@ -55,12 +55,24 @@ pub(crate) async fn a_grant_moves_only_from_where_it_stands(directory: Arc<impl 
     directory.add_device_grant(&grant("a", State::Pending), at(0)).await.unwrap();
     let approved = State::Approved(gcid(1));
     // Not there yet; for another customer; decided already; and no such grant.
-    assert!(!directory.move_device_grant(&hash("a"), approved, State::Exchanged, None).await.unwrap());
+    assert!(
+        !directory.move_device_grant(&hash("a"), approved, State::Exchanged, None).await.unwrap()
+    );
     assert!(directory.move_device_grant(&hash("a"), State::Pending, approved, None).await.unwrap());
     let other = State::Approved(gcid(2));
     assert!(!directory.move_device_grant(&hash("a"), other, State::Exchanged, None).await.unwrap());
-    assert!(!directory.move_device_grant(&hash("a"), State::Pending, State::Denied, None).await.unwrap());
-    assert!(!directory.move_device_grant(&hash("b"), State::Pending, State::Denied, None).await.unwrap());
+    assert!(
+        !directory
+            .move_device_grant(&hash("a"), State::Pending, State::Denied, None)
+            .await
+            .unwrap()
+    );
+    assert!(
+        !directory
+            .move_device_grant(&hash("b"), State::Pending, State::Denied, None)
+            .await
+            .unwrap()
+    );
     assert_eq!(directory.device_grant(&hash("a")).await.unwrap(), Some(grant("a", approved)));
 }
 
