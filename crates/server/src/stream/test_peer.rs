@@ -393,13 +393,16 @@ impl Peer {
         self.answer(0xB0, 2).await
     }
 
-    /// The codes of a SUBACK or UNSUBACK, which must come next.
+    /// The codes of a SUBACK or UNSUBACK, which must come next. Where one refuses, MQTT 5 says why and nothing else.
     pub(crate) async fn answer(&mut self, expected: u8, packet_id: u16) -> Vec<u8> {
         let (first, body) = self.receive().await.expect("an answer is expected");
         assert_eq!((first, &body[..2]), (expected, &packet_id.to_be_bytes()[..]));
         let mut codes = &body[2..];
         if self.version == Version::V5 {
-            assert_eq!(take_properties(&mut codes), b"");
+            let properties = take_properties(&mut codes);
+            let why = property(&properties, 0x1F);
+            assert_eq!(why.is_some(), codes.iter().any(|code| *code >= 0x80), "{body:?}");
+            assert_eq!(properties.len(), why.map_or(0, |why| 1 + why.len()), "{body:?}");
         }
         codes.to_vec()
     }
