@@ -134,7 +134,8 @@ impl World {
     pub(crate) async fn with(profile: Profile, auto_approve: Option<Gcid>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let directory = SqliteDirectory::open(&folder.path().join("directory.db")).await.unwrap();
-        let directory: Arc<dyn Directory> = Arc::new(directory);
+        let directory: Arc<dyn Directory> =
+            Arc::new(directory.with_sessions_max(profile.sessions_per_client));
         fill(&*directory).await;
         let catalogue = Arc::new(Catalogue::shipped());
         let router = Arc::default();

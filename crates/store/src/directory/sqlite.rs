@@ -468,7 +468,7 @@ impl Directory for SqliteDirectory {
         &self,
         key: &SessionKey,
         session: &StoredSession,
-    ) -> Result<(), DirectoryError> {
+    ) -> Result<Vec<SessionKey>, DirectoryError> {
         sessions::put(&self.writer, key, session, self.sessions_max)
             .await
             .failing_to("keep a session")
@@ -486,8 +486,10 @@ impl Directory for SqliteDirectory {
         key: &SessionKey,
         session: &StoredSession,
         now: Timestamp,
-    ) -> Result<(), DirectoryError> {
-        sessions::rest(&self.writer, key, session, now).await.failing_to("lay a session to rest")
+    ) -> Result<Vec<SessionKey>, DirectoryError> {
+        sessions::rest(&self.writer, key, session, now, self.sessions_max)
+            .await
+            .failing_to("lay a session to rest")
     }
 
     async fn recover_sessions(
