@@ -22,11 +22,19 @@ struct Browser<'a> {
     peer: &'static str,
     cookie: Option<String>,
     page: String,
+    /// The last one that a page had.
+    proof: String,
 }
 
 impl<'a> Browser<'a> {
     fn new(world: &'a World) -> Self {
-        Self { world, peer: "192.0.2.1:50000", cookie: None, page: String::new() }
+        Self {
+            world,
+            peer: "192.0.2.1:50000",
+            cookie: None,
+            page: String::new(),
+            proof: String::new(),
+        }
     }
 
     async fn open(&mut self, path: &str) -> Answer {
@@ -62,9 +70,9 @@ impl<'a> Browser<'a> {
         browser
     }
 
-    /// Sends a form with the proof of the page that is shown.
+    /// Sends a form with the proof of the page that was shown last.
     async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
-        let proof = hidden(&self.page, "form_proof").unwrap_or_default();
+        let proof = self.proof.clone();
         self.post_with(&proof, path, fields).await
     }
 
@@ -98,6 +106,9 @@ impl<'a> Browser<'a> {
             if answer.headers.contains_key(ETAG) { "private, no-cache" } else { "no-store" };
         assert_eq!(answer.headers["cache-control"], caching);
         self.page.clone_from(&answer.body);
+        if let Some(proof) = hidden(&answer.body, "form_proof") {
+            self.proof = proof;
+        }
         answer
     }
 }

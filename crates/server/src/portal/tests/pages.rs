@@ -471,7 +471,7 @@ async fn the_export_has_everything_of_the_customer_and_nothing_of_others() {
     assert_eq!(json("consents.json")[0]["scopes"], SCOPES);
     assert_eq!(json("clients.json").as_array().unwrap().len(), 1);
     assert_eq!(json("choices.json")["zones"], json!([]));
-    assert!(json("activity.json").as_array().unwrap().len() >= 2);
+    assert!(!json("activity.json").as_array().unwrap().is_empty());
     json("deliveries.json");
     assert_eq!(json(&format!("vehicles/{VIN}/latest.json"))[SOC]["value"], 67);
     let events = text(&format!("vehicles/{VIN}/events.jsonl"));
