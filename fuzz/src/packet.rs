@@ -418,7 +418,9 @@ fn check_same_v5(sent: &Outgoing, read: &v5::Packet, problem_information: bool) 
                 Err(refusal) => refusal.reason_code(),
             };
             let status = read.status.iter().map(|code| u8::from(*code));
-            *packet_id == read.packet_id && granted.iter().map(code).eq(status)
+            *packet_id == read.packet_id
+                && granted.iter().map(code).eq(status)
+                && (read.reason_string.is_none() || granted.iter().any(std::result::Result::is_err))
         }
         (Outgoing::UnsubAck { packet_id, existed }, v5::Packet::UnsubscribeAck(read)) => {
             let status = read.status.iter().map(|code| u8::from(*code) == 0);

@@ -44,12 +44,24 @@ def test_a_client_of_mqtt_5_streams_and_resumes(dev: Dev, tokens: Tokens) -> Non
         again.wait_for_value(ODOMETER, 3)
 
 
-def test_a_client_of_mqtt_5_hears_why(dev: Dev, tokens: Tokens) -> None:
+def test_a_client_of_mqtt_5_hears_why_and_comes_back(dev: Dev, tokens: Tokens) -> None:
     with Subscriber5(dev, tokens, password="garbage") as refused:
         assert refused.connect()[0] == BAD_USER_NAME_OR_PASSWORD
 
-    with Subscriber5(dev, tokens) as newcomer:
-        assert newcomer.connect()[0] == 0
+    with Subscriber5(dev, tokens, mqtt_client_id="keeper", expiry=600) as keeper:
+        assert keeper.connect() == (0, False)
+        assert keeper.subscribe(dev.first.every_vehicle) == [1]
+        inject(dev, event(dev.first.vin, 1, {ODOMETER: 1}))
+        keeper.wait_for_value(ODOMETER, 1)
         dev.stop()
-        wait_for(lambda: newcomer.ended, "a DISCONNECT")
-        assert newcomer.ended[0][0] == SERVER_SHUTTING_DOWN
+        wait_for(lambda: keeper.ended, "a DISCONNECT")
+        code, why = keeper.ended[0]
+        assert code == SERVER_SHUTTING_DOWN and why and "connect again" in why
+
+    # So it does, and nothing is lost on the way.
+    dev.start()
+    inject(dev, event(dev.first.vin, 2, {ODOMETER: 2}))
+    with Subscriber5(dev, tokens, mqtt_client_id="keeper", expiry=600) as again:
+        assert again.connect() == (0, True)
+        again.wait_for_value(ODOMETER, 2)
+        assert again.values(ODOMETER) == [2]

@@ -1,12 +1,14 @@
 //! Packets to bytes (MQTT 3.1.1 and 5.0, §2 and §3 of each). PUBLISH is the hot path: no allocation but the buffer's own
 //! growth.
 
+use std::num::NonZeroU16;
+
 use bytes::{BufMut, BytesMut};
 use cardata_domain::Gcid;
 
 use crate::packet::{ConnAck, Outgoing, Publish, Qos, Version};
 use crate::property;
-use crate::reason::{ConnectRefusal, SubscribeRefusal};
+use crate::reason::{ConnectRefusal, PUBLISH_REFUSED, SubscribeRefusal};
 
 /// Writes packets for one connection.
 #[derive(Debug, Clone)]
@@ -77,19 +79,14 @@ impl Encoder {
             (Outgoing::ConnRefused { refusal, why }, Version::V5) => {
                 self.refused_v5(*refusal, why, buffer);
             }
-            (Outgoing::SubAck { packet_id, granted }, version) => {
-                let code = |granted: &Result<Qos, SubscribeRefusal>| match (granted, version) {
-                    (Ok(qos), _) => qos.level(),
-                    (Err(_), Version::V311) => 0x80,
-                    (Err(refusal), Version::V5) => refusal.reason_code(),
-                };
-                let mut body = BytesMut::with_capacity(3 + granted.len());
+            (Outgoing::SubAck { packet_id, granted }, Version::V311) => {
+                let mut body = BytesMut::with_capacity(2 + granted.len());
                 body.put_u16(packet_id.get());
-                if version == Version::V5 {
-                    body.put_u8(0);
-                }
-                body.extend(granted.iter().map(code));
+                body.extend(granted.iter().map(|granted| granted.map_or(0x80, Qos::level)));
                 put_packet(0x90, &body, buffer);
+            }
+            (Outgoing::SubAck { packet_id, granted }, Version::V5) => {
+                self.suback_v5(*packet_id, granted, buffer);
             }
             (Outgoing::UnsubAck { packet_id, .. }, Version::V311) => {
                 put_packet(0xB0, &packet_id.get().to_be_bytes(), buffer);
@@ -113,8 +110,15 @@ impl Encoder {
             }
             (Outgoing::PublishRefused { packet_id, qos }, Version::V5) => {
                 let first = if *qos == Qos::ExactlyOnce { 0x50 } else { 0x40 };
-                let [high, low] = packet_id.get().to_be_bytes();
-                put_packet(first, &[high, low, 0x87], buffer);
+                let mut body = BytesMut::new();
+                body.put_u16(packet_id.get());
+                body.put_u8(0x87);
+                let reason = self.reason(PUBLISH_REFUSED, body.len());
+                // "If the Remaining Length is less than 4 there is no Property Length", MQTT 5 §3.4.2.2.1.
+                if !reason.is_empty() {
+                    put_properties(&reason, &mut body);
+                }
+                put_packet(first, &body, buffer);
             }
             (Outgoing::AuthSuccess { method }, Version::V5) => {
                 let mut properties = BytesMut::new();
@@ -203,16 +207,48 @@ impl Encoder {
         put_packet(0x20, &body, buffer);
     }
 
-    /// Writes the properties of a packet whose only one is a reason string, or none if it would not fit.
-    /// [MQTT-3.2.2-19] [MQTT-3.14.2-3]
+    fn suback_v5(
+        &self,
+        packet_id: NonZeroU16,
+        granted: &[Result<Qos, SubscribeRefusal>],
+        buffer: &mut BytesMut,
+    ) {
+        let code = |granted: &Result<Qos, SubscribeRefusal>| match granted {
+            Ok(qos) => qos.level(),
+            Err(refusal) => refusal.reason_code(),
+        };
+        let mut refusals: Vec<SubscribeRefusal> = Vec::new();
+        for refusal in granted.iter().filter_map(|granted| granted.err()) {
+            if !refusals.contains(&refusal) {
+                refusals.push(refusal);
+            }
+        }
+        let whys: Vec<_> = refusals.iter().map(ToString::to_string).collect();
+        let mut body = BytesMut::new();
+        body.put_u16(packet_id.get());
+        let reason = self.reason(&whys.join("; "), body.len() + granted.len());
+        put_properties(&reason, &mut body);
+        body.extend(granted.iter().map(code));
+        put_packet(0x90, &body, buffer);
+    }
+
+    /// Writes the properties of a packet whose only one is a reason string, and which ends with them.
     fn put_reason(&self, why: &str, body: &mut BytesMut) {
+        put_properties(&self.reason(why, body.len()), body);
+    }
+
+    /// The reason string as the only property of a packet that has so many `other` bytes; nothing if there is no reason,
+    /// or it is not wanted or would make the packet too large.
+    /// [MQTT-3.2.2-19] [MQTT-3.4.2-2] [MQTT-3.5.2-2] [MQTT-3.9.2-1] [MQTT-3.14.2-3]
+    fn reason(&self, why: &str, other: usize) -> BytesMut {
         let length = 1 + 2 + why.len();
-        let remaining = body.len() + length_of_length(length) + length;
+        let remaining = other + length_of_length(length) + length;
+        let fits = packet_size(remaining) <= self.packet_size_max;
         let mut properties = BytesMut::new();
-        if self.problem_information && packet_size(remaining) <= self.packet_size_max {
+        if self.problem_information && fits && !why.is_empty() {
             put_text(property::REASON_STRING, why, &mut properties);
         }
-        put_properties(&properties, body);
+        properties
     }
 }
 
@@ -313,7 +349,7 @@ fn length_of_length(length: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::num::{NonZeroU16, NonZeroU32};
+    use std::num::NonZeroU32;
 
     use bytes::Bytes;
 
@@ -431,7 +467,9 @@ mod tests {
         let granted = vec![Ok(Qos::AtLeastOnce), Err(SubscribeRefusal::NotAuthorized)];
         let granted = Outgoing::SubAck { packet_id, granted };
         assert_eq!(bytes(Version::V311, &granted), [0x90, 4, 0, 10, 1, 0x80]);
-        assert_eq!(bytes(Version::V5, &granted), [0x90, 5, 0, 10, 0, 1, 0x87]);
+        let why = b"only topics {gcid}/{vin} of your own vehicles can be read";
+        let head = [0x90, 65, 0, 10, 60, 0x1F, 0, 57];
+        assert_eq!(bytes(Version::V5, &granted), [&head[..], why, &[1, 0x87]].concat());
         let ended = Outgoing::UnsubAck { packet_id, existed: vec![true, false] };
         assert_eq!(bytes(Version::V311, &ended), [0xB0, 2, 0, 10]);
         assert_eq!(bytes(Version::V5, &ended), [0xB0, 5, 0, 10, 0, 0, 0x11]);
@@ -445,7 +483,9 @@ mod tests {
         assert_eq!(bytes(Version::V311, &complete), [0x70, 2, 0, 10]);
         assert_eq!(bytes(Version::V5, &complete), [0x70, 3, 0, 10, 0x92]);
         let refused = Outgoing::PublishRefused { packet_id, qos: Qos::AtLeastOnce };
-        assert_eq!(bytes(Version::V5, &refused), [0x40, 3, 0, 10, 0x87]);
+        let head = [0x40, 50, 0, 10, 0x87, 46, 0x1F, 0, 43];
+        let why = PUBLISH_REFUSED.as_bytes();
+        assert_eq!(bytes(Version::V5, &refused), [&head[..], why].concat());
         let stopping = Outgoing::Disconnect(CloseReason::ServerStopping);
         assert!(bytes(Version::V311, &stopping).is_empty());
         assert_eq!(bytes(Version::V5, &stopping)[..3], [0xE0, 36, 0x8B]);
@@ -453,13 +493,44 @@ mod tests {
 
     #[test]
     fn a_reason_is_left_out_where_it_is_not_wanted_or_does_not_fit() {
-        let stopping = Outgoing::Disconnect(CloseReason::ServerStopping);
-        for (wanted, size_max) in [(false, u32::MAX), (true, 20)] {
-            let encoder =
-                Encoder::new(Version::V5, GCID.parse().unwrap()).with_limits(wanted, size_max);
-            let mut buffer = BytesMut::new();
-            encoder.encode(&stopping, &mut buffer);
-            assert_eq!(buffer[..], [0xE0, 2, 0x8B, 0]);
+        let packet_id = NonZeroU16::new(10).unwrap();
+        let granted = vec![Ok(Qos::AtMostOnce), Err(SubscribeRefusal::QuotaExceeded)];
+        let cases: [(Outgoing, &[u8]); 4] = [
+            (Outgoing::Disconnect(CloseReason::ServerStopping), &[0xE0, 2, 0x8B, 0]),
+            (Outgoing::SubAck { packet_id, granted }, &[0x90, 5, 0, 10, 0, 0, 0x97]),
+            (
+                Outgoing::PublishRefused { packet_id, qos: Qos::AtLeastOnce },
+                &[0x40, 3, 0, 10, 0x87],
+            ),
+            (
+                Outgoing::PublishRefused { packet_id, qos: Qos::ExactlyOnce },
+                &[0x50, 3, 0, 10, 0x87],
+            ),
+        ];
+        for (packet, bare) in cases {
+            let whole = bytes(Version::V5, &packet);
+            let size = u32::try_from(whole.len()).unwrap();
+            for (wanted, size_max, expected) in
+                [(true, size, &whole[..]), (true, size - 1, bare), (false, u32::MAX, bare)]
+            {
+                let encoder =
+                    Encoder::new(Version::V5, GCID.parse().unwrap()).with_limits(wanted, size_max);
+                let mut buffer = BytesMut::new();
+                assert!(encoder.encode(&packet, &mut buffer));
+                assert_eq!(buffer[..], *expected, "{packet:?} in {size_max}");
+            }
         }
+    }
+
+    #[test]
+    fn a_suback_gives_each_reason_once() {
+        let packet_id = NonZeroU16::new(10).unwrap();
+        let (quota, foreign) = (SubscribeRefusal::QuotaExceeded, SubscribeRefusal::NotAuthorized);
+        let granted = vec![Err(foreign), Err(quota), Ok(Qos::AtMostOnce), Err(foreign)];
+        let written = bytes(Version::V5, &Outgoing::SubAck { packet_id, granted });
+        let text = String::from_utf8_lossy(&written);
+        assert!(text.contains(&format!("{foreign}; {quota}\u{FFFD}")), "{text}");
+        let none = bytes(Version::V5, &Outgoing::SubAck { packet_id, granted: Vec::new() });
+        assert_eq!(none, [0x90, 3, 0, 10, 0]);
     }
 }

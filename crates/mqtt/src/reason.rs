@@ -100,6 +100,9 @@ impl SubscribeRefusal {
     }
 }
 
+/// Why a client's message is refused, with or without the connection.
+pub(crate) const PUBLISH_REFUSED: &str = "this service takes no messages from clients";
+
 /// Why a connection ended. `Display` is one word for logs and metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum CloseReason {
@@ -189,7 +192,7 @@ impl CloseReason {
             Self::TopicFilterInvalid => (0x8F, "a topic filter has not the form of one"),
             Self::TopicAliasInvalid => (0x94, "this server takes no topic aliases"),
             Self::TooLarge => (0x95, "the packet is too large"),
-            Self::PublishRefused => (0x87, "this service takes no messages from clients"),
+            Self::PublishRefused => (0x87, PUBLISH_REFUSED),
             Self::TokenExpired => (0x87, "the token expired; connect with a fresh one"),
             Self::Reauthentication => {
                 (0x87, "the token sent with AUTH is not good for this connection")

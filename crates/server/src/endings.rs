@@ -247,11 +247,15 @@ pub async fn end_mapping(
 ) -> Result<Option<Ended>, EndError> {
     let owned = platform.clone();
     let work = async move {
-        let began = Instant::now();
         let mappings = owned.directory.mappings(gcid).await?;
         let Some(mapping) = mappings.into_iter().find(|mapping| mapping.vin == vin) else {
             return Ok(None);
         };
+        if mapping.mapping_type == MappingType::Primary {
+            // Before, so that a crash half-way leaves nothing to the next one; and after, for what came meanwhile.
+            owned.journal.forget(vin).await?;
+        }
+        let began = Instant::now();
         owned.directory.remove_mapping(gcid, vin).await?;
         let streams = look_anew(&owned, gcid).await;
         owned.cursors.forget_vehicle(gcid, vin);
@@ -305,8 +309,12 @@ pub async fn delete_customer(
             end_consents_now(platform, &others, EndReason::ClientDeleted, actor).await?;
         }
         for mapping in platform.directory.mappings(gcid).await? {
+            let is_primary = mapping.mapping_type == MappingType::Primary;
+            if is_primary {
+                platform.journal.forget(mapping.vin).await?;
+            }
             platform.directory.remove_mapping(gcid, mapping.vin).await?;
-            if mapping.mapping_type == MappingType::Primary {
+            if is_primary {
                 platform.journal.forget(mapping.vin).await?;
             }
         }
@@ -325,3 +333,6 @@ pub async fn delete_customer(
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -90,6 +90,7 @@ pub fn routes(platform: Arc<Platform>) -> Router<Arc<Platform>> {
         .route(link::PATH, get(link::show).post(link::submit))
         .route("/portal/style.css", get(style))
         .route("/portal/script.js", get(script))
+        .fallback(async || problem::Problem::NotFound)
         .layer(DefaultBodyLimit::max(FORM_LENGTH_MAX))
         .layer(from_fn(problem::show))
         .layer(map_response_with_state(platform, harden))

@@ -10,6 +10,6 @@ pub(crate) mod websocket;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
-mod test_peer;
+pub(crate) mod test_peer;
 #[cfg(test)]
 mod tests;

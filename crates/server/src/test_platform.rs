@@ -7,6 +7,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
 use axum::http::{Request, StatusCode};
+use axum::response::Response;
 use cardata_contract::oauth::{GRANT_DEVICE_CODE, TokenResponse};
 use cardata_domain::client::{Client, Kind, Services, State};
 use cardata_domain::customer::Customer;
@@ -133,7 +134,8 @@ impl World {
     pub(crate) async fn with(profile: Profile, auto_approve: Option<Gcid>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let directory = SqliteDirectory::open(&folder.path().join("directory.db")).await.unwrap();
-        let directory: Arc<dyn Directory> = Arc::new(directory);
+        let directory: Arc<dyn Directory> =
+            Arc::new(directory.with_sessions_max(profile.sessions_per_client));
         fill(&*directory).await;
         let catalogue = Arc::new(Catalogue::shipped());
         let router = Arc::default();
@@ -170,9 +172,14 @@ impl World {
         self.clock.set(self.platform.clock.now() + SignedDuration::from_secs(seconds));
     }
 
-    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+    /// The answer as it comes, also one that is no text.
+    pub(crate) async fn respond(&self, request: Request<Body>) -> Response {
         let Ok(response) = self.app.clone().oneshot(request).await;
-        let (parts, body) = response.into_parts();
+        response
+    }
+
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        let (parts, body) = self.respond(request).await.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         let body = String::from_utf8(body.to_vec()).unwrap();
         Answer { status: parts.status, headers: parts.headers, body }

@@ -404,13 +404,14 @@ pub trait Directory: Send + Sync + 'static {
     ) -> Result<Option<StoredSession>, DirectoryError>;
     /// Adds a persistent session or replaces all that is known of it. It is connected from now on, does not expire until
     /// [`Directory::rest_session`], and has left nothing behind, whatever `session` says.
+    ///
     /// Of the sessions of one customer and client so many stay as the directory was told, [`SESSIONS_MAX`] unless it was:
-    /// those that were put last.
+    /// those that were put last. Gives the names of those that ended with it.
     async fn put_session(
         &self,
         key: &SessionKey,
         session: &StoredSession,
-    ) -> Result<(), DirectoryError>;
+    ) -> Result<Vec<SessionKey>, DirectoryError>;
     /// Moves cursors of sessions that exist forward; those of others are left out, and none moves back. Many sessions in
     /// one transaction.
     async fn move_cursors(
@@ -418,13 +419,13 @@ pub trait Directory: Send + Sync + 'static {
         moves: &[(SessionKey, Vec<(Vin, Sequence)>)],
     ) -> Result<(), DirectoryError>;
     /// The same as [`Directory::put_session`] for a session whose connection has ended at `now`: with what it left
-    /// behind, and kept for as long as it says from then on.
+    /// behind, and kept for as long as it says from then on. It counts as put, and others may end with it.
     async fn rest_session(
         &self,
         key: &SessionKey,
         session: &StoredSession,
         now: Timestamp,
-    ) -> Result<(), DirectoryError>;
+    ) -> Result<Vec<SessionKey>, DirectoryError>;
     /// To be called before the first connection, with the journal's `newest` event. Sessions that a crash found
     /// connected are at rest from `now` on. What sessions left behind is forgotten where it speaks of events that a
     /// crash took with it: their numbers will be given to others.

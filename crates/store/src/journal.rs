@@ -74,10 +74,17 @@ pub trait Journal: Send + Sync + 'static {
 
     /// Forgets every event of `vin` that was appended until now, and its latest values, as when its owner leaves or sells
     /// it. Returns how many events went.
-    async fn forget(&self, vin: Vin) -> Result<u64, JournalError> {
-        let _ = vin;
-        Ok(0)
-    }
+    ///
+    /// Whoever reads after the call began finds them gone. When this returns, no crash brings them back; a crash or
+    /// [`Journal::close`] before that leaves either all or nothing of them. What is appended after the call began stays.
+    /// The vehicle's numbers go on growing: a reader that is behind finds a gap, as after retention.
+    ///
+    /// Until retention comes to its number, the journal still knows that there was an event, but neither whose nor when
+    /// nor what. The vehicle's newest number stays with its VIN, also beyond that.
+    ///
+    /// # Errors
+    /// [`JournalError`] when the store can't be changed, or the journal is closed: call again when it is open.
+    async fn forget(&self, vin: Vin) -> Result<u64, JournalError>;
 
     /// Syncs what is waiting and stops; later appends fail.
     ///

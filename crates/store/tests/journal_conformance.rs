@@ -223,6 +223,101 @@ async fn numbers_and_latest_values_outlive_the_events(setup: Setup) {
     assert_eq!(journal.latest(vin(1)).await.unwrap()[0].value(), &Value::integer(5));
 }
 
+async fn forgetting_takes_one_vehicles_events_and_values_and_leaves_its_number(setup: Setup) {
+    let Setup { journal, samples, .. } = setup;
+    for _ in 0..4 {
+        let both = [samples.events(vin(1), 2), samples.events(vin(2), 1)].concat();
+        journal.append(both, at(0)).await.unwrap();
+    }
+    let others = journal.latest(vin(2)).await.unwrap();
+    assert_eq!(journal.forget(vin(1)).await.unwrap(), 8);
+    assert!(journal.read(vin(1), Sequence(0), 99).await.unwrap().is_empty());
+    assert!(journal.latest(vin(1)).await.unwrap().is_empty());
+    assert_eq!((journal.head(vin(1)), journal.synced()), (Sequence(11), Sequence(12)));
+    let read = journal.read(vin(2), Sequence(0), 99).await.unwrap();
+    assert_eq!(sequences(&read), [3, 6, 9, 12]);
+    assert_eq!(journal.latest(vin(2)).await.unwrap(), others);
+    assert_eq!(journal.forget(vin(1)).await.unwrap(), 0);
+    assert_eq!(journal.forget(vin(3)).await.unwrap(), 0);
+    assert_eq!(journal.head(vin(3)), Sequence(0));
+
+    // A reader that is behind sees that something is missing.
+    assert_eq!(journal.append(samples.events(vin(1), 1), at(0)).await.unwrap(), Sequence(13));
+    let read = journal.read(vin(1), Sequence(4), 99).await.unwrap();
+    assert_eq!(sequences(&read), [13]);
+    assert_eq!(read[0].previous, Sequence(11));
+    assert_eq!(journal.latest(vin(1)).await.unwrap()[0].value(), &Value::integer(1));
+    assert_eq!(journal.forget(vin(1)).await.unwrap(), 1);
+    assert!(journal.latest(vin(1)).await.unwrap().is_empty());
+}
+
+async fn values_are_forgotten_also_when_retention_dropped_their_events(setup: Setup) {
+    let Setup { journal, samples, .. } = setup;
+    journal.append(samples.events(vin(1), 5), at(0)).await.unwrap();
+    assert_eq!(journal.retain(no_older_than(1), at(100)).await.unwrap(), 5);
+    assert_eq!(journal.forget(vin(1)).await.unwrap(), 0);
+    assert!(journal.latest(vin(1)).await.unwrap().is_empty());
+    assert_eq!(journal.head(vin(1)), Sequence(5));
+}
+
+/// All that came before the call goes, synced or not; all that came after it stays, also a value that is older than a
+/// forgotten one.
+async fn forgetting_parts_what_came_before_the_call_from_what_came_after(setup: Setup) {
+    let Setup { journal, samples, .. } = setup;
+    let first = samples.event(vin(1), SIGNALS[0], 100, 100);
+    journal.append(vec![first], at(0)).await.unwrap();
+    let mut before = tokio::task::JoinSet::new();
+    before.spawn({
+        let (journal, events) = (journal.clone(), samples.events(vin(1), 20));
+        async move { journal.append(events, at(0)).await }
+    });
+    while journal.head(vin(1)) < Sequence(21) {
+        tokio::task::yield_now().await;
+    }
+    let mut forget = pin!(journal.forget(vin(1)));
+    let forgotten = poll_fn(|context| Poll::Ready(forget.as_mut().poll(context))).await;
+    // At once, whatever is still to be done for it.
+    assert!(journal.read(vin(1), Sequence(0), 99).await.unwrap().is_empty());
+    assert!(journal.latest(vin(1)).await.unwrap().is_empty());
+    let after = [samples.events(vin(2), 1), samples.events(vin(1), 7)].concat();
+    assert_eq!(journal.append(after, at(0)).await.unwrap(), Sequence(29));
+
+    let forgotten = match forgotten {
+        Poll::Ready(forgotten) => forgotten,
+        Poll::Pending => forget.await,
+    };
+    assert_eq!(forgotten.unwrap(), 21);
+    assert_eq!(before.join_next().await.unwrap().unwrap().unwrap(), Sequence(21));
+    let read = journal.read(vin(1), Sequence(0), 99).await.unwrap();
+    assert_eq!(sequences(&read), [23, 24, 25, 26, 27, 28, 29]);
+    assert_eq!(read[0].previous, Sequence(21));
+    assert_eq!(journal.latest(vin(1)).await.unwrap()[0].value(), &Value::integer(7));
+}
+
+async fn retention_does_not_count_what_was_forgotten(setup: Setup) {
+    let Setup { journal, samples, .. } = setup;
+    // Events of three vehicles by turns, with texts of equal length.
+    let event = |number| samples.event(vin(number), SIGNALS[0], 1, 1);
+    let events = (0..30).map(|place| event(place % 3)).collect();
+    journal.append(events, at(0)).await.unwrap();
+    let size_bytes = r#"{"timestamp":"2026-07-27T00:00:01Z","data":{}}"#.len()
+        + event(1).entries()[0].fragment().len();
+    let no_more_than =
+        |events: usize| Retention { size_bytes_max: (events * size_bytes) as u64, ..EVERYTHING };
+    assert_eq!(journal.forget(vin(0)).await.unwrap(), 10);
+    assert_eq!(journal.retain(no_more_than(20), at(0)).await.unwrap(), 0);
+    assert_eq!(journal.retain(no_more_than(15), at(0)).await.unwrap(), 5);
+    let read = async |number| sequences(&journal.read(vin(number), Sequence(0), 99).await.unwrap());
+    assert_eq!(read(1).await, [11, 14, 17, 20, 23, 26, 29]);
+    assert_eq!(read(2).await, [9, 12, 15, 18, 21, 24, 27, 30]);
+    assert_eq!(journal.forget(vin(1)).await.unwrap(), 7);
+    journal.append(vec![event(0), event(1)], at(50)).await.unwrap();
+    assert_eq!(journal.retain(no_more_than(10), at(0)).await.unwrap(), 0);
+    assert_eq!(journal.retain(no_older_than(20), at(60)).await.unwrap(), 8);
+    assert_eq!((read(0).await, read(1).await, read(2).await), (vec![31], vec![32], vec![]));
+    assert_eq!(journal.retain(no_more_than(1), at(60)).await.unwrap(), 1);
+}
+
 async fn a_closed_journal_takes_no_more_events(setup: Setup) {
     let Setup { journal, samples, .. } = setup;
     let mut append = pin!(journal.append(samples.events(vin(1), 3), at(0)));
@@ -235,6 +330,8 @@ async fn a_closed_journal_takes_no_more_events(setup: Setup) {
     };
     assert_eq!(answered.unwrap(), Sequence(3));
     let refused = journal.append(samples.events(vin(1), 1), at(0)).await;
+    assert!(matches!(refused, Err(JournalError::Closed)), "{refused:?}");
+    let refused = journal.forget(vin(1)).await;
     assert!(matches!(refused, Err(JournalError::Closed)), "{refused:?}");
     journal.close().await.unwrap();
 }
@@ -257,6 +354,10 @@ async fn a_long_random_history_reads_like_the_list_of_its_events(setup: Setup) {
         if dice.below(20) == 0 {
             let dropped = journal.retain(no_older_than(50), at(second)).await.unwrap();
             assert_eq!(dropped, model.retain_since(second - 50));
+        }
+        if dice.below(15) == 0 {
+            let vehicle = vin(u32::try_from(dice.below(5)).unwrap());
+            assert_eq!(journal.forget(vehicle).await.unwrap(), model.forget(vehicle));
         }
         let vehicle = vin(u32::try_from(dice.below(5)).unwrap());
         let after = Sequence(last.0.saturating_sub(dice.below(100)));
@@ -307,11 +408,15 @@ macro_rules! conforms {
             a_read_gives_one_vehicles_events_after_a_number_up_to_a_limit
             an_empty_batch_returns_the_newest_number
             an_event_is_live_and_readable_before_it_is_synced
+            forgetting_parts_what_came_before_the_call_from_what_came_after
+            forgetting_takes_one_vehicles_events_and_values_and_leaves_its_number
             numbers_and_latest_values_outlive_the_events
             numbers_are_dense_and_name_the_vehicles_event_before
             retention_by_age_drops_what_was_appended_too_long_ago
             retention_by_size_drops_no_more_than_it_must
+            retention_does_not_count_what_was_forgotten
             the_live_feed_gets_each_event_once_in_order_from_many_at_once
+            values_are_forgotten_also_when_retention_dropped_their_events
             what_append_answered_is_synced
         })*
     };

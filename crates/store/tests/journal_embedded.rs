@@ -61,6 +61,10 @@ async fn a_history_goes_on_where_it_stood_when_the_folder_was_closed() {
             let dropped = journal.retain(retention, at(second)).await.unwrap();
             assert_eq!(dropped, model.retain_since(second - 40));
         }
+        if round % 3 == 1 {
+            let vehicle = vin(u32::try_from(dice.below(3)).unwrap());
+            assert_eq!(journal.forget(vehicle).await.unwrap(), model.forget(vehicle));
+        }
         if round % 2 == 0 {
             journal.close().await.unwrap();
         }
@@ -104,6 +108,110 @@ async fn the_size_that_retention_counts_is_right_after_reopening() {
     let journal = open(folder.path(), &samples.catalogue).unwrap();
     assert_eq!(journal.head(vin(1)), Sequence(159));
     assert_eq!(journal.append(vec![event()], at(0)).await.unwrap(), Sequence(160));
+}
+
+/// A copy of `folder` while a journal has it open: what would be left if the process were killed now.
+fn as_if_killed(folder: &Path) -> tempfile::TempDir {
+    fn copy(from: &Path, to: &Path) {
+        fs::create_dir_all(to).unwrap();
+        for file in fs::read_dir(from).unwrap() {
+            let file = file.unwrap();
+            let to = to.join(file.file_name());
+            if file.file_type().unwrap().is_dir() {
+                copy(&file.path(), &to);
+            } else {
+                fs::copy(file.path(), to).unwrap();
+            }
+        }
+    }
+    let left = tempfile::tempdir().unwrap();
+    copy(folder, left.path());
+    left
+}
+
+#[tokio::test]
+async fn what_was_forgotten_does_not_come_back_after_a_kill() {
+    let samples = Samples::new();
+    let mut model = Model::default();
+    let mut dice = Dice::new(3);
+    let mut folder = tempfile::tempdir().unwrap();
+    for round in 0..20 {
+        let journal = open(folder.path(), &samples.catalogue).unwrap();
+        // Often before the first checkpoint, after which little would have to be read again.
+        for part in 0..2 {
+            for _ in 0..=dice.below(30) {
+                let vehicle = vin(u32::try_from(dice.below(3)).unwrap());
+                let signal = SIGNALS[usize::try_from(dice.below(3)).unwrap()];
+                let second = i64::try_from(dice.below(100)).unwrap();
+                let events = vec![samples.event(vehicle, signal, second, round)];
+                let last = model.append(&events, round);
+                assert_eq!(journal.append(events, at(round)).await.unwrap(), last);
+            }
+            if part == 0 || round % 2 == 0 {
+                let vehicle = vin(u32::try_from(dice.below(3)).unwrap());
+                assert_eq!(journal.forget(vehicle).await.unwrap(), model.forget(vehicle));
+            }
+        }
+        let left = as_if_killed(folder.path());
+        drop(journal);
+        folder = left;
+        let journal = open(folder.path(), &samples.catalogue).unwrap();
+        for vehicle in (0..4).map(vin) {
+            let read = journal.read(vehicle, Sequence(0), 2000).await.unwrap();
+            model.check_read(vehicle, Sequence(0), 2000, &read);
+            model.check_latest(vehicle, journal.latest(vehicle).await.unwrap());
+            assert_eq!(journal.head(vehicle), model.head(vehicle));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn forgetting_while_appends_go_on_leaves_what_came_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let samples = Arc::new(Samples::new());
+    let journal = Arc::new(open(folder.path(), &samples.catalogue).unwrap());
+    let mut appending = tokio::task::JoinSet::new();
+    for task in 0..6 {
+        let (journal, samples) = (journal.clone(), samples.clone());
+        appending.spawn(async move {
+            let mut numbers = Vec::new();
+            for _ in 0..200 {
+                let event = samples.event(vin(task % 2), SIGNALS[0], 1, 1);
+                numbers.push((task % 2, journal.append(vec![event], at(0)).await.unwrap().0));
+            }
+            numbers
+        });
+    }
+    let mut forgotten = 0;
+    let mut gone_until = Sequence(0);
+    for _ in 0..10 {
+        tokio::time::sleep(Duration::from_millis(3)).await;
+        let before = journal.head(vin(1));
+        let (first, second) = tokio::join!(journal.forget(vin(1)), journal.forget(vin(1)));
+        forgotten += first.unwrap() + second.unwrap();
+        gone_until = before;
+        let read = journal.read(vin(1), Sequence(0), usize::MAX).await.unwrap();
+        assert!(read.iter().all(|recorded| recorded.sequence > before));
+    }
+    let mut numbers: Vec<_> = appending.join_all().await.into_iter().flatten().collect();
+    numbers.sort_unstable_by_key(|(_, number)| *number);
+    assert!(numbers.iter().map(|(_, number)| *number).eq(1..=1200));
+    let appended = |vehicle| {
+        let of_vehicle = numbers.iter().filter(move |(of, _)| *of == vehicle);
+        of_vehicle.map(|(_, number)| *number).collect::<Vec<_>>()
+    };
+
+    let mut journal = Arc::into_inner(journal).unwrap();
+    for _ in 0..2 {
+        let read = journal.read(vin(0), Sequence(0), usize::MAX).await.unwrap();
+        assert_eq!(sequences(&read), appended(0));
+        let read = sequences(&journal.read(vin(1), Sequence(0), usize::MAX).await.unwrap());
+        assert_eq!(read.len() as u64, 600 - forgotten);
+        assert!(appended(1).ends_with(&read));
+        assert!(read.first().is_none_or(|first| *first > gone_until.0));
+        drop(journal);
+        journal = open(folder.path(), &samples.catalogue).unwrap();
+    }
 }
 
 #[tokio::test]
@@ -158,12 +266,13 @@ async fn append_waits_while_too_much_is_waiting_to_be_synced() {
     assert_eq!(journal.synced(), Sequence(1700));
 }
 
-const KILLED: &str = "the_child_appends_until_it_is_killed";
+const APPENDING: &str = "the_child_appends_until_it_is_killed";
+const FORGETTING: &str = "the_child_forgets_until_it_is_killed";
 const ANSWERS: &str = "answers";
 
-/// Starts this test binary again to append in `folder`, kills it once it was told of `answers` more appends, and returns
-/// the last number that it was told.
-async fn kill_after(folder: &Path, answers: u64) -> u64 {
+/// Starts this test binary again to run the test `child` in `folder`, kills it `delay` after it was told of `answers`
+/// more answers, and returns the last number that it was told.
+async fn kill_after(child: &str, folder: &Path, answers: u64, delay: Duration) -> u64 {
     let path = folder.join(ANSWERS);
     let answered = || {
         let text = fs::read(&path).unwrap_or_default();
@@ -174,7 +283,7 @@ async fn kill_after(folder: &Path, answers: u64) -> u64 {
     };
     let before: u64 = answered();
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", KILLED, "--ignored", "--quiet"])
+        .args(["--exact", child, "--ignored", "--quiet"])
         .current_dir(folder)
         .stdout(Stdio::null())
         .spawn()
@@ -183,6 +292,7 @@ async fn kill_after(folder: &Path, answers: u64) -> u64 {
         assert!(child.try_wait().unwrap().is_none(), "the child ended by itself");
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
+    tokio::time::sleep(delay).await;
     child.kill().unwrap();
     child.wait().unwrap();
     answered()
@@ -213,7 +323,7 @@ async fn the_child_appends_until_it_is_killed() {
 async fn folder_after_kill(count: u64) -> (tempfile::TempDir, u64) {
     let folder = tempfile::tempdir().unwrap();
     File::create(folder.path().join(ANSWERS)).unwrap();
-    let answered = kill_after(folder.path(), count).await;
+    let answered = kill_after(APPENDING, folder.path(), count, Duration::ZERO).await;
     (folder, answered)
 }
 
@@ -242,10 +352,55 @@ async fn a_kill_at_any_moment_loses_nothing_that_was_answered() {
     File::create(folder.path().join(ANSWERS)).unwrap();
     let samples = Samples::new();
     for round in 0..10 {
-        let answered = kill_after(folder.path(), 40 + 31 * round).await;
+        let answers = 40 + 31 * round;
+        let answered = kill_after(APPENDING, folder.path(), answers, Duration::ZERO).await;
         let journal = open(&folder.path().join("journal"), &samples.catalogue).unwrap();
         assert!(journal.synced().0 >= answered, "{answered} answered, {:?} kept", journal.synced());
         check_childs_events(&journal, &samples).await;
+    }
+}
+
+/// How many events the child appends before it forgets them: so many that it takes a while.
+const TO_FORGET: u64 = 6000;
+
+#[tokio::test]
+#[ignore = "started by other tests, which kill it"]
+async fn the_child_forgets_until_it_is_killed() {
+    let Ok(mut answers) = OpenOptions::new().append(true).open(ANSWERS) else { return };
+    let samples = Samples::new();
+    let journal = open(Path::new("journal"), &samples.catalogue).unwrap();
+    let event = |number| samples.event(vin(number), SIGNALS[0], 1, 1);
+    let events = (0..TO_FORGET).map(|_| event(1)).chain([event(2)]);
+    journal.append(events.collect(), at(0)).await.unwrap();
+    writeln!(answers, "1").unwrap();
+    assert_eq!(journal.forget(vin(1)).await.unwrap(), TO_FORGET);
+    writeln!(answers, "2").unwrap();
+    std::future::pending::<()>().await;
+}
+
+#[tokio::test]
+async fn a_kill_while_a_vehicle_is_forgotten_leaves_all_of_its_events_or_none() {
+    let samples = Samples::new();
+    let size_bytes = (r#"{"timestamp":"2026-07-27T00:00:01Z","data":{}}"#.len()
+        + samples.event(vin(1), SIGNALS[0], 1, 1).entries()[0].fragment().len())
+        as u64;
+    for round in 0..10 {
+        let folder = tempfile::tempdir().unwrap();
+        File::create(folder.path().join(ANSWERS)).unwrap();
+        let delay = Duration::from_millis(round * 7);
+        let answered = kill_after(FORGETTING, folder.path(), 1, delay).await;
+        let journal = open(&folder.path().join("journal"), &samples.catalogue).unwrap();
+        let left = journal.read(vin(1), Sequence(0), usize::MAX).await.unwrap().len() as u64;
+        assert!(left == 0 || left == TO_FORGET && answered < 2, "{left} left after {answered}");
+        assert_eq!(journal.latest(vin(1)).await.unwrap().is_empty(), left == 0);
+        assert_eq!(journal.head(vin(1)), Sequence(TO_FORGET));
+        assert_eq!(journal.read(vin(2), Sequence(0), 9).await.unwrap().len(), 1);
+
+        // What is left on disk of events that nobody reads goes by itself, and retention counts none of it afterwards.
+        assert_eq!(journal.forget(vin(1)).await.unwrap(), left);
+        let keep = |size_bytes_max| Retention { age_max: SignedDuration::MAX, size_bytes_max };
+        assert_eq!(journal.retain(keep(size_bytes), at(0)).await.unwrap(), 0);
+        assert_eq!(journal.retain(keep(size_bytes - 1), at(0)).await.unwrap(), 1);
     }
 }
 

@@ -40,7 +40,7 @@ use self::demo::Demo;
 use self::signals::{Request, Signals};
 use self::sockets::Bound;
 use crate::clock::SystemClock;
-use crate::output;
+use crate::output::{self, Advice};
 
 /// Start a sandbox: the whole service on this machine, with demo customers and vehicles that move
 ///
@@ -87,6 +87,16 @@ pub(crate) struct Args {
     /// Connections to the stream that a client may have at a time for each customer; one more closes the oldest
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000), env = "CARDATA_CONNECTIONS_PER_CLIENT")]
     connections_per_client: Option<u32>,
+    /// What becomes of a second connection where a customer has one at a time, as with `--profile bmw`: it takes the place
+    /// of the first one, or is refused; `evict` unless told
+    #[arg(
+        long,
+        value_enum,
+        value_name = "POLICY",
+        conflicts_with = "connections_per_client",
+        env = "CARDATA_SECOND_CONNECTION"
+    )]
+    second_connection: Option<SecondConnection>,
     /// Persistent sessions that are kept of a client for each customer; one more ends the one that was renewed longest ago
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000), env = "CARDATA_SESSIONS_PER_CLIENT")]
     sessions_per_client: Option<u32>,
@@ -141,6 +151,24 @@ enum ProfileName {
     Bmw,
 }
 
+/// What becomes of a customer's second connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum SecondConnection {
+    /// It takes the place of the first one
+    Evict,
+    /// It is refused
+    Refuse,
+}
+
+impl From<SecondConnection> for Connections {
+    fn from(policy: SecondConnection) -> Self {
+        match policy {
+            SecondConnection::Evict => Self::OnePerCustomerEvict,
+            SecondConnection::Refuse => Self::OnePerCustomerRefuse,
+        }
+    }
+}
+
 /// The three host names that clients of the real service know.
 const REAL_HOSTS: [&str; 3] = [
     "customer.bmwgroup.com",
@@ -159,6 +187,8 @@ const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Runs until SIGINT or SIGTERM, or until its terminal is closed.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
+    // Before anything is made: the command line may contradict itself.
+    let profile = profile(&args)?;
     let mut signals = Signals::listen()?;
     let metrics = metrics_exporter_prometheus::PrometheusBuilder::new()
         .install_recorder()
@@ -172,7 +202,6 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let mut certificates =
         Certificates::open(&args.tls, authority, certificate_names(&args)).await?;
     let tls = certificates.tls()?;
-    let profile = profile(&args)?;
     let (platform, demo) = platform(&args, profile, &sockets).await?;
 
     let ready = ready::describe(&args, &sockets, &platform, &demo, &certificates)?;
@@ -278,6 +307,14 @@ fn profile(args: &Args) -> anyhow::Result<Profile> {
     if let Some(max) = args.connections_per_client {
         profile.connections = Connections::PerClient(max.try_into()?);
     }
+    if let Some(policy) = args.second_connection {
+        if let Connections::PerClient(_) = profile.connections {
+            let what = "--second-connection says nothing where a customer has several connections";
+            let remedy = "add --profile bmw, or leave --second-connection out";
+            return Err(Advice::new(what).remedy(remedy).usage().into());
+        }
+        profile.connections = policy.into();
+    }
     if let Some(max) = args.sessions_per_client {
         profile.sessions_per_client = max;
     }
@@ -303,4 +340,49 @@ fn certificate_names(args: &Args) -> Vec<String> {
     }
     names.extend(args.tls.names.iter().cloned());
     names
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct CommandLine {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    /// Who gives way, as `line` says; or why it says nothing.
+    fn connections(line: &str) -> Result<Connections, String> {
+        let words = ["dev"].into_iter().chain(line.split_whitespace());
+        let parsed = CommandLine::try_parse_from(words).map_err(|error| error.to_string())?;
+        profile(&parsed.args).map(|profile| profile.connections).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_second_connection_is_decided_as_told_where_a_customer_has_one() {
+        for (line, expected) in [
+            ("", Connections::PerClient(5)),
+            ("--profile bmw", Connections::OnePerCustomerEvict),
+            ("--profile bmw --second-connection evict", Connections::OnePerCustomerEvict),
+            ("--profile bmw --second-connection refuse", Connections::OnePerCustomerRefuse),
+            ("--profile bmw --connections-per-client 2", Connections::PerClient(2)),
+        ] {
+            assert_eq!(connections(line), Ok(expected), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_second_connection_is_not_decided_where_a_customer_has_several() {
+        for line in ["--second-connection refuse", "--profile open --second-connection evict"] {
+            let why = connections(line).unwrap_err();
+            assert!(why.contains("a customer has several connections"), "{line}: {why}");
+        }
+        let both = "--profile bmw --connections-per-client 1 --second-connection refuse";
+        let why = connections(both).unwrap_err();
+        assert!(why.contains("cannot be used with"), "{why}");
+        assert!(connections("--profile bmw --second-connection both").is_err());
+    }
 }

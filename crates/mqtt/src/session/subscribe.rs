@@ -79,7 +79,6 @@ impl Connected {
             Qos::AtMostOnce => wanted.qos,
             highest => wanted.qos.min(highest),
         };
-        self.exactly_once |= qos.min(self.qos_max) == Qos::ExactlyOnce;
         let full = self.subscriptions.len() >= subscriptions_max;
         let known = self.subscriptions.iter_mut().find(|earlier| earlier.text == text);
         let is_new = known.is_none();
@@ -95,6 +94,7 @@ impl Connected {
                 true
             }
         };
+        self.exactly_once |= qos.min(self.qos_max) == Qos::ExactlyOnce;
         Ok(Granted { qos, filter, is_new, is_changed })
     }
 

@@ -2,17 +2,18 @@
 //!
 //! The [`World`] checks each step; when all is over, everything that was due must have arrived.
 
+use std::num::NonZeroU16;
 use std::time::Duration;
 
 use cardata_domain::Vin;
 use cardata_domain::projection::Packing;
-use cardata_mqtt::CloseReason;
+use cardata_mqtt::{CloseReason, Version};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::subsequence;
 use proptest::test_runner::FileFailurePersistence;
 
-use crate::world::{Kind, Lookup, Signal, World, all, car, only};
+use crate::world::{Kind, Lookup, Signal, Terms, World, all, car, only};
 
 const CARS: usize = 3;
 
@@ -34,7 +35,10 @@ enum Step {
     TakeMissed,
     FinishRead(Lookup),
     Congest(bool),
-    Connect(Kind),
+    Connect(Kind, Terms),
+    /// With which of the vehicles from then on; MQTT 5 only.
+    Reauthenticate(Vec<usize>),
+    ChangeVehicles(Vec<usize>),
     Disconnect,
     Cut,
     Crash,
@@ -67,8 +71,10 @@ fn step() -> impl Strategy<Value = Step> {
         4 => Just(Step::TakeMissed),
         10 => prop_oneof![Just(Lookup::AtFirst), Just(Lookup::AtLast)].prop_map(Step::FinishRead),
         4 => any::<bool>().prop_map(Step::Congest),
-        6 => Just(Step::Connect(Kind::Persistent)),
-        1 => Just(Step::Connect(Kind::Clean)),
+        6 => terms().prop_map(|terms| Step::Connect(Kind::Persistent, terms)),
+        1 => terms().prop_map(|terms| Step::Connect(Kind::Clean, terms)),
+        2 => cars().prop_map(Step::Reauthenticate),
+        1 => cars().prop_map(Step::ChangeVehicles),
         2 => Just(Step::Disconnect),
         3 => Just(Step::Cut),
         2 => Just(Step::Crash),
@@ -76,6 +82,21 @@ fn step() -> impl Strategy<Value = Step> {
         2 => prop_oneof![1..40_u64, 4000..=4000_u64].prop_map(Step::Pass),
         2 => Just(Step::Settle),
     ]
+}
+
+fn terms() -> impl Strategy<Value = Terms> {
+    let newer = (1..=3_u16, 0..=2_u16).prop_map(|(receive_max, topic_alias_max)| Terms {
+        version: Version::V5,
+        receive_max: NonZeroU16::new(receive_max).unwrap(),
+        topic_alias_max,
+    });
+    prop_oneof![Just(Terms::PLAIN), newer]
+}
+
+/// The customer's vehicles, mostly all.
+fn cars() -> impl Strategy<Value = Vec<usize>> {
+    let all: Vec<_> = (1..=CARS).collect();
+    prop_oneof![2 => Just(all.clone()), 1 => subsequence(all, 0..=CARS)]
 }
 
 fn filter(car_number: Option<usize>) -> String {
@@ -95,9 +116,11 @@ fn take(world: &mut World, step: Step) {
         Step::Flush => world.flush(),
         Step::Retain(keep) => world.drop_up_to(world.newest().saturating_sub(keep)),
         Step::Entitle(signals) => world.entitle(&signals),
-        Step::Connect(kind) => {
+        Step::Connect(kind, terms) => {
+            world.terms = terms;
             world.connect(kind);
         }
+        Step::ChangeVehicles(cars) => world.change_vehicles(cars.into_iter().map(car).collect()),
         Step::Crash => world.crash(),
         Step::Restart => {
             world.close(CloseReason::ServerStopping);
@@ -106,6 +129,12 @@ fn take(world: &mut World, step: Step) {
             world.crash();
         }
         _ if !connected => {}
+        Step::Reauthenticate(cars) => {
+            if world.terms.version == Version::V5 {
+                let lifetime = world.token_lifetime;
+                world.reauthenticate(cars.into_iter().map(car).collect(), lifetime);
+            }
+        }
         Step::Subscribe(number, qos) => {
             world.subscribe([(filter(number), qos)]);
         }
@@ -148,10 +177,12 @@ proptest! {
         inflight_max in 1..6_usize,
         mailbox in 1..6_usize,
         snapshots: bool,
+        terms in terms(),
         steps in vec(step(), 1..120),
     ) {
         let mut world = World::with(packing, inflight_max, mailbox);
         world.snapshots = snapshots;
+        world.terms = terms;
         world.vehicles = (1..=CARS).map(car).collect::<Vec<Vin>>();
         world.connect(Kind::Persistent);
         for step in steps {

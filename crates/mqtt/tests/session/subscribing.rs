@@ -34,6 +34,18 @@ fn where_all_is_delivered_at_most_once_every_qos_is_still_granted_as_asked() {
 }
 
 #[test]
+fn a_refused_filter_of_qos_2_leaves_the_session_one_without_qos_2() {
+    let mut world = World::new();
+    world.limits = Limits { subscriptions_max: 1, ..world.limits };
+    world.connect(Kind::Persistent);
+    assert_eq!(world.subscribe([(all(), 1), (only(car(1)), 2)]), [GRANTED[1], None]);
+    // After a crash, such a session goes on; one that may have begun deliveries of QoS 2 does not.
+    assert!(!world.stored().unwrap().exactly_once);
+    world.subscribe([(all(), 2)]);
+    assert!(world.stored().unwrap().exactly_once);
+}
+
+#[test]
 fn filters_beyond_the_customers_own_vehicles_are_refused() {
     let mut world = connected();
     let foreign = "bb111192-d570-4d3d-8835-656ee00edcd7";

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use cardata_domain::projection::Packing;
 use cardata_domain::session::{LeftBehind, StoredSession, StoredSubscription};
 use cardata_domain::{Entry, Recorded, Sequence, Vin};
-use cardata_mqtt::packet::{Auth, Connect, Outgoing, RetainHandling};
+use cardata_mqtt::packet::{Auth, Connect, Outgoing, Publish, RetainHandling};
 use cardata_mqtt::session::Limits;
 use cardata_mqtt::{Action, Admission, CloseReason, ConnectRefusal, Packet, Qos, Session, Version};
 
@@ -31,6 +31,22 @@ use self::witness::Witness;
 pub(crate) enum Kind {
     Persistent,
     Clean,
+}
+
+/// What a client's CONNECT says of how it wants to be spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Terms {
+    pub(crate) version: Version,
+    /// Deliveries that it takes before it has acknowledged one (MQTT 5).
+    pub(crate) receive_max: NonZeroU16,
+    /// Topic aliases that it takes (MQTT 5).
+    pub(crate) topic_alias_max: u16,
+}
+
+impl Terms {
+    /// MQTT 3.1.1, which has no words for the rest.
+    pub(crate) const PLAIN: Self =
+        Self { version: Version::V311, receive_max: NonZeroU16::MAX, topic_alias_max: 0 };
 }
 
 /// What the driver did, in order.
@@ -51,7 +67,9 @@ pub(crate) struct World {
     pub(crate) qos_max: Qos,
     pub(crate) vehicles: Vec<Vin>,
     pub(crate) keep_alive_seconds: u16,
-    /// What the client's CONNECT has that a plain one of MQTT 3.1.1 has not.
+    /// How the client wants to be spoken to in the connections to come.
+    pub(crate) terms: Terms,
+    /// What else the client's CONNECT has that a plain one has not.
     pub(crate) adjust: fn(&mut Connect),
     /// The identifier of the subscriptions to come (MQTT 5).
     pub(crate) identifier: Option<NonZeroU32>,
@@ -93,6 +111,9 @@ struct Connection {
     wire: VecDeque<Outgoing>,
     read: Option<PendingRead>,
     subscriptions: BTreeMap<String, Qos>,
+    /// What each topic alias stands for.
+    aliases: BTreeMap<NonZeroU16, Vin>,
+    topic_alias_max: u16,
     closed: Option<CloseReason>,
 }
 
@@ -190,6 +211,7 @@ impl World {
             qos_max: Qos::ExactlyOnce,
             vehicles: vec![car(1), car(2)],
             keep_alive_seconds: 30,
+            terms: Terms::PLAIN,
             adjust: |_| {},
             identifier: None,
             keeps_sessions: true,
@@ -274,8 +296,7 @@ impl World {
         &mut self.connection.as_mut().expect("the client is connected").session
     }
 
-    /// Refuses the CONNECT that the driver could not read.
-    /// A fresh token was found to be good for `lifetime` from now on.
+    /// A fresh token was found to be good for `lifetime` from now on, and the vehicles are those of the world.
     pub(crate) fn reauthenticated(&mut self, lifetime: Duration) {
         let expires_at = self.now + lifetime;
         let vehicles = self.vehicles.clone();
@@ -284,6 +305,24 @@ impl World {
         self.act();
     }
 
+    /// The customer has these vehicles from now on.
+    pub(crate) fn change_vehicles(&mut self, vehicles: Vec<Vin>) {
+        self.set_vehicles(vehicles.clone());
+        if self.is_connected() {
+            self.with_subscriptions(|_| {});
+            self.session().change_vehicles(vehicles);
+            self.act();
+        }
+    }
+
+    fn set_vehicles(&mut self, vehicles: Vec<Vin>) {
+        if vehicles != self.vehicles {
+            self.vehicles = vehicles;
+            self.witness.vehicles_changed();
+        }
+    }
+
+    /// Refuses the CONNECT that the driver could not read.
     pub(crate) fn refuse(&mut self, refusal: ConnectRefusal) {
         self.session().refuse(refusal, "no".to_owned());
         self.act();
@@ -539,6 +578,7 @@ impl World {
     fn send(&mut self, packet: Outgoing) -> Done {
         if let Outgoing::Publish(publish) = &packet {
             self.witness.sent(&Message::read(publish));
+            self.connection.as_mut().unwrap().check_alias(publish);
         }
         self.connection.as_mut().unwrap().wire.push_back(packet.clone());
         Done::Sent(packet)
@@ -592,6 +632,7 @@ impl World {
         let Some(connection) = self.connection.take() else { return };
         if let Some(kept) = connection.session.into_kept() {
             assert_eq!(connection.kind, Kind::Persistent, "nothing is kept of a clean session");
+            self.check_left(kept.left.as_ref().expect("a connection leaves something behind"));
             for (vin, cursor) in &kept.cursors {
                 let ahead = self.sessions.ahead.entry(*vin).or_default();
                 *ahead = (*ahead).max(*cursor);
@@ -602,6 +643,35 @@ impl World {
         }
         self.witness.disconnected(connection.kind == Kind::Persistent);
         self.unacked.clear();
+    }
+
+    /// No more is left behind than one window, however often the client came and went without an acknowledgement.
+    fn check_left(&self, left: &LeftBehind) {
+        let open = left.unfinished.iter().filter(|delivery| !delivery.done);
+        let ids = open.map(|delivery| delivery.packet_id);
+        let ids: Vec<_> = ids.chain(left.releasing.iter().copied()).collect();
+        let distinct: BTreeSet<_> = ids.iter().chain(&left.given_up).collect();
+        assert_eq!(distinct.len(), ids.len() + left.given_up.len(), "used twice: {left:?}");
+        let max = match self.surroundings().packing {
+            Packing::Event => self.limits.inflight_max,
+            // The messages of one event are begun together, and later some more of it, as more of it may be seen.
+            Packing::Entry => (self.limits.inflight_max + 1) * Signal::ALL.len(),
+        };
+        assert!(left.unfinished.len() <= max, "more than {max}: {left:?}");
+        assert!(ids.len() <= max, "more than {max} are in use: {left:?}");
+    }
+}
+
+impl Connection {
+    /// [MQTT-3.3.2-8] to [MQTT-3.3.2-11], of MQTT 5
+    fn check_alias(&mut self, publish: &Publish) {
+        let Some(alias) = publish.alias else { return };
+        assert!(alias.number.get() <= self.topic_alias_max, "more than it takes: {publish:?}");
+        if alias.known {
+            assert_eq!(self.aliases.get(&alias.number), Some(&publish.vin), "{publish:?}");
+        } else {
+            self.aliases.insert(alias.number, publish.vin);
+        }
     }
 }
 

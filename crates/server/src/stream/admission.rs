@@ -52,7 +52,7 @@ pub(crate) enum RefusedConnect {
         "nothing is retained here, and so no Will; connect without one, or with one that is not to be retained"
     )]
     RetainedWill,
-    #[error("the customer has as many connections as the profile allows")]
+    #[error("the customer has as many connections as the profile allows; end one of them first")]
     Occupied,
     #[error("the directory failed")]
     Directory(#[from] DirectoryError),

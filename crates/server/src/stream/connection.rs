@@ -294,10 +294,13 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
         let key = open.registration.key();
         let synced = self.platform.journal.synced();
         let storable = self.platform.cursors.storable(key, stored, synced);
-        if let Err(error) = self.platform.directory.put_session(key, &storable).await {
-            let error = &error as &dyn std::error::Error;
-            tracing::error!(error, "a session can't be stored");
-            self.session.close(CloseReason::StoreFailed);
+        match self.platform.directory.put_session(key, &storable).await {
+            Ok(surplus) => forget_surplus(&self.platform, &surplus),
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, "a session can't be stored");
+                self.session.close(CloseReason::StoreFailed);
+            }
         }
     }
 
@@ -456,13 +459,29 @@ async fn leave(platform: &Platform, open: &Open, kept: Option<StoredSession>) {
         }
         Some(kept) => {
             let storable = platform.cursors.storable(key, &kept, platform.journal.synced());
-            directory.rest_session(key, &storable, platform.clock.now()).await
+            let rested = directory.rest_session(key, &storable, platform.clock.now()).await;
+            rested.map(|surplus| forget_surplus(platform, &surplus))
         }
     };
     if let Err(error) = done {
         let error = &error as &dyn std::error::Error;
         tracing::error!(error, "a session that ended can't be stored; it is kept as it was");
     }
+}
+
+/// Forgets sessions that ended since their client has too many.
+fn forget_surplus(platform: &Platform, surplus: &[SessionKey]) {
+    let Some(first) = surplus.first() else { return };
+    for key in surplus {
+        platform.cursors.forget(key);
+    }
+    let count = surplus.len();
+    metrics::counter!("cardata_mqtt_sessions_surplus_total").increment(count as u64);
+    tracing::info!(
+        client.id = %first.client_id,
+        "client {} has more sessions of a customer than are kept; {count} ended",
+        first.client_id
+    );
 }
 
 enum Pushed {

@@ -212,6 +212,37 @@ pub(crate) struct Delivery {
     pub(crate) properties: Vec<u8>,
 }
 
+impl Delivery {
+    /// Takes a packet apart, which must be a PUBLISH.
+    pub(crate) fn of(version: Version, (first, body): &Packet) -> Self {
+        assert_eq!(first & 0xF0, 0x30, "a PUBLISH is expected");
+        let topic_end = 2 + usize::from(u16::from_be_bytes([body[0], body[1]]));
+        let qos = first >> 1 & 3;
+        let (mut rest, mut packet_id) = (&body[topic_end..], None);
+        if qos > 0 {
+            packet_id = Some(u16::from_be_bytes([rest[0], rest[1]]));
+            rest = &rest[2..];
+        }
+        let properties = match version {
+            Version::V311 => Vec::new(),
+            Version::V5 => take_properties(&mut rest),
+        };
+        let payload: serde_json::Value = serde_json::from_slice(rest).unwrap();
+        let values = payload["data"].as_object().unwrap().iter();
+        Self {
+            topic: String::from_utf8(body[2..topic_end].to_vec()).unwrap(),
+            values: values
+                .map(|(name, entry)| (name.clone(), entry["value"].as_i64().unwrap()))
+                .collect(),
+            qos,
+            packet_id,
+            duplicate: first & 0x08 != 0,
+            retain: first & 0x01 != 0,
+            properties,
+        }
+    }
+}
+
 /// A DISCONNECT from the server, which only MQTT 5 has.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Farewell {
@@ -362,45 +393,24 @@ impl Peer {
         self.answer(0xB0, 2).await
     }
 
-    /// The codes of a SUBACK or UNSUBACK, which must come next.
+    /// The codes of a SUBACK or UNSUBACK, which must come next. Where one refuses, MQTT 5 says why and nothing else.
     pub(crate) async fn answer(&mut self, expected: u8, packet_id: u16) -> Vec<u8> {
         let (first, body) = self.receive().await.expect("an answer is expected");
         assert_eq!((first, &body[..2]), (expected, &packet_id.to_be_bytes()[..]));
         let mut codes = &body[2..];
         if self.version == Version::V5 {
-            assert_eq!(take_properties(&mut codes), b"");
+            let properties = take_properties(&mut codes);
+            let why = property(&properties, 0x1F);
+            assert_eq!(why.is_some(), codes.iter().any(|code| *code >= 0x80), "{body:?}");
+            assert_eq!(properties.len(), why.map_or(0, |why| 1 + why.len()), "{body:?}");
         }
         codes.to_vec()
     }
 
     /// The next packet, which must be a delivery.
     pub(crate) async fn delivery(&mut self) -> Delivery {
-        let (first, body) = self.receive().await.expect("a PUBLISH is expected");
-        assert_eq!(first & 0xF0, 0x30, "a PUBLISH is expected");
-        let topic_end = 2 + usize::from(u16::from_be_bytes([body[0], body[1]]));
-        let qos = first >> 1 & 3;
-        let (mut rest, mut packet_id) = (&body[topic_end..], None);
-        if qos > 0 {
-            packet_id = Some(u16::from_be_bytes([rest[0], rest[1]]));
-            rest = &rest[2..];
-        }
-        let properties = match self.version {
-            Version::V311 => Vec::new(),
-            Version::V5 => take_properties(&mut rest),
-        };
-        let payload: serde_json::Value = serde_json::from_slice(rest).unwrap();
-        let values = payload["data"].as_object().unwrap().iter();
-        Delivery {
-            topic: String::from_utf8(body[2..topic_end].to_vec()).unwrap(),
-            values: values
-                .map(|(name, entry)| (name.clone(), entry["value"].as_i64().unwrap()))
-                .collect(),
-            qos,
-            packet_id,
-            duplicate: first & 0x08 != 0,
-            retain: first & 0x01 != 0,
-            properties,
-        }
+        let packet = self.receive().await.expect("a PUBLISH is expected");
+        Delivery::of(self.version, &packet)
     }
 
     /// The values of the next delivery.
@@ -498,7 +508,7 @@ pub(crate) fn take_properties(bytes: &mut &[u8]) -> Vec<u8> {
     properties.to_vec()
 }
 
-fn take_length(bytes: &mut &[u8]) -> u32 {
+pub(crate) fn take_length(bytes: &mut &[u8]) -> u32 {
     let (mut length, mut shift) = (0, 0);
     loop {
         let (byte, rest) = bytes.split_first().expect("a length is expected");

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cardata_contract::stream::parse;
-use cardata_domain::Vin;
 use cardata_domain::consent::{ConsentId, EndReason};
 use cardata_domain::ledger::Actor;
-use cardata_domain::session::SessionKey;
+use cardata_domain::session::{SessionKey, StoredSession};
+use cardata_domain::{Sequence, Vin};
 use cardata_mqtt::Version;
 use metrics_exporter_prometheus::PrometheusBuilder;
 
@@ -22,6 +22,15 @@ use crate::attempts;
 use crate::endings;
 use crate::profile::{Connections, Profile};
 use crate::test_platform::{LIMITS, Person, SCOPES, START, World, third_party};
+
+/// The session that `person`'s own client has under this MQTT client identifier.
+fn session_key(person: Person, mqtt_client_id: &str) -> SessionKey {
+    SessionKey {
+        gcid: person.gcid(),
+        client_id: person.client_id(),
+        mqtt_client_id: mqtt_client_id.into(),
+    }
+}
 
 #[tokio::test]
 async fn a_connect_gets_the_return_code_of_its_reason() {
@@ -257,11 +266,7 @@ async fn acknowledged_cursors_reach_the_directory() {
     assert!(peer.is_quiet().await);
     let platform = &world.platform;
     platform.cursors.flush(&*platform.directory, platform.journal.synced()).await.unwrap();
-    let key = cardata_domain::session::SessionKey {
-        gcid: Person::Anna.gcid(),
-        client_id: Person::Anna.client_id(),
-        mqtt_client_id: "keeper".into(),
-    };
+    let key = session_key(Person::Anna, "keeper");
     let stored = platform.directory.session(&key, START).await.unwrap().unwrap();
     let vin: Vin = ANNAS.parse().unwrap();
     assert_eq!(stored.cursors, [(vin, platform.journal.head(vin))]);
@@ -330,21 +335,111 @@ async fn a_connection_ends_when_its_token_does() {
 }
 
 #[tokio::test]
-async fn one_connection_for_each_customer_evicts_or_refuses_as_set() {
-    let world = world(Profile::bmw()).await;
-    let token = id_token(&world, Person::Anna).await;
-    let (mut first, _) = Peer::connected(&world, Person::Anna, &token, "one", true).await;
-    let (_second, _) = Peer::connected(&world, Person::Anna, &token, "other", true).await;
-    assert_eq!(first.receive().await, None);
+async fn one_connection_for_each_customer_evicts_the_first_one() {
+    for version in [Version::V311, Version::V5] {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let _recording = metrics::set_default_local_recorder(&recorder);
+        let world = world(Profile::bmw()).await;
+        let token = id_token(&world, Person::Anna).await;
+        let connect = Connect::new(version, Person::Anna, &token);
+        let (mut first, _) = Peer::connect_with(&world, &connect.clone().client_id("one")).await;
+        let (mut second, connack) =
+            Peer::connect_with(&world, &connect.clone().client_id("other")).await;
+        assert_eq!(connack.code, 0);
+        let told = first.farewell().await.map(|farewell| (farewell.code, farewell.reason));
+        let reason = "another connection took this one's place".to_owned();
+        // 3.1.1 has no words for it.
+        assert_eq!(told, (version == Version::V5).then_some((0x8E, reason)));
+        assert!(second.is_quiet().await);
+        let metrics = recorder.handle().render();
+        assert!(metrics.contains("cardata_mqtt_closed_total{reason=\"evicted\"} 1"), "{metrics}");
+    }
+}
 
-    let refusing = Profile { connections: Connections::OnePerCustomerRefuse, ..Profile::bmw() };
-    let world = self::world(refusing).await;
+#[tokio::test]
+async fn one_connection_for_each_customer_refuses_the_second_one_if_it_is_to() {
+    for (version, refusal) in [(Version::V311, 5), (Version::V5, 0x87)] {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let _recording = metrics::set_default_local_recorder(&recorder);
+        let refusing = Profile { connections: Connections::OnePerCustomerRefuse, ..Profile::bmw() };
+        let world = world(refusing).await;
+        let token = id_token(&world, Person::Anna).await;
+        let connect = Connect::new(version, Person::Anna, &token);
+        let (mut first, _) = Peer::connect_with(&world, &connect.clone().client_id("one")).await;
+        let (mut second, connack) =
+            Peer::connect_with(&world, &connect.clone().client_id("other")).await;
+        assert_eq!(connack.code, refusal);
+        let why = String::from_utf8_lossy(&connack.properties);
+        assert_eq!(why.contains("end one of them first"), version == Version::V5, "{why}");
+        assert_eq!(second.receive().await, None);
+        assert!(first.is_quiet().await);
+        let metrics = recorder.handle().render();
+        let counted = "cardata_mqtt_connects_total{outcome=\"refused\",code=\"5\"} 1";
+        assert!(metrics.contains(counted), "{metrics}");
+        assert!(!metrics.contains("evicted"), "{metrics}");
+
+        // The same session is no second one, and a place is free once its connection is gone.
+        let (again, connack) = Peer::connect_with(&world, &connect.clone().client_id("one")).await;
+        assert_eq!(connack.code, 0);
+        drop(first);
+        again.leave().await;
+        let (_, connack) = Peer::connect_with(&world, &connect.client_id("other")).await;
+        assert_eq!(connack.code, 0);
+    }
+}
+
+#[tokio::test]
+async fn of_too_many_sessions_those_renewed_longest_ago_end_and_are_counted_and_forgotten() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let world = world(Profile { sessions_per_client: 2, ..Profile::open() }).await;
+    add_container(&world, Person::Anna, Person::Anna.client_id(), SOC).await;
     let token = id_token(&world, Person::Anna).await;
-    let (mut first, _) = Peer::connected(&world, Person::Anna, &token, "one", true).await;
-    let (_, code, _) =
-        Peer::connect(&world, &Person::Anna.gcid().to_string(), &token, "other", true).await;
-    assert_eq!(code, 5);
+    let platform = &world.platform;
+    let vin: Vin = ANNAS.parse().unwrap();
+    let is_kept = async |id| {
+        let key = session_key(Person::Anna, id);
+        platform.directory.session(&key, START).await.unwrap().is_some()
+    };
+    let surplus = || {
+        let metrics = recorder.handle().render();
+        let line = metrics.lines().find(|line| line.starts_with("cardata_mqtt_sessions_surplus"));
+        line.map(|line| line.rsplit_once(' ').unwrap().1.to_owned())
+    };
+    // How far a session got that the directory does not know yet.
+    let ahead = |id| {
+        let nothing = StoredSession { cursors: vec![(vin, Sequence(0))], ..<_>::default() };
+        platform.cursors.resume(&session_key(Person::Anna, id)).over(nothing).cursors[0].1
+    };
+
+    let (mut first, _) = Peer::connected(&world, Person::Anna, &token, "first", false).await;
+    first.subscribe(&format!("{}/+", Person::Anna.gcid()), 1).await;
+    report(&world, ANNAS, 1).await;
+    let delivery = first.delivery().await;
+    first.ack(&delivery).await;
     assert!(first.is_quiet().await);
+    assert_eq!(ahead("first"), platform.journal.head(vin));
+
+    let (second, _) = Peer::connected(&world, Person::Anna, &token, "second", false).await;
+    second.leave().await;
+    assert_eq!(surplus(), None);
+    let (mut third, _) = Peer::connected(&world, Person::Anna, &token, "third", false).await;
+    assert!(third.is_quiet().await);
+    assert_eq!(surplus(), Some("1".to_owned()));
+    assert!(!is_kept("first").await && is_kept("second").await && is_kept("third").await);
+    assert_eq!(ahead("first"), Sequence(0));
+
+    // Its connection goes on, and at its end the session takes the place of another one.
+    report(&world, ANNAS, 2).await;
+    let delivery = first.delivery().await;
+    assert_eq!(delivery.values, soc(2));
+    first.ack(&delivery).await;
+    first.leave().await;
+    assert_eq!(surplus(), Some("2".to_owned()));
+    assert!(is_kept("first").await && !is_kept("second").await && is_kept("third").await);
+    let (mut first, present) = Peer::connected(&world, Person::Anna, &token, "first", false).await;
+    assert!(present);
+    assert!(first.is_quiet().await, "nothing comes again");
 }
 
 #[tokio::test]
@@ -370,11 +465,30 @@ async fn the_strict_profile_sends_one_signal_a_message_with_qos_0_and_keeps_no_b
 #[tokio::test]
 async fn a_stopping_server_ends_its_connections_and_keeps_what_they_acknowledged() {
     let world = world(Profile::open()).await;
+    add_container(&world, Person::Anna, Person::Anna.client_id(), SOC).await;
     let token = id_token(&world, Person::Anna).await;
     let (mut peer, _) = Peer::connected(&world, Person::Anna, &token, "keeper", false).await;
-    world.platform.tasks.drain(Duration::from_secs(10)).await;
+    assert_eq!(peer.subscribe(&format!("{}/+", Person::Anna.gcid()), 1).await, 1);
+    let vin: Vin = ANNAS.parse().unwrap();
+    let platform = &world.platform;
+    report(&world, ANNAS, 1).await;
+    let acknowledged = platform.journal.head(vin);
+    report(&world, ANNAS, 2).await;
+    let first = peer.delivery().await;
+    let second = peer.delivery().await;
+    peer.ack(&first).await;
+    assert!(peer.is_quiet().await);
+
+    platform.tasks.drain(Duration::from_secs(10)).await;
     assert_eq!(peer.receive().await, None);
-    assert_eq!(world.platform.router.connections(), 0);
+    assert_eq!(platform.router.connections(), 0);
+    let key = session_key(Person::Anna, "keeper");
+    let stored = platform.directory.session(&key, START).await.unwrap().unwrap();
+    assert!(acknowledged < platform.journal.head(vin));
+    assert_eq!(stored.cursors, [(vin, acknowledged)]);
+    let unfinished = stored.left.unwrap().unfinished;
+    let unfinished: Vec<_> = unfinished.iter().map(|delivery| delivery.packet_id.get()).collect();
+    assert_eq!(unfinished, [second.packet_id.unwrap()]);
 }
 
 /// A CONNECT of MQTT 5: client identifier, password, session expiry, and what AUTH carries. Gives the CONNACK's body.
@@ -427,7 +541,10 @@ async fn mqtt_5_streams_and_says_why_it_ends() {
     put_text(&format!("{}/+", Person::Ben.gcid()), &mut body);
     body.push(1);
     peer.send(0x82, &body).await;
-    assert_eq!(peer.receive().await, Some((0x90, vec![0, 1, 0, 1, 0x87])));
+    let (first, body) = peer.receive().await.unwrap();
+    assert!(first == 0x90 && body.ends_with(&[1, 0x87]), "{body:?}");
+    let why = String::from_utf8_lossy(&body);
+    assert!(why.contains("of your own vehicles"), "{why}");
     report(&world, ANNAS, 7).await;
     let (first, body) = peer.receive().await.unwrap();
     assert_eq!((first, &body[56..59]), (0x32, &[0, 1, 0][..]), "QoS 1, packet id 1, no properties");
@@ -436,7 +553,7 @@ async fn mqtt_5_streams_and_says_why_it_ends() {
 
     let consent = crate::gcdm::verify::id_token(&world.platform, &token).await.unwrap().consent_id;
     world.platform.directory.end_consent(consent, START, EndReason::Customer).await.unwrap();
-    world.platform.router.close_consent(consent);
+    assert_eq!(world.platform.router.close_consent(consent).len(), 1);
     let (first, body) = peer.receive().await.unwrap();
     assert_eq!((first, body[0]), (0xE0, 0x87));
     assert_eq!(peer.receive().await, None);

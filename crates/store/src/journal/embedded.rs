@@ -4,8 +4,8 @@
 //! thread of its own writes what is waiting, so one sync serves all. Heads and latest values follow at checkpoints: the
 //! log alone is written for each event, and what came after the checkpoint is worked in again when the folder is opened.
 //!
-//! Dropped events leave the disk when the engine next rewrites the files that hold them, so the folder takes up to three
-//! times what retention keeps. See `docs/adr/0002-the-embedded-journal-is-fjall.md` for the engine.
+//! Dropped and forgotten events leave the disk when the engine next rewrites the files that hold them, so the folder
+//! takes up to three times what retention keeps. See `docs/adr/0002-the-embedded-journal-is-fjall.md` for the engine.
 
 mod disk;
 mod mark;
@@ -28,7 +28,7 @@ use tokio::task::spawn_blocking;
 use self::disk::{Disk, damaged, store};
 use self::mark::Mark;
 use self::tail::Tail;
-use self::writer::{Batch, Cut, Writer};
+use self::writer::{Batch, Job, Task, Writer};
 use super::{Journal, JournalError, LiveFeed, Retention, text};
 
 /// A [`Journal`] in a folder of its own. Dropping it syncs what is waiting, like [`Journal::close`].
@@ -84,6 +84,7 @@ struct Shared {
     floor: AtomicU64,
 }
 
+#[derive(Default)]
 struct State {
     newest: Sequence,
     heads: HashMap<Vin, Sequence>,
@@ -91,7 +92,9 @@ struct State {
     tail: Tail,
     checkpoint: Sequence,
     waiting: Vec<Batch>,
-    cuts: Vec<Cut>,
+    jobs: Vec<Job>,
+    /// Up to where vehicles' events are being forgotten: they may still be on disk, but nobody reads them.
+    forgetting: Vec<(Vin, Sequence)>,
     accepting: bool,
     stop: bool,
     failure: Option<JournalError>,
@@ -134,6 +137,11 @@ impl EmbeddedJournal {
             heads.insert(recorded.event.vin(), recorded.sequence);
             tail.push(recorded);
         }
+        // What the last process began to forget; nobody waits for it any more.
+        let forgetting: Vec<_> = disk.forgetting()?.into_iter().collect();
+        let task = |(vin, until): &(Vin, Sequence)| Task::Forget { vin: *vin, until: *until };
+        let job = |task| Job { task, done: oneshot::channel().0 };
+        let jobs = forgetting.iter().map(task).map(job).collect();
 
         let shared = Arc::new(Shared {
             state: Mutex::new(State {
@@ -142,7 +150,8 @@ impl EmbeddedJournal {
                 tail,
                 checkpoint: checkpoint.sequence,
                 waiting: Vec::new(),
-                cuts: Vec::new(),
+                jobs,
+                forgetting,
                 accepting: true,
                 stop: false,
                 failure: None,
@@ -231,9 +240,10 @@ impl Journal for EmbeddedJournal {
         limit: usize,
     ) -> Result<Vec<Arc<Recorded>>, JournalError> {
         let after = after.max(Sequence(self.shared.floor.load(Ordering::Acquire)));
-        let recent = {
+        let (recent, after) = {
             let state = self.shared.state();
-            state.tail.of_vehicle(state.head(vin), after)
+            let after = after.max(state.forgotten(vin));
+            (state.tail.of_vehicle(state.head(vin), after), after)
         };
         let mut events = match recent.older {
             Some(last) => self.on_disk(move |disk| disk.read(vin, after, last, limit)).await?,
@@ -253,11 +263,13 @@ impl Journal for EmbeddedJournal {
 
     async fn latest(&self, vin: Vin) -> Result<Vec<Entry>, JournalError> {
         // Memory first: what a checkpoint moves to the disk meanwhile is seen twice instead of never.
-        let recent = {
+        let (recent, forgotten) = {
             let state = self.shared.state();
-            state.tail.of_vehicle(state.head(vin), state.checkpoint)
+            let forgotten = state.forgotten(vin);
+            let after = state.checkpoint.max(forgotten);
+            (state.tail.of_vehicle(state.head(vin), after), forgotten)
         };
-        let mut values = self.on_disk(move |disk| disk.latest(vin)).await?;
+        let mut values = self.on_disk(move |disk| disk.latest(vin, forgotten)).await?;
         for recorded in recent.events {
             values.offer_all(recorded.sequence, &recorded.event);
         }
@@ -271,10 +283,28 @@ impl Journal for EmbeddedJournal {
             if !state.accepting {
                 return Err(JournalError::Closed);
             }
-            state.cuts.push(Cut { retention, now, done });
+            state.jobs.push(Job { task: Task::Retain { retention, now }, done });
             self.shared.work.notify_one();
         }
         dropped.await.unwrap_or(Err(JournalError::Closed))
+    }
+
+    async fn forget(&self, vin: Vin) -> Result<u64, JournalError> {
+        let (done, forgotten) = oneshot::channel();
+        {
+            let mut state = self.shared.state();
+            if !state.accepting {
+                return Err(JournalError::Closed);
+            }
+            let until = state.head(vin);
+            if until == Sequence(0) {
+                return Ok(0);
+            }
+            state.forgetting.push((vin, until));
+            state.jobs.push(Job { task: Task::Forget { vin, until }, done });
+            self.shared.work.notify_one();
+        }
+        forgotten.await.unwrap_or(Err(JournalError::Closed))
     }
 
     async fn close(&self) -> Result<(), JournalError> {
@@ -310,6 +340,25 @@ impl State {
     fn head(&self, vin: Vin) -> Sequence {
         self.heads.get(&vin).copied().unwrap_or_default()
     }
+
+    /// Up to where nobody reads the events of `vin` though they may still be on disk.
+    fn forgotten(&self, vin: Vin) -> Sequence {
+        let of_vehicle = self.forgetting.iter().filter(|(of, _)| *of == vin);
+        of_vehicle.map(|(_, until)| *until).max().unwrap_or_default()
+    }
+
+    /// Takes out of the tail what is being forgotten and synced; gives up to where for each vehicle.
+    ///
+    /// What is not synced waits for the next time: a checkpoint must not know of numbers that come after it.
+    fn forget_synced(&mut self, synced: Sequence) -> HashMap<Vin, Sequence> {
+        let mut forgotten: HashMap<Vin, Sequence> = HashMap::new();
+        for (vin, until) in self.forgetting.iter().filter(|(_, until)| *until <= synced) {
+            self.tail.forget(*until);
+            let latest = forgotten.entry(*vin).or_default();
+            *latest = (*latest).max(*until);
+        }
+        forgotten
+    }
 }
 
 impl Shared {
@@ -318,21 +367,26 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes what is waiting: batches, the next cut unless one is `cutting`, and whether to stop. Waits for the first of
-    /// them, but not when `cutting`.
-    fn wait_for_work(&self, cutting: bool) -> (Vec<Batch>, Option<Cut>, bool) {
+    /// Takes what is waiting: batches, the next job unless one is `underway`, and whether to stop. Waits for the first of
+    /// them, but not when a job is `underway`.
+    fn wait_for_work(&self, underway: bool) -> (Vec<Batch>, Option<Job>, bool) {
         let idle = |state: &mut State| {
-            !cutting && state.waiting.is_empty() && state.cuts.is_empty() && !state.stop
+            !underway && state.waiting.is_empty() && state.jobs.is_empty() && !state.stop
         };
         let mut state =
             self.work.wait_while(self.state(), idle).unwrap_or_else(PoisonError::into_inner);
-        let cut = if cutting || state.cuts.is_empty() { None } else { Some(state.cuts.remove(0)) };
-        (std::mem::take(&mut state.waiting), cut, state.stop)
+        let job = if underway || state.jobs.is_empty() { None } else { Some(state.jobs.remove(0)) };
+        (std::mem::take(&mut state.waiting), job, state.stop)
     }
 
     /// Lets go of recent events that are on disk and worked in up to `checkpoint`.
     fn trim(&self, checkpoint: Sequence, keep: usize) {
         self.state().tail.trim(checkpoint, keep);
+    }
+
+    /// Nothing of `vin` up to `until` is on disk any more.
+    fn forgotten(&self, vin: Vin, until: Sequence) {
+        self.state().forgetting.retain(|(of, to)| *of != vin || *to > until);
     }
 
     /// Takes no more events, since a write failed.
@@ -364,4 +418,34 @@ fn log_bytes(folder: &Path) -> std::io::Result<u64> {
         }
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use cardata_domain::Value;
+
+    use super::tail::Place;
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_forgets_nothing_that_comes_after_it() {
+        let catalogue = Catalogue::shipped();
+        let signal = catalogue.intern("vehicle.isMoving").unwrap();
+        let at = Timestamp::UNIX_EPOCH;
+        let vin: Vin = "WBY00000000000001".parse().unwrap();
+        let mut state = State::default();
+        for until in [2, 3, 5] {
+            while state.newest < Sequence(until) {
+                let entry = Entry::new(&catalogue, signal, at, Value::Boolean(true), None);
+                state.record(Event::new(vin, at, vec![entry]).unwrap());
+            }
+            state.forgetting.push((vin, Sequence(until)));
+        }
+        assert_eq!(state.forget_synced(Sequence(1)), HashMap::new());
+        assert_eq!(state.forget_synced(Sequence(4)), HashMap::from([(vin, Sequence(3))]));
+        let places = state.tail.between(Sequence(0), Sequence(5));
+        let kept = places.iter().filter(|place| matches!(place, Place::Event(_)));
+        assert_eq!(kept.map(Place::sequence).collect::<Vec<_>>(), [Sequence(4), Sequence(5)]);
+        assert_eq!(state.forgotten(vin), Sequence(5));
+    }
 }

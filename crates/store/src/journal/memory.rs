@@ -122,6 +122,21 @@ impl Journal for MemoryJournal {
         Ok(dropped)
     }
 
+    async fn forget(&self, vin: Vin) -> Result<u64, JournalError> {
+        let mut state = self.state();
+        let state = &mut *state;
+        if state.closed {
+            return Err(JournalError::Closed);
+        }
+        let Some(vehicle) = state.vehicles.get_mut(&vin) else { return Ok(0) };
+        let forgotten = std::mem::take(&mut vehicle.events).len();
+        vehicle.latest = LatestValues::default();
+        let of_others = |kept: &Kept| kept.vin != vin;
+        state.kept.retain(of_others);
+        state.size_bytes = state.kept.iter().map(|kept| kept.size_bytes).sum();
+        Ok(forgotten as u64)
+    }
+
     async fn close(&self) -> Result<(), JournalError> {
         self.state().closed = true;
         Ok(())

@@ -228,13 +228,21 @@ pub(crate) async fn of_a_clients_sessions_the_hundred_that_were_put_last_stay(
     for number in 0..SESSIONS_MAX {
         directory.put_session(&key(&number.to_string()), &session(&[(1, 1)])).await.unwrap();
     }
-    directory.put_session(&key("0"), &session(&[(1, 2)])).await.unwrap();
-    directory.put_session(&key("one more"), &session(&[(1, 1)])).await.unwrap();
+    let none: [SessionKey; 0] = [];
+    assert_eq!(directory.put_session(&key("0"), &session(&[(1, 2)])).await.unwrap(), none);
+    let one_more = directory.put_session(&key("one more"), &session(&[(1, 1)])).await.unwrap();
+    assert_eq!(one_more, [key("1")], "it is told which one ended");
     assert_eq!(found(&*directory, &key("0")).await, Some(session(&[(1, 2)])));
     assert_eq!(found(&*directory, &key("1")).await, None);
     for kept in [&key("2"), &key("one more"), &neighbours[0], &neighbours[1]] {
         assert!(found(&*directory, kept).await.is_some(), "{kept:?}");
     }
+    // One that ended while it was connected comes back when it is laid to rest, in another one's place.
+    let rested = directory.rest_session(&key("1"), &session(&[(1, 1)]), at(0)).await.unwrap();
+    assert_eq!(rested, [key("2")]);
+    assert!(found(&*directory, &key("1")).await.is_some());
+    assert_eq!(found(&*directory, &key("2")).await, None);
+    assert_eq!(directory.rest_session(&key("0"), &session(&[(1, 2)]), at(0)).await.unwrap(), none);
 }
 
 pub(crate) async fn the_sessions_of_a_client_at_a_customer_go_together(

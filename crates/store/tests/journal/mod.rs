@@ -99,6 +99,13 @@ impl Model {
         (before - self.kept.len()) as u64
     }
 
+    pub(crate) fn forget(&mut self, vin: Vin) -> u64 {
+        let before = self.kept.len();
+        self.kept.retain(|(_, _, event, _)| event.vin() != vin);
+        self.latest.retain(|(of, _), _| *of != vin);
+        (before - self.kept.len()) as u64
+    }
+
     pub(crate) fn head(&self, vin: Vin) -> Sequence {
         Sequence(self.heads.get(&vin).copied().unwrap_or(0))
     }

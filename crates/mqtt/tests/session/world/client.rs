@@ -2,12 +2,28 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroU16;
+use std::time::Duration;
 
-use cardata_mqtt::packet::{Outgoing, Wanted};
+use bytes::Bytes;
+use cardata_domain::Vin;
+use cardata_mqtt::packet::{Auth, Connect, Outgoing, Wanted};
 use cardata_mqtt::session::ProtocolError;
-use cardata_mqtt::{CloseReason, Packet, Qos, Session};
+use cardata_mqtt::{CloseReason, Packet, Qos, Session, Version};
 
-use super::{Connection, Done, Kind, Message, World, car, connect, only};
+use super::{Connection, Done, Kind, Message, Terms, World, car, connect, only};
+
+impl Terms {
+    fn write(self, connect: &mut Connect) {
+        connect.version = self.version;
+        connect.receive_max = self.receive_max;
+        connect.topic_alias_max = self.topic_alias_max;
+        connect.auth = (self.version == Version::V5).then(auth);
+    }
+}
+
+fn auth() -> Auth {
+    Auth { method: "token".to_owned(), data: Bytes::from_static(b"fresh") }
+}
 
 impl World {
     /// Connects, and says whether an earlier session goes on. An open connection is taken over.
@@ -19,13 +35,18 @@ impl World {
             wire: VecDeque::new(),
             read: None,
             subscriptions: BTreeMap::new(),
+            aliases: BTreeMap::new(),
+            topic_alias_max: 0,
             closed: None,
         });
         self.unacked.clear();
         self.done.clear();
         let before = self.stored().map(|stored| stored.subscriptions.clone());
         let mut connect = connect(kind, self.keep_alive_seconds);
+        self.terms.write(&mut connect);
         (self.adjust)(&mut connect);
+        self.witness.connected(self.limits.inflight_max.min(connect.receive_max.get().into()));
+        self.connection.as_mut().unwrap().topic_alias_max = connect.topic_alias_max;
         let goes_on = !connect.clean_start;
         self.handle(Packet::Connect(Box::new(connect))).unwrap();
         let Some(Done::Sent(Outgoing::ConnAck(connack))) = self.done.first() else {
@@ -43,6 +64,16 @@ impl World {
             self.subscribe(before.into_iter().map(|one| (one.filter, one.qos)));
         }
         present
+    }
+
+    /// Sends a fresh token, which is good for `lifetime`; the customer has these vehicles now.
+    pub(crate) fn reauthenticate(&mut self, vehicles: Vec<Vin>, lifetime: Duration) {
+        self.handle(Packet::Auth(auth())).unwrap();
+        assert_eq!(self.done.last(), Some(&Done::Asked(auth())));
+        self.set_vehicles(vehicles);
+        self.reauthenticated(lifetime);
+        let method = auth().method;
+        assert!(self.done.contains(&Done::Sent(Outgoing::AuthSuccess { method })));
     }
 
     fn is_open(&self) -> bool {

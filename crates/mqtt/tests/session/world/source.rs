@@ -171,7 +171,7 @@ impl FakeSource {
         let surroundings = self.lock();
         let visible = DESCRIPTORS.iter().filter(|(_, named)| surroundings.entitled.contains(named));
         let entitled = visible.map(|(descriptor, _)| *descriptor).collect();
-        View { gcid: gcid(), entitled, packing: surroundings.packing }
+        View { gcid: gcid(), entitled, privacy: None, packing: surroundings.packing }
     }
 }
 

@@ -20,7 +20,8 @@ use tungstenite::protocol::Role;
 use tungstenite::{ClientRequestBuilder, Message};
 
 use super::super::test_peer::{
-    ANNAS, Connect, SOC, add_container, id_token, packet, put_text, report, world,
+    ANNAS, Connect, Delivery, Packet, Peer, SOC, add_container, id_token, packet, put_text, report,
+    soc, take_length, world,
 };
 use super::*;
 use crate::crowd::{Crowd, Doorkeeper};
@@ -110,16 +111,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         next.expect("the server answers or closes")?.ok()
     }
 
-    /// The next packet: its first byte and what follows its length, which must take one byte.
-    async fn packet(&mut self) -> (u8, Vec<u8>) {
+    /// The next packet: its first byte and what follows its length.
+    async fn packet(&mut self) -> Packet {
         loop {
-            if let [first, length, rest @ ..] = &*self.received
-                && let Some(body) = rest.get(..usize::from(*length))
+            if let [first, rest @ ..] = &*self.received
+                && rest.iter().take(4).any(|byte| byte & 0x80 == 0)
             {
-                assert!(*length < 128);
-                let packet = (*first, body.to_vec());
-                self.received.advance(2 + usize::from(*length));
-                return packet;
+                let mut rest = rest;
+                let length = usize::try_from(take_length(&mut rest)).unwrap();
+                if let Some(body) = rest.get(..length) {
+                    let packet = (*first, body.to_vec());
+                    self.received.advance(self.received.len() - rest.len() + length);
+                    return packet;
+                }
             }
             match self.message().await {
                 Some(Message::Binary(bytes)) => self.received.extend(bytes),
@@ -328,6 +332,37 @@ async fn a_session_takes_a_place_among_the_streams_and_outlives_what_a_request_m
     assert_eq!(response.headers()["retry-after"], "60");
     let metrics = recorder.handle().render();
     assert!(metrics.contains("websocket_refused_total{reason=\"no_room\"} 1"), "{metrics}");
+}
+
+#[tokio::test]
+async fn a_session_goes_on_over_a_websocket_where_it_stopped_without_one() {
+    let site = Site::new().await;
+    let world = &site.world;
+    add_container(world, Person::Anna, Person::Anna.client_id(), SOC).await;
+    let token = id_token(world, Person::Anna).await;
+    let (mut before, present) = Peer::connected(world, Person::Anna, &token, "keeper", false).await;
+    assert!(!present);
+    assert_eq!(before.subscribe(&format!("{}/+", Person::Anna.gcid()), 1).await, 1);
+    report(world, ANNAS, 1).await;
+    report(world, ANNAS, 2).await;
+    let first = before.delivery().await;
+    let second = before.delivery().await;
+    before.ack(&first).await;
+    assert!(before.is_quiet().await);
+    before.leave().await;
+    report(world, ANNAS, 3).await;
+
+    let mut client = site.open().await;
+    let connect = Connect::new(Version::V311, Person::Anna, &token).client_id("keeper");
+    client.send_bytes(&packet(0x10, &connect.clean(false).body())).await;
+    assert_eq!(client.packet().await, (0x20, vec![1, 0]), "the session is present");
+    let again = Delivery::of(Version::V311, &client.packet().await);
+    assert_eq!(again, Delivery { duplicate: true, ..second });
+    let missed = Delivery::of(Version::V311, &client.packet().await);
+    assert_eq!((missed.values, missed.qos, missed.duplicate), (soc(3), 1, false));
+    report(world, ANNAS, 4).await;
+    assert_eq!(Delivery::of(Version::V311, &client.packet().await).values, soc(4));
+    assert!(client.is_alive().await);
 }
 
 #[tokio::test]

@@ -53,12 +53,12 @@ pub(super) async fn put(
     key: &SessionKey,
     session: &StoredSession,
     sessions_max: u32,
-) -> Result<(), Failure> {
+) -> Result<Vec<SessionKey>, Failure> {
     let mut transaction = begin(writer).await?;
     put_within(&mut transaction, key, session, None).await?;
-    remove_surplus(&mut transaction, key, sessions_max).await?;
+    let ended = remove_surplus(&mut transaction, key, sessions_max).await?;
     transaction.commit().await?;
-    Ok(())
+    Ok(ended)
 }
 
 /// Writes a session that is connected, or that is at rest since `rested_at`.
@@ -98,13 +98,13 @@ async fn put_within(
     put_cursors(transaction, number, &session.cursors).await
 }
 
-/// Ends the sessions of a customer and client that were put first, where there are more than `sessions_max`. Their
-/// number is kept up to date by the tables themselves: counting them here would cost more the more there are.
+/// Ends the sessions of a customer and client that were put first, where there are more than `sessions_max`, and gives
+/// their names. Their number is kept up to date by the tables themselves: counting them here would cost more the more there are.
 async fn remove_surplus(
     transaction: &mut SqliteConnection,
     key: &SessionKey,
     sessions_max: u32,
-) -> Result<(), Failure> {
+) -> Result<Vec<SessionKey>, Failure> {
     let sessions: i64 = sqlx::query_scalar(
         "SELECT sessions FROM session_counts WHERE gcid = $1 AND client_id = $2",
     )
@@ -113,18 +113,20 @@ async fn remove_surplus(
     .fetch_one(&mut *transaction)
     .await?;
     let surplus = sessions - i64::from(sessions_max);
-    if surplus > 0 {
-        sqlx::query(
-            "DELETE FROM sessions WHERE number IN
-                 (SELECT number FROM sessions WHERE gcid = $1 AND client_id = $2 ORDER BY number LIMIT $3)",
-        )
-        .bind(key.gcid.to_string())
-        .bind(key.client_id.to_string())
-        .bind(surplus)
-        .execute(&mut *transaction)
-        .await?;
+    if surplus <= 0 {
+        return Ok(Vec::new());
     }
-    Ok(())
+    let rows = sqlx::query(
+        "DELETE FROM sessions WHERE number IN
+             (SELECT number FROM sessions WHERE gcid = $1 AND client_id = $2 ORDER BY number LIMIT $3)
+         RETURNING gcid, client_id, mqtt_client_id",
+    )
+    .bind(key.gcid.to_string())
+    .bind(key.client_id.to_string())
+    .bind(surplus)
+    .fetch_all(&mut *transaction)
+    .await?;
+    rows.iter().map(key_of).collect()
 }
 
 pub(super) async fn move_cursors(
@@ -154,11 +156,13 @@ pub(super) async fn rest(
     key: &SessionKey,
     session: &StoredSession,
     now: Timestamp,
-) -> Result<(), Failure> {
+    sessions_max: u32,
+) -> Result<Vec<SessionKey>, Failure> {
     let mut transaction = begin(writer).await?;
     put_within(&mut transaction, key, session, Some(now)).await?;
+    let ended = remove_surplus(&mut transaction, key, sessions_max).await?;
     transaction.commit().await?;
-    Ok(())
+    Ok(ended)
 }
 
 pub(super) async fn recover(

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use super::super::latest::LatestValues;
 use super::super::{JournalError, Retention, text};
 use super::record::{self, Checkpoint, LogEntry};
+use super::tail::Place;
 
 /// The open files.
 pub(super) struct Disk {
@@ -20,8 +21,20 @@ pub(super) struct Disk {
     catalogue: Arc<Catalogue>,
 }
 
-/// Events that one call of [`Disk::drop_oldest`] drops at most, so that appends don't wait long for it.
-pub(super) const DROPPED_AT_ONCE_MAX: usize = 1024;
+/// What one call of [`Disk::drop_oldest`] or [`Disk::forget_some`] did.
+pub(super) struct Part {
+    /// The checkpoint from now on.
+    pub(super) checkpoint: Checkpoint,
+    /// How many events went.
+    pub(super) events: usize,
+    /// The newest number that it dealt with.
+    pub(super) reached: Sequence,
+    /// Whether there is nothing left to do.
+    pub(super) is_last: bool,
+}
+
+/// Numbers that one part deals with at most, so that appends don't wait long for it.
+const NUMBERS_AT_ONCE_MAX: usize = 1024;
 
 /// Memory of the part of the tree that is not in table files yet; also what is replayed after a crash, at most.
 const MEMTABLE_BYTES: u64 = 16 << 20;
@@ -65,13 +78,26 @@ impl Disk {
 
     /// The newest event of each vehicle, as of the checkpoint.
     pub(super) fn heads(&self) -> Result<HashMap<Vin, Sequence>, JournalError> {
+        self.by_vehicle(record::HEAD_PREFIX, "a vehicle's newest number is unreadable")
+    }
+
+    /// Up to where each vehicle's events are being forgotten, when that was begun and not ended.
+    pub(super) fn forgetting(&self) -> Result<HashMap<Vin, Sequence>, JournalError> {
+        self.by_vehicle(record::FORGETTING_PREFIX, "what is to be forgotten is unreadable")
+    }
+
+    fn by_vehicle(
+        &self,
+        prefix: &[u8],
+        unreadable: &str,
+    ) -> Result<HashMap<Vin, Sequence>, JournalError> {
         self.keyspace
-            .prefix(record::HEAD_PREFIX)
+            .prefix(prefix)
             .map(|guard| {
                 let (key, value) = guard.into_inner().map_err(store)?;
-                record::vin_of_head(&key)
-                    .zip(record::sequence_of_key(&value))
-                    .ok_or_else(|| damaged(Sequence(0), "a vehicle's newest number is unreadable"))
+                record::vin_of_key(prefix, &key)
+                    .zip(record::last_sequence(&value))
+                    .ok_or_else(|| damaged(Sequence(0), unreadable))
             })
             .collect()
     }
@@ -91,7 +117,9 @@ impl Disk {
                 return Err(damaged(missing, "it is missing between others"));
             }
             expected = Some(Sequence(sequence.0 - 1));
-            seen_bytes += entry.size_bytes;
+            if let LogEntry::Kept { size_bytes, .. } = entry {
+                seen_bytes += size_bytes;
+            }
             if seen_bytes > bytes {
                 return Ok(newest.unwrap_or(floor));
             }
@@ -112,13 +140,17 @@ impl Disk {
         self.log(after)
             .map(|guard| {
                 let (sequence, entry) = log_entry(guard)?;
-                let key = record::event_key(entry.vin, sequence);
+                let LogEntry::Kept { vin, size_bytes, .. } = entry else {
+                    // Nothing is forgotten that heads and checkpoint don't count yet.
+                    return Err(damaged(sequence, "it was forgotten, and the checkpoint is older"));
+                };
+                let key = record::event_key(vin, sequence);
                 let value = self
                     .keyspace
                     .get(key)
                     .map_err(store)?
                     .ok_or_else(|| damaged(sequence, "it stands in the log only"))?;
-                Ok((self.recorded(entry.vin, sequence, &value)?, entry.size_bytes))
+                Ok((self.recorded(vin, sequence, &value)?, size_bytes))
             })
             .collect()
     }
@@ -137,20 +169,23 @@ impl Disk {
             .take(limit)
             .map(|guard| {
                 let (key, value) = guard.into_inner().map_err(store)?;
-                let sequence = record::sequence_of_key(&key)
+                let sequence = record::last_sequence(&key)
                     .ok_or_else(|| damaged(after, "the key after it is too short"))?;
                 self.recorded(vin, sequence, &value)
             })
             .collect()
     }
 
-    /// The latest values of `vin`, as of the checkpoint.
-    pub(super) fn latest(&self, vin: Vin) -> Result<LatestValues, JournalError> {
+    /// The latest values of `vin`, as of the checkpoint, of those that came after `after`.
+    pub(super) fn latest(&self, vin: Vin, after: Sequence) -> Result<LatestValues, JournalError> {
         let mut values = LatestValues::default();
         for guard in self.keyspace.prefix(record::latest_prefix(vin)) {
             let (_, value) = guard.into_inner().map_err(store)?;
             let (sequence, text) = record::split_sequence(&value)
                 .ok_or_else(|| damaged(Sequence(0), "a latest value is too short"))?;
+            if sequence <= after {
+                continue;
+            }
             let entry = text::read_entry(&self.catalogue, text)
                 .map_err(|error| damaged(sequence, &error.to_string()))?;
             values.offer(sequence, &entry);
@@ -174,32 +209,35 @@ impl Disk {
             written_bytes += size_bytes;
             let value = record::with_sequence(recorded.previous, &[&text]);
             batch.insert(&self.keyspace, record::event_key(vin, sequence), value);
-            let entry = LogEntry { vin, appended_at, size_bytes };
+            let entry = LogEntry::Kept { vin, appended_at, size_bytes };
             batch.insert(&self.keyspace, record::log_key(sequence), entry.to_bytes());
         }
         batch.commit().map_err(store)?;
         Ok(written_bytes)
     }
 
-    /// Works `events` into heads and latest values and notes `checkpoint`.
+    /// Works `places` into heads and latest values and notes `checkpoint`. Latest values leave out what is `forgotten`,
+    /// up to a number of each vehicle and none after the checkpoint; this is noted, too, so that the rest of it follows.
     ///
     /// Not synced: the log keeps its order, so a crash leaves this or the checkpoint before it.
     pub(super) fn write_checkpoint(
         &self,
-        events: &[Arc<Recorded>],
+        places: &[Place],
+        forgotten: &HashMap<Vin, Sequence>,
         checkpoint: Checkpoint,
     ) -> Result<(), JournalError> {
-        let mut by_vehicle: HashMap<Vin, Vec<&Recorded>> = HashMap::new();
-        for recorded in events {
-            by_vehicle.entry(recorded.event.vin()).or_default().push(recorded);
+        let mut by_vehicle: HashMap<Vin, Vec<&Place>> = HashMap::new();
+        for place in places {
+            by_vehicle.entry(place.vin()).or_default().push(place);
         }
         let mut batch = self.database.batch();
-        for (vin, events) in by_vehicle {
-            let mut values = self.latest(vin)?;
+        for (vin, places) in by_vehicle {
+            let mut values = self.latest(vin, forgotten.get(&vin).copied().unwrap_or_default())?;
             let mut changed = Vec::new();
             let mut head = Sequence(0);
-            for recorded in events {
-                head = head.max(recorded.sequence);
+            for place in places {
+                head = head.max(place.sequence());
+                let Place::Event(recorded) = place else { continue };
                 for entry in recorded.event.entries() {
                     if values.offer(recorded.sequence, entry) {
                         changed.push(entry.descriptor());
@@ -215,40 +253,102 @@ impl Disk {
             }
             batch.insert(&self.keyspace, record::head_key(vin), head.0.to_be_bytes());
         }
+        for (vin, until) in forgotten {
+            batch.insert(&self.keyspace, record::forgetting_key(*vin), until.0.to_be_bytes());
+        }
         batch.insert(&self.keyspace, record::CHECKPOINT_KEY, checkpoint.to_bytes());
         batch.commit().map_err(store)
     }
 
     /// Drops some of the oldest events that `retention` does not keep, none of them after the checkpoint, where
-    /// `bytes_after` come after it. Gives the new checkpoint and how many went.
+    /// `bytes_after` come after it. Numbers of forgotten events go as soon as they are the oldest.
     pub(super) fn drop_oldest(
         &self,
         checkpoint: Checkpoint,
         bytes_after: u64,
         retention: Retention,
         now: Timestamp,
-    ) -> Result<(Checkpoint, usize), JournalError> {
+    ) -> Result<Part, JournalError> {
         let mut left = checkpoint;
-        let mut dropped = 0;
+        let (mut numbers, mut events) = (0, 0);
         let mut batch = self.database.batch().durability(Some(PersistMode::SyncData));
-        for guard in self.log(checkpoint.floor).take(DROPPED_AT_ONCE_MAX) {
+        for guard in self.log(checkpoint.floor).take(NUMBERS_AT_ONCE_MAX) {
             let (sequence, entry) = log_entry(guard)?;
-            let expired = now.duration_since(entry.appended_at) > retention.age_max;
-            let too_much = left.kept_bytes + bytes_after > retention.size_bytes_max;
-            if sequence > checkpoint.sequence || !(expired || too_much) {
+            if sequence > checkpoint.sequence {
                 break;
             }
-            batch.remove(&self.keyspace, record::event_key(entry.vin, sequence));
+            if let LogEntry::Kept { vin, appended_at, size_bytes } = entry {
+                let expired = now.duration_since(appended_at) > retention.age_max;
+                let too_much = left.kept_bytes + bytes_after > retention.size_bytes_max;
+                if !(expired || too_much) {
+                    break;
+                }
+                batch.remove(&self.keyspace, record::event_key(vin, sequence));
+                left.kept_bytes = left.kept_bytes.saturating_sub(size_bytes);
+                events += 1;
+            }
             batch.remove(&self.keyspace, record::log_key(sequence));
             left.floor = sequence;
-            left.kept_bytes = left.kept_bytes.saturating_sub(entry.size_bytes);
-            dropped += 1;
+            numbers += 1;
         }
-        if dropped > 0 {
+        if numbers > 0 {
             batch.insert(&self.keyspace, record::CHECKPOINT_KEY, left.to_bytes());
             batch.commit().map_err(store)?;
         }
-        Ok((left, dropped))
+        let is_last = numbers < NUMBERS_AT_ONCE_MAX;
+        Ok(Part { checkpoint: left, events, reached: left.floor, is_last })
+    }
+
+    /// Forgets some of the events of `vin` after `after` and up to `until`, which is not after the checkpoint; with the
+    /// last of them also its latest values up to there. Their numbers stay in the log, so that none is missing.
+    pub(super) fn forget_some(
+        &self,
+        checkpoint: Checkpoint,
+        vin: Vin,
+        after: Sequence,
+        until: Sequence,
+    ) -> Result<Part, JournalError> {
+        let mut left = checkpoint;
+        let mut reached = after.max(checkpoint.floor);
+        let mut events = 0;
+        let mut batch = self.database.batch().durability(Some(PersistMode::SyncData));
+        if reached < until {
+            let first = record::event_key(vin, Sequence(reached.0 + 1));
+            let range = self.keyspace.range(first..=record::event_key(vin, until));
+            for guard in range.take(NUMBERS_AT_ONCE_MAX) {
+                let (key, value) = guard.into_inner().map_err(store)?;
+                let sequence = record::last_sequence(&key)
+                    .ok_or_else(|| damaged(reached, "the key after it is too short"))?;
+                let (_, text) = record::split_sequence(&value)
+                    .ok_or_else(|| damaged(sequence, "it is too short"))?;
+                batch.remove(&self.keyspace, key);
+                let entry = LogEntry::Forgotten.to_bytes();
+                batch.insert(&self.keyspace, record::log_key(sequence), entry);
+                left.kept_bytes = left.kept_bytes.saturating_sub(text.len() as u64);
+                reached = sequence;
+                events += 1;
+            }
+        }
+        let is_last = events < NUMBERS_AT_ONCE_MAX;
+        if is_last {
+            for guard in self.keyspace.prefix(record::latest_prefix(vin)) {
+                let (key, value) = guard.into_inner().map_err(store)?;
+                let (sequence, _) = record::split_sequence(&value)
+                    .ok_or_else(|| damaged(Sequence(0), "a latest value is too short"))?;
+                if sequence <= until {
+                    batch.remove(&self.keyspace, key);
+                }
+            }
+            // A later call may have noted more than is done here.
+            let key = record::forgetting_key(vin);
+            let noted = self.keyspace.get(&key).map_err(store)?;
+            if noted.is_some_and(|noted| record::last_sequence(&noted) <= Some(until)) {
+                batch.remove(&self.keyspace, key);
+            }
+        }
+        batch.insert(&self.keyspace, record::CHECKPOINT_KEY, left.to_bytes());
+        batch.commit().map_err(store)?;
+        Ok(Part { checkpoint: left, events, reached, is_last })
     }
 
     pub(super) fn sync(&self) -> Result<(), JournalError> {
@@ -286,7 +386,7 @@ struct Unreadable;
 
 fn log_entry(guard: Guard) -> Result<(Sequence, LogEntry), JournalError> {
     let (key, value) = guard.into_inner().map_err(store)?;
-    let sequence = record::sequence_of_key(&key)
+    let sequence = record::last_sequence(&key)
         .ok_or_else(|| damaged(Sequence(0), "a key of the log is too short"))?;
     let entry = LogEntry::from_bytes(&value)
         .ok_or_else(|| damaged(sequence, "its entry in the log is unreadable"))?;
@@ -305,25 +405,46 @@ pub(super) fn damaged(at: Sequence, reason: &str) -> JournalError {
 mod tests {
     use cardata_domain::{Entry, Event, Value};
 
+    use super::super::super::{Journal as _, LiveFeed};
+    use super::super::{EmbeddedJournal, Limits};
     use super::*;
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    fn open(folder: &Path) -> Disk {
+        Disk::open(&folder.join("log"), Arc::new(Catalogue::shipped()), 1 << 20).unwrap()
+    }
+
+    fn event(disk: &Disk, vin: Vin, sequence: u64) -> Arc<Recorded> {
+        event_at(disk, vin, sequence, NOW)
+    }
+
+    fn event_at(disk: &Disk, vin: Vin, sequence: u64, at: Timestamp) -> Arc<Recorded> {
+        let signal = disk.catalogue.intern("vehicle.isMoving").unwrap();
+        let entry = Entry::new(&disk.catalogue, signal, at, Value::Boolean(true), None);
+        let event = Event::new(vin, at, vec![entry]).unwrap();
+        Arc::new(Recorded::new(Sequence(sequence), Sequence(sequence - 1), event))
+    }
+
+    fn vin(number: u32) -> Vin {
+        format!("WBY{number:014}").parse().unwrap()
+    }
+
+    fn damaged_at<T: std::fmt::Debug>(outcome: Result<T, JournalError>) -> Sequence {
+        match outcome {
+            Err(JournalError::Damaged { at, .. }) => at,
+            other => panic!("{other:?}"),
+        }
+    }
 
     #[test]
     fn a_number_that_is_missing_between_others_is_damage() {
         let folder = tempfile::tempdir().unwrap();
-        let catalogue = Arc::new(Catalogue::shipped());
-        let disk = Disk::open(folder.path(), catalogue.clone(), 1 << 20).unwrap();
-        let now = Timestamp::UNIX_EPOCH;
+        let disk = open(folder.path());
         let write = |sequence| {
-            let signal = catalogue.intern("vehicle.isMoving").unwrap();
-            let entry = Entry::new(&catalogue, signal, now, Value::Boolean(true), None);
-            let event = Event::new("WBY00000000000001".parse().unwrap(), now, vec![entry]);
-            let recorded = Recorded::new(Sequence(sequence), Sequence(0), event.unwrap());
-            disk.write([(&recorded, now)]).unwrap();
+            disk.write([(&*event(&disk, vin(1), sequence), NOW)]).unwrap();
         };
-        let damaged_at = |floor, bytes| match disk.newest(Sequence(floor), bytes) {
-            Err(JournalError::Damaged { at, .. }) => at,
-            other => panic!("{other:?}"),
-        };
+        let damaged_at = |floor, bytes| damaged_at(disk.newest(Sequence(floor), bytes));
         assert_eq!(disk.newest(Sequence(0), 1000).unwrap(), Sequence(0));
         for sequence in [3, 4, 5] {
             write(sequence);
@@ -335,5 +456,110 @@ mod tests {
         assert_eq!(damaged_at(2, 1000), Sequence(6));
         // Only as far back as was asked.
         assert_eq!(disk.newest(Sequence(2), 50).unwrap(), Sequence(8));
+    }
+
+    /// A disk with events 1 to `newest` of vehicle 1 and one more of vehicle 2, and a checkpoint from which on those of
+    /// vehicle 1 are being forgotten.
+    fn about_to_forget(folder: &Path, newest: u64) -> (Disk, Checkpoint) {
+        let disk = open(folder);
+        let mut events: Vec<_> = (1..=newest).map(|number| event(&disk, vin(1), number)).collect();
+        events.push(event(&disk, vin(2), newest + 1));
+        let written = disk.write(events.iter().map(|recorded| (&**recorded, NOW)));
+        let checkpoint = Checkpoint {
+            sequence: Sequence(newest + 1),
+            kept_bytes: written.unwrap(),
+            ..Checkpoint::default()
+        };
+        let places: Vec<_> = events.into_iter().map(Place::Event).collect();
+        let forgotten = HashMap::from([(vin(1), Sequence(newest))]);
+        disk.write_checkpoint(&places, &HashMap::new(), checkpoint).unwrap();
+        disk.write_checkpoint(&[], &forgotten, checkpoint).unwrap();
+        (disk, checkpoint)
+    }
+
+    fn keys_with(disk: &Disk, vin: Vin) -> Vec<Vec<u8>> {
+        let names = |bytes: &[u8]| bytes.windows(Vin::LENGTH).any(|part| part == vin.as_bytes());
+        let pairs = disk.keyspace.iter().map(|guard| guard.into_inner().unwrap());
+        pairs
+            .filter(|(key, value)| names(key) || names(value))
+            .map(|(key, _)| key.to_vec())
+            .collect()
+    }
+
+    #[test]
+    fn a_forgotten_vehicle_keeps_its_newest_number_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let (disk, checkpoint) = about_to_forget(folder.path(), 3);
+        let part = disk.forget_some(checkpoint, vin(1), Sequence(0), Sequence(3)).unwrap();
+        assert_eq!((part.events, part.is_last), (3, true));
+        assert_eq!(part.checkpoint.kept_bytes, checkpoint.kept_bytes / 4);
+        assert_eq!(keys_with(&disk, vin(1)), [record::head_key(vin(1))]);
+        assert_eq!(disk.heads().unwrap()[&vin(1)], Sequence(3));
+        assert_eq!(keys_with(&disk, vin(2)).len(), 4);
+        // No number is missing, until retention takes them all.
+        assert_eq!(disk.newest(Sequence(0), 1000).unwrap(), Sequence(4));
+        let nothing = Retention { age_max: jiff::SignedDuration::MAX, size_bytes_max: 0 };
+        let part = disk.drop_oldest(part.checkpoint, 0, nothing, NOW).unwrap();
+        assert_eq!((part.events, part.checkpoint.floor.0, part.checkpoint.kept_bytes), (1, 4, 0));
+        assert_eq!(disk.log(Sequence(0)).count(), 0);
+    }
+
+    #[test]
+    fn a_value_that_comes_later_is_kept_though_a_forgotten_one_is_newer() {
+        let folder = tempfile::tempdir().unwrap();
+        let (disk, _) = about_to_forget(folder.path(), 3);
+        let earlier = NOW - jiff::SignedDuration::from_secs(1);
+        let later = event_at(&disk, vin(1), 5, earlier);
+        disk.write([(&*later, NOW)]).unwrap();
+        let checkpoint = Checkpoint { sequence: Sequence(5), ..disk.checkpoint().unwrap() };
+        let forgotten = HashMap::from([(vin(1), Sequence(3))]);
+        disk.write_checkpoint(&[Place::Event(later)], &forgotten, checkpoint).unwrap();
+        disk.forget_some(checkpoint, vin(1), Sequence(0), Sequence(3)).unwrap();
+        let latest = disk.latest(vin(1), Sequence(0)).unwrap().entries();
+        assert_eq!(latest.iter().map(Entry::at).collect::<Vec<_>>(), [earlier]);
+    }
+
+    #[test]
+    fn what_is_gone_without_a_note_that_it_was_forgotten_is_damage() {
+        let folder = tempfile::tempdir().unwrap();
+        let (disk, checkpoint) = about_to_forget(folder.path(), 3);
+        disk.forget_some(checkpoint, vin(1), Sequence(0), Sequence(3)).unwrap();
+        for sequence in 5..=7 {
+            disk.write([(&*event(&disk, vin(1), sequence), NOW)]).unwrap();
+        }
+        assert_eq!(disk.events_after(checkpoint.sequence).unwrap().len(), 3);
+        disk.keyspace.remove(record::event_key(vin(1), Sequence(6))).unwrap();
+        assert_eq!(damaged_at(disk.events_after(checkpoint.sequence)), Sequence(6));
+        // A checkpoint that does not count what was forgotten is not the one that was written.
+        assert_eq!(damaged_at(disk.events_after(Sequence(2))), Sequence(3));
+        disk.keyspace.remove(record::log_key(Sequence(2))).unwrap();
+        assert_eq!(damaged_at(disk.newest(Sequence(0), 1000)), Sequence(2));
+    }
+
+    #[tokio::test]
+    async fn forgetting_that_was_cut_short_goes_on_when_the_folder_is_opened() {
+        struct Nobody;
+        impl LiveFeed for Nobody {
+            fn publish(&self, _: &Arc<Recorded>) {}
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let (disk, checkpoint) = about_to_forget(folder.path(), 2000);
+        let part = disk.forget_some(checkpoint, vin(1), Sequence(0), Sequence(2000)).unwrap();
+        assert_eq!((part.events, part.reached, part.is_last), (1024, Sequence(1024), false));
+        drop(disk);
+
+        let (catalogue, limits) = (Arc::new(Catalogue::shipped()), Limits::default());
+        let journal = EmbeddedJournal::open(folder.path(), catalogue, Arc::new(Nobody), limits);
+        let journal = journal.unwrap();
+        assert!(journal.read(vin(1), Sequence(0), 9).await.unwrap().is_empty());
+        assert!(journal.latest(vin(1)).await.unwrap().is_empty());
+        assert_eq!(journal.head(vin(1)), Sequence(2000));
+        // The next job comes after it.
+        assert_eq!(journal.forget(vin(1)).await.unwrap(), 0);
+        drop(journal);
+
+        let disk = open(folder.path());
+        assert_eq!(keys_with(&disk, vin(1)), [record::head_key(vin(1))]);
+        assert_eq!(disk.checkpoint().unwrap().kept_bytes, checkpoint.kept_bytes / 2001);
     }
 }

@@ -3,9 +3,10 @@
 //! | key | value |
 //! |---|---|
 //! | `e` vin sequence | the sequence before it, then the event's text |
-//! | `l` sequence | vin, when it was appended (microseconds), bytes of its text |
+//! | `l` sequence | vin, when it was appended (microseconds), bytes of its text; empty when it was forgotten |
 //! | `h` vin | the vehicle's newest sequence, as of the checkpoint |
 //! | `v` vin descriptor | the event's sequence, then the entry's text, as of the checkpoint |
+//! | `f` vin | the number up to which its events are being forgotten, until that is done |
 //! | `s` | format version, the checkpoint |
 //!
 //! Numbers are big-endian, so that keys sort by them. All live in one keyspace, so that they reach the disk together.
@@ -18,6 +19,7 @@ const FORMAT: u8 = 1;
 
 pub(super) const CHECKPOINT_KEY: &[u8] = b"s";
 pub(super) const HEAD_PREFIX: &[u8] = b"h";
+pub(super) const FORGETTING_PREFIX: &[u8] = b"f";
 
 pub(super) fn event_key(vin: Vin, sequence: Sequence) -> Vec<u8> {
     [b"e", vin.as_bytes().as_slice(), &sequence.0.to_be_bytes()].concat()
@@ -31,6 +33,10 @@ pub(super) fn head_key(vin: Vin) -> Vec<u8> {
     [HEAD_PREFIX, vin.as_bytes()].concat()
 }
 
+pub(super) fn forgetting_key(vin: Vin) -> Vec<u8> {
+    [FORGETTING_PREFIX, vin.as_bytes()].concat()
+}
+
 pub(super) fn latest_prefix(vin: Vin) -> Vec<u8> {
     [b"v", vin.as_bytes().as_slice()].concat()
 }
@@ -39,14 +45,14 @@ pub(super) fn latest_key(vin: Vin, name: &str) -> Vec<u8> {
     [b"v", vin.as_bytes().as_slice(), name.as_bytes()].concat()
 }
 
-/// The sequence at the end of a key of events or of the log.
-pub(super) fn sequence_of_key(key: &[u8]) -> Option<Sequence> {
-    key.last_chunk().map(|bytes| Sequence(u64::from_be_bytes(*bytes)))
+/// The sequence at the end of a key of events or of the log, or that is a value of its own.
+pub(super) fn last_sequence(bytes: &[u8]) -> Option<Sequence> {
+    bytes.last_chunk().map(|bytes| Sequence(u64::from_be_bytes(*bytes)))
 }
 
-/// The vehicle of a head's key.
-pub(super) fn vin_of_head(key: &[u8]) -> Option<Vin> {
-    vin(key.strip_prefix(HEAD_PREFIX)?)
+/// The vehicle of a key that has nothing else behind `prefix`.
+pub(super) fn vin_of_key(prefix: &[u8], key: &[u8]) -> Option<Vin> {
+    vin(key.strip_prefix(prefix)?)
 }
 
 /// A text behind a sequence, as events and latest values have it.
@@ -65,26 +71,32 @@ pub(super) fn split_sequence(value: &[u8]) -> Option<(Sequence, &[u8])> {
 }
 
 /// What the log knows of an event.
-pub(super) struct LogEntry {
-    pub(super) vin: Vin,
-    pub(super) appended_at: Timestamp,
-    pub(super) size_bytes: u64,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LogEntry {
+    Kept { vin: Vin, appended_at: Timestamp, size_bytes: u64 },
+    Forgotten,
 }
 
 impl LogEntry {
-    pub(super) fn to_bytes(&self) -> Vec<u8> {
-        [
-            self.vin.as_bytes().as_slice(),
-            &self.appended_at.as_microsecond().to_be_bytes(),
-            &self.size_bytes.to_be_bytes(),
-        ]
-        .concat()
+    pub(super) fn to_bytes(self) -> Vec<u8> {
+        match self {
+            Self::Forgotten => Vec::new(),
+            Self::Kept { vin, appended_at, size_bytes } => [
+                vin.as_bytes().as_slice(),
+                &appended_at.as_microsecond().to_be_bytes(),
+                &size_bytes.to_be_bytes(),
+            ]
+            .concat(),
+        }
     }
 
     pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        if bytes.is_empty() {
+            return Some(Self::Forgotten);
+        }
         let (head, rest) = bytes.split_first_chunk::<{ Vin::LENGTH }>()?;
         let (appended_at, size_bytes) = rest.split_first_chunk()?;
-        Some(Self {
+        Some(Self::Kept {
             vin: vin(head)?,
             appended_at: Timestamp::from_microsecond(i64::from_be_bytes(*appended_at)).ok()?,
             size_bytes: u64::from_be_bytes(size_bytes.try_into().ok()?),
@@ -142,14 +154,15 @@ mod tests {
 
         let vin: Vin = "WBY00000000000001".parse().unwrap();
         let appended_at = "2026-07-27T12:37:58.123456Z".parse().unwrap();
-        let bytes = LogEntry { vin, appended_at, size_bytes: 600 }.to_bytes();
-        let entry = LogEntry::from_bytes(&bytes).unwrap();
-        assert_eq!((entry.vin, entry.appended_at, entry.size_bytes), (vin, appended_at, 600));
-        assert!(LogEntry::from_bytes(&bytes[1..]).is_none());
+        let kept = LogEntry::Kept { vin, appended_at, size_bytes: 600 };
+        for entry in [kept, LogEntry::Forgotten] {
+            assert_eq!(LogEntry::from_bytes(&entry.to_bytes()), Some(entry));
+        }
+        assert_eq!(LogEntry::from_bytes(&kept.to_bytes()[1..]), None);
 
-        assert_eq!(sequence_of_key(&event_key(vin, Sequence(256))), Some(Sequence(256)));
+        assert_eq!(last_sequence(&event_key(vin, Sequence(256))), Some(Sequence(256)));
         assert!(event_key(vin, Sequence(255)) < event_key(vin, Sequence(256)));
-        assert_eq!(vin_of_head(&head_key(vin)), Some(vin));
+        assert_eq!(vin_of_key(HEAD_PREFIX, &head_key(vin)), Some(vin));
         assert_eq!(
             split_sequence(&with_sequence(Sequence(5), &["{", "}"])),
             Some((Sequence(5), b"{}".as_slice()))

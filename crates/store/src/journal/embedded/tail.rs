@@ -3,12 +3,36 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use cardata_domain::{Recorded, Sequence};
+use cardata_domain::{Recorded, Sequence, Vin};
 
 /// The newest events without a gap, oldest first.
 #[derive(Default)]
 pub(super) struct Tail {
-    events: VecDeque<Arc<Recorded>>,
+    places: VecDeque<Place>,
+}
+
+/// What is at one number.
+#[derive(Clone)]
+pub(super) enum Place {
+    Event(Arc<Recorded>),
+    /// An event was here. Its vehicle still counts it.
+    Forgotten(Vin, Sequence),
+}
+
+impl Place {
+    pub(super) fn vin(&self) -> Vin {
+        match self {
+            Self::Event(event) => event.event.vin(),
+            Self::Forgotten(vin, _) => *vin,
+        }
+    }
+
+    pub(super) fn sequence(&self) -> Sequence {
+        match self {
+            Self::Event(event) => event.sequence,
+            Self::Forgotten(_, sequence) => *sequence,
+        }
+    }
 }
 
 /// What the tail knows of a vehicle's events after some number.
@@ -22,9 +46,9 @@ pub(super) struct Recent {
 impl Tail {
     pub(super) fn push(&mut self, event: Arc<Recorded>) {
         debug_assert!(
-            self.events.back().is_none_or(|back| back.sequence.0 + 1 == event.sequence.0)
+            self.places.back().is_none_or(|back| back.sequence().0 + 1 == event.sequence.0)
         );
-        self.events.push_back(event);
+        self.places.push_back(Place::Event(event));
     }
 
     /// The events after `after` of the vehicle whose newest event is `head`.
@@ -34,33 +58,51 @@ impl Tail {
         let mut events = Vec::new();
         let mut next = head;
         while next > after {
-            let Some(event) = self.get(next) else { break };
-            next = event.previous;
-            events.push(event.clone());
+            match self.place(next).and_then(|place| self.places.get(place)) {
+                Some(Place::Event(event)) => {
+                    next = event.previous;
+                    events.push(event.clone());
+                }
+                // With all before it.
+                Some(Place::Forgotten(..)) => next = after,
+                None => break,
+            }
         }
         events.reverse();
         Recent { events, older: (next > after).then_some(next) }
     }
 
-    /// All events after `after` and up to `last`, in order.
-    pub(super) fn between(&self, after: Sequence, last: Sequence) -> Vec<Arc<Recorded>> {
-        let first = self.events.partition_point(|event| event.sequence <= after);
-        let end = self.events.partition_point(|event| event.sequence <= last);
-        self.events.range(first..end.max(first)).cloned().collect()
+    /// Forgets the event `head` and all of the same vehicle before it.
+    pub(super) fn forget(&mut self, head: Sequence) {
+        let mut next = head;
+        while let Some(place) = self.place(next).and_then(|place| self.places.get_mut(place))
+            && let Place::Event(event) = place
+        {
+            let (vin, previous) = (event.event.vin(), event.previous);
+            *place = Place::Forgotten(vin, next);
+            next = previous;
+        }
+    }
+
+    /// All that is after `after` and up to `last`, in order.
+    pub(super) fn between(&self, after: Sequence, last: Sequence) -> Vec<Place> {
+        let first = self.places.partition_point(|place| place.sequence() <= after);
+        let end = self.places.partition_point(|place| place.sequence() <= last);
+        self.places.range(first..end.max(first)).cloned().collect()
     }
 
     /// Lets go of events up to `last`, but keeps the newest `keep`.
     pub(super) fn trim(&mut self, last: Sequence, keep: usize) {
-        while self.events.len() > keep
-            && self.events.front().is_some_and(|event| event.sequence <= last)
+        while self.places.len() > keep
+            && self.places.front().is_some_and(|place| place.sequence() <= last)
         {
-            self.events.pop_front();
+            self.places.pop_front();
         }
     }
 
-    fn get(&self, sequence: Sequence) -> Option<&Arc<Recorded>> {
-        let first = self.events.front()?.sequence.0;
-        let place = sequence.0.checked_sub(first)?;
-        self.events.get(usize::try_from(place).ok()?)
+    /// Where `sequence` is, or would be after the newest.
+    fn place(&self, sequence: Sequence) -> Option<usize> {
+        let first = self.places.front()?.sequence().0;
+        usize::try_from(sequence.0.checked_sub(first)?).ok()
     }
 }

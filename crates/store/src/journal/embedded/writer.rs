@@ -1,14 +1,14 @@
-//! The thread that writes: one sync for all batches that are waiting, then checkpoints and retention in between.
+//! The thread that writes: one sync for all batches that are waiting; checkpoints, retention and forgetting in between.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use cardata_domain::{Recorded, Sequence};
+use cardata_domain::{Recorded, Sequence, Vin};
 use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::super::{JournalError, Retention};
-use super::disk::{DROPPED_AT_ONCE_MAX, Disk, store};
+use super::disk::{Disk, Part, store};
 use super::mark::Mark;
 use super::record::Checkpoint;
 use super::{Limits, Shared, State};
@@ -22,11 +22,24 @@ pub(super) struct Batch {
     pub(super) _room: OwnedSemaphorePermit,
 }
 
-/// One call of `retain`.
-pub(super) struct Cut {
-    pub(super) retention: Retention,
-    pub(super) now: Timestamp,
+/// One call of `retain` or `forget`.
+pub(super) struct Job {
+    pub(super) task: Task,
+    /// Gets how many events went.
     pub(super) done: oneshot::Sender<Result<u64, JournalError>>,
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum Task {
+    Retain { retention: Retention, now: Timestamp },
+    Forget { vin: Vin, until: Sequence },
+}
+
+/// A job of which a part may be done.
+struct Underway {
+    job: Job,
+    events: usize,
+    reached: Sequence,
 }
 
 /// What the thread owns.
@@ -45,13 +58,14 @@ impl Writer {
     /// Runs until the journal is closed or a write fails.
     pub(super) fn run(mut self) {
         let _end = EndOnDrop(self.shared.clone());
-        let mut cut = None;
+        let mut underway: Option<Underway> = None;
         loop {
-            let (batches, next_cut, stop) = self.shared.wait_for_work(cut.is_some());
+            let (batches, next_job, stop) = self.shared.wait_for_work(underway.is_some());
             let idle = batches.is_empty();
             let worked = if idle { Ok(()) } else { self.commit(batches) };
-            let worked = worked.and_then(|()| match next_cut {
-                // Only events whose values are in the latest values may go.
+            let worked = worked.and_then(|()| match next_job {
+                // Only events that heads, latest values and the checkpoint count may go. All that were given their
+                // numbers before the job came are on disk by now.
                 Some(_) => self.write_checkpoint(),
                 None => Ok(()),
             });
@@ -62,16 +76,17 @@ impl Writer {
                 break;
             }
             // A part after each sync, so that neither waits long for the other.
-            cut = match cut.or(next_cut.map(|cut| (cut, 0))) {
+            let next = next_job.map(|job| Underway { job, events: 0, reached: Sequence(0) });
+            underway = match underway.or(next) {
                 None => None,
-                Some((job, before)) => match self.cut_some(&job) {
-                    Ok(dropped) if dropped == DROPPED_AT_ONCE_MAX => Some((job, before + dropped)),
-                    Ok(dropped) => {
-                        drop(job.done.send(Ok((before + dropped) as u64)));
+                Some(mut underway) => match self.work_some(&mut underway) {
+                    Ok(false) => Some(underway),
+                    Ok(true) => {
+                        drop(underway.job.done.send(Ok(underway.events as u64)));
                         None
                     }
                     Err(error) => {
-                        drop(job.done.send(Err(error.clone())));
+                        drop(underway.job.done.send(Err(error.clone())));
                         return self.shared.refuse(error);
                     }
                 },
@@ -119,19 +134,37 @@ impl Writer {
         Ok(())
     }
 
-    /// Drops some of the oldest events.
-    fn cut_some(&mut self, cut: &Cut) -> Result<usize, JournalError> {
-        let (checkpoint, dropped) =
-            self.disk.drop_oldest(self.checkpoint, self.bytes_after, cut.retention, cut.now)?;
+    /// Does a part of the job, and says whether it was the last.
+    fn work_some(&mut self, underway: &mut Underway) -> Result<bool, JournalError> {
+        let task = underway.job.task;
+        let Part { checkpoint, events, reached, is_last } = match task {
+            Task::Retain { retention, now } => {
+                self.disk.drop_oldest(self.checkpoint, self.bytes_after, retention, now)?
+            }
+            Task::Forget { vin, until } => {
+                self.disk.forget_some(self.checkpoint, vin, underway.reached, until)?
+            }
+        };
         self.checkpoint = checkpoint;
         self.shared.floor.store(checkpoint.floor.0, Ordering::Release);
-        Ok(dropped)
+        underway.events += events;
+        underway.reached = reached;
+        if let Task::Forget { vin, until } = task
+            && is_last
+        {
+            self.shared.forgotten(vin, until);
+        }
+        Ok(is_last)
     }
 
     fn write_checkpoint(&mut self) -> Result<(), JournalError> {
         let synced = Sequence(self.shared.synced.load(Ordering::Acquire));
-        let events = self.shared.state().tail.between(self.checkpoint.sequence, synced);
-        if events.is_empty() {
+        let (places, forgotten) = {
+            let mut state = self.shared.state();
+            let forgotten = state.forget_synced(synced);
+            (state.tail.between(self.checkpoint.sequence, synced), forgotten)
+        };
+        if places.is_empty() && forgotten.is_empty() {
             return Ok(());
         }
         let checkpoint = Checkpoint {
@@ -139,7 +172,7 @@ impl Writer {
             kept_bytes: self.checkpoint.kept_bytes + self.bytes_after,
             ..self.checkpoint
         };
-        self.disk.write_checkpoint(&events, checkpoint)?;
+        self.disk.write_checkpoint(&places, &forgotten, checkpoint)?;
         self.checkpoint = checkpoint;
         (self.events_after, self.bytes_after) = (0, 0);
         self.shared.state().checkpoint = synced;
@@ -162,8 +195,8 @@ impl Drop for EndOnDrop {
         let mut state = self.0.state();
         state.accepting = false;
         // Their callers hear that the journal is closed.
-        let State { waiting, cuts, .. } = &mut *state;
-        let gone = (std::mem::take(waiting), std::mem::take(cuts));
+        let State { waiting, jobs, .. } = &mut *state;
+        let gone = (std::mem::take(waiting), std::mem::take(jobs));
         drop(state);
         drop(gone);
     }

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{ALL, TOPIC, ended, refused, stage};
 use crate::stream::test_peer::{
-    Connect, Delivery, Peer, Will, id_token, property, soc, subscribe, text,
+    Connect, Delivery, Peer, Will, id_token, property, soc, subscribe, take_properties, text,
 };
 use crate::test_platform::Person;
 
@@ -234,7 +234,8 @@ async fn mqtt_3_1_2_24_25_a_message_that_is_too_large_is_not_sent_and_counts_as_
 }
 
 #[tokio::test]
-async fn mqtt_3_1_2_24_mqtt_3_2_2_19_mqtt_3_14_2_3_no_packet_is_larger_than_the_client_takes() {
+async fn mqtt_3_1_2_24_mqtt_3_2_2_19_mqtt_3_4_2_2_mqtt_3_5_2_2_mqtt_3_9_2_1_mqtt_3_14_2_3_no_packet_is_larger_than_the_client_takes()
+ {
     let stage = stage().await;
     let size = |(_, body): &(u8, Vec<u8>)| 1 + if body.len() < 128 { 1 } else { 2 } + body.len();
     let mut sent = Vec::new();
@@ -244,6 +245,9 @@ async fn mqtt_3_1_2_24_mqtt_3_2_2_19_mqtt_3_14_2_3_no_packet_is_larger_than_the_
         for connect in [limit(stage.connect()), limit(wrong)] {
             let mut peer = Peer::open(&stage.world);
             peer.send(0x10, &connect.body()).await;
+            for publish in [0x32, 0x34] {
+                peer.send(publish, &[&text(TOPIC)[..], b"\0\x03\0{}"].concat()).await;
+            }
             peer.send(0x82, &subscribe(Version::V5, 1, &[], &[("#", 0); 50])).await;
             peer.send(0xC0, b"not a PINGREQ").await;
             while let Some(packet) = peer.receive().await {
@@ -252,7 +256,7 @@ async fn mqtt_3_1_2_24_mqtt_3_2_2_19_mqtt_3_14_2_3_no_packet_is_larger_than_the_
             }
         }
     }
-    // With room, the same comes with its reason; with less, without.
+    // With room for it, an answer has its reason; with a byte less, it comes without.
     let of = |first, at: u32| {
         sent.iter()
             .filter(|(size_max, packet)| *size_max == at && packet.0 == first)
@@ -261,7 +265,12 @@ async fn mqtt_3_1_2_24_mqtt_3_2_2_19_mqtt_3_14_2_3_no_packet_is_larger_than_the_
     let (good, bad) = (of(0x20, 200)[0], of(0x20, 200)[1]);
     assert_eq!((good.1.1[1], bad.1.1[1]), (0, 0x86));
     assert!(bad.1.1.len() > 10 && of(0x20, 5).iter().any(|(_, packet)| packet.1 == [0, 0x86, 0]));
-    assert_eq!(of(0x90, 200).len(), 1);
+    for (first, bare) in [(0x40, 3), (0x50, 3), (0x90, 2 + 1 + 50)] {
+        let (_, whole) = of(first, 200)[0];
+        let room = u32::try_from(size(whole)).unwrap();
+        assert_eq!(of(first, room)[0].1, *whole);
+        assert_eq!(of(first, room - 1)[0].1.1.len(), bare);
+    }
     assert!(of(0x90, 54).is_empty());
     assert!(of(0xE0, 200)[0].1.1.len() > 10);
     assert_eq!(of(0xE0, 60).len(), 1);
@@ -305,16 +314,30 @@ async fn mqtt_3_1_2_28_no_response_information_is_returned() {
 #[tokio::test]
 async fn mqtt_3_1_2_29_without_problem_information_no_answer_has_a_reason() {
     let stage = stage().await;
-    let (mut peer, _) = stage.accepted(&stage.connect().property(0x17, &[0])).await;
-    // Each answer has exactly the bytes that it must have.
-    peer.send(0x82, &subscribe(Version::V5, 1, &[], &[("#", 0), (ALL, 2)])).await;
-    assert_eq!(peer.receive().await, Some((0x90, vec![0, 1, 0, 0x87, 2])));
-    peer.send(0xA2, &[&b"\0\x02\0"[..], &text("#")].concat()).await;
-    assert_eq!(peer.receive().await, Some((0xB0, vec![0, 2, 0, 0x11])));
-    for (publish, answer) in [(0x32, 0x40), (0x34, 0x50)] {
-        peer.send(publish, &[&text(TOPIC)[..], b"\0\x03\0{}"].concat()).await;
-        assert_eq!(peer.receive().await, Some((answer, vec![0, 3, 0x87])));
+    // Those who want reasons, or say nothing of it, get some.
+    for (asked, said) in [(Some(0), false), (Some(1), true), (None, true)] {
+        let connect = match asked {
+            Some(asked) => stage.connect().property(0x17, &[asked]),
+            None => stage.connect(),
+        };
+        let (mut peer, _) = stage.accepted(&connect).await;
+        // Without, each answer has exactly the bytes that it must have.
+        peer.send(0x82, &subscribe(Version::V5, 1, &[], &[("#", 0), (ALL, 2)])).await;
+        let (first, body) = peer.receive().await.unwrap();
+        assert!(first == 0x90 && body.starts_with(&[0, 1]) && body.ends_with(&[0x87, 2]));
+        let why = property(&take_properties(&mut &body[2..]), 0x1F);
+        assert_eq!((why.is_some(), body.len() > 5), (said, said), "{body:?}");
+        peer.send(0xA2, &[&b"\0\x02\0"[..], &text("#")].concat()).await;
+        assert_eq!(peer.receive().await, Some((0xB0, vec![0, 2, 0, 0x11])));
+        for (publish, answer) in [(0x32, 0x40), (0x34, 0x50)] {
+            peer.send(publish, &[&text(TOPIC)[..], b"\0\x03\0{}"].concat()).await;
+            let (first, body) = peer.receive().await.unwrap();
+            assert!(first == answer && body.starts_with(&[0, 3, 0x87]), "{body:?}");
+            assert_eq!(body.len() > 3, said, "{body:?}");
+        }
     }
+    let (mut peer, _) = stage.accepted(&stage.connect().property(0x17, &[0])).await;
+    peer.subscribe(ALL, 2).await;
     stage.report(1).await;
     let delivery = peer.delivery().await;
     assert_eq!(delivery.properties, b"");

@@ -4,7 +4,7 @@ use cardata_mqtt::Version;
 
 use super::{ALL, TOPIC, ended, stage};
 use crate::stream::test_peer::{
-    BENS, Delivery, all_properties, property, put_properties, report, soc, subscribe, text,
+    BENS, Delivery, all_properties, packet, property, put_properties, report, soc, subscribe, text,
 };
 use crate::test_platform::Person;
 
@@ -14,6 +14,14 @@ fn publish(topic: &str, packet_id: Option<u16>, properties: &[u8]) -> Vec<u8> {
     body.extend(packet_id.map(u16::to_be_bytes).iter().flatten());
     put_properties(properties, &mut body);
     body.extend(b"{}");
+    body
+}
+
+/// What a PUBACK or PUBREC has that refuses a message.
+fn refusal(packet_id: u16) -> Vec<u8> {
+    let why = [&[0x1F][..], &text("this service takes no messages from clients")].concat();
+    let mut body = [&packet_id.to_be_bytes()[..], &[0x87]].concat();
+    put_properties(&why, &mut body);
     body
 }
 
@@ -158,22 +166,40 @@ async fn mqtt_3_3_2_13_14_19_response_topic_and_content_type_have_their_form() {
 }
 
 #[tokio::test]
-async fn mqtt_3_3_4_1_mqtt_3_4_2_1_2_3_mqtt_3_5_2_1_2_3_mqtt_4_3_3_9_a_publish_is_answered_as_its_qos_says()
+async fn mqtt_3_3_4_1_mqtt_3_4_2_1_3_mqtt_3_5_2_1_3_mqtt_4_3_3_9_a_publish_is_answered_as_its_qos_says()
  {
     let stage = stage().await;
     let mut peer = stage.connected().await;
-    // Not authorized, without reason string or user property. The identifier is free again at once.
+    // Not authorized, with a reason string and no user property. The identifier is free again at once.
     for _ in 0..2 {
-        peer.send(0x32, &publish(TOPIC, Some(7), &[])).await;
-        assert_eq!(peer.receive().await, Some((0x40, vec![0, 7, 0x87])));
-        peer.send(0x34, &publish(TOPIC, Some(7), &[])).await;
-        assert_eq!(peer.receive().await, Some((0x50, vec![0, 7, 0x87])));
+        for (message, answer) in [(0x32, 0x40), (0x34, 0x50)] {
+            peer.send(message, &publish(TOPIC, Some(7), &[])).await;
+            assert_eq!(peer.receive().await, Some((answer, refusal(7))));
+        }
     }
     // QoS 0 has no answer but the end.
     assert_eq!(
         stage.ended_on(&mut peer, 0x30, &publish(TOPIC, None, &[])).await.farewell.unwrap().code,
         0x87
     );
+}
+
+#[tokio::test]
+async fn mqtt_3_3_4_1_as_many_messages_as_a_client_likes_are_refused_in_order() {
+    const MESSAGES: u16 = 500;
+    let stage = stage().await;
+    let (mut peer, connack) = stage.accepted(&stage.connect()).await;
+    // Receive Maximum: 65,535 is what holds without one (§3.2.2.3.3).
+    assert_eq!(property(&connack.properties, 0x21), None);
+    let of_number =
+        |number: u16| if number.is_multiple_of(2) { (0x32, 0x40) } else { (0x34, 0x50) };
+    let messages = (1..=MESSAGES)
+        .flat_map(|number| packet(of_number(number).0, &publish(TOPIC, Some(number), &[])));
+    peer.send_bytes(&messages.collect::<Vec<_>>()).await;
+    for number in 1..=MESSAGES {
+        assert_eq!(peer.receive().await, Some((of_number(number).1, refusal(number))));
+    }
+    assert!(peer.is_quiet().await);
 }
 
 #[tokio::test]
