@@ -4,6 +4,7 @@
 pub mod device;
 mod id_token;
 pub mod keys;
+pub mod outside;
 pub mod token;
 pub mod verify;
 

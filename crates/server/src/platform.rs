@@ -9,6 +9,7 @@ use crate::clock::Clock;
 use crate::door::Door;
 use crate::entitlements::Entitlements;
 use crate::gcdm::keys::Keys;
+use crate::gcdm::outside::OutsideProvider;
 use crate::portal::login::Visitors;
 use crate::profile::Profile;
 use crate::stream::cursors::Cursors;
@@ -34,6 +35,8 @@ pub struct Platform {
     pub stream_address: String,
     /// The keys that sign id tokens.
     pub keys: Keys,
+    /// Whose tokens are taken beside our own, if anybody's.
+    pub outside: Option<OutsideProvider>,
     /// What open connections may see.
     pub entitlements: Entitlements,
     /// Hands events to open connections, and finds connections to close.

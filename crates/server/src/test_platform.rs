@@ -33,12 +33,14 @@ use crate::profile::Profile;
 use crate::stream::cursors::Cursors;
 use crate::tally::Tally;
 use crate::tasks::Tasks;
-use crate::{admin, api, gcdm, ingest, portal};
+use crate::{admin, api, gcdm, ingest, portal, secret};
 
 /// Where the clock stands at first.
 pub(crate) const START: Timestamp = Timestamp::constant(1_790_000_000, 0);
 /// The password of both customers.
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
+/// The secret of clients that have one.
+pub(crate) const SECRET: &str = "k1nD-0f_s3cret-that-nobody-guesses-in-a-minute";
 /// The operator's token.
 pub(crate) const ADMIN_TOKEN: &str = "the operator's token";
 /// Every scope.
@@ -132,6 +134,11 @@ impl World {
     }
 
     pub(crate) async fn with(profile: Profile, auto_approve: Option<Gcid>) -> Self {
+        Self::adjusted(profile, |platform| platform.auto_approve = auto_approve).await
+    }
+
+    /// With whatever else `adjust` says.
+    pub(crate) async fn adjusted(profile: Profile, adjust: impl FnOnce(&mut Platform)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let directory = SqliteDirectory::open(&folder.path().join("directory.db")).await.unwrap();
         let directory: Arc<dyn Directory> =
@@ -140,10 +147,11 @@ impl World {
         let catalogue = Arc::new(Catalogue::shipped());
         let router = Arc::default();
         let clock = Arc::new(FixedClock::new(START));
-        let platform = Arc::new(Platform {
+        let mut platform = Platform {
             journal: Arc::new(MemoryJournal::new(Arc::clone(&router) as _)),
             entitlements: Entitlements::new(directory.clone(), catalogue.clone(), profile.packing),
             keys: Keys::open(&*directory, START).await.unwrap(),
+            outside: None,
             directory,
             catalogue,
             clock: clock.clone(),
@@ -154,17 +162,35 @@ impl World {
             cursors: Cursors::default(),
             door: Arc::new(Door::new("mqtt", LIMITS)),
             vehicles_door: Arc::new(Door::new("vehicles_mqtt", Limits::NONE)),
-            auto_approve,
+            auto_approve: None,
             access_lifetime: cardata_domain::token::ACCESS_LIFETIME,
             admin_token: ADMIN_TOKEN.to_owned(),
             visitors: Visitors::default(),
             tally: Tally::default(),
             tasks: Tasks::default(),
-        });
+        };
+        adjust(&mut platform);
+        let platform = Arc::new(platform);
         let all =
             [gcdm::routes(), portal::routes(platform.clone()), api::routes(), ingest::routes()];
         let app = all.into_iter().fold(admin::routes(), Router::merge);
         Self { app: app.with_state(platform.clone()), platform, clock, _folder: folder }
+    }
+
+    /// Adds a client of `kind` with [`SECRET`], subscribed to both services.
+    pub(crate) async fn confidential(&self, kind: Kind) -> ClientId {
+        let client = Client {
+            id: ClientId::new(secret::uuid()),
+            kind,
+            name: "Fleet Watch".to_owned(),
+            purpose: String::new(),
+            services: Services { api: true, stream: true },
+            secret_hash: Some(secret::hash(SECRET).0),
+            created_at: START,
+            state: State::Active,
+        };
+        self.platform.directory.put_client(&client).await.unwrap();
+        client.id
     }
 
     /// Moves the clock on.

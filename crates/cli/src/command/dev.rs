@@ -3,6 +3,7 @@
 mod authority;
 mod certificates;
 mod demo;
+mod idp;
 mod open_files;
 mod ready;
 mod signals;
@@ -37,6 +38,7 @@ use tokio::time::MissedTickBehavior;
 use self::authority::Authority;
 use self::certificates::{Certificates, TlsArgs};
 use self::demo::Demo;
+use self::idp::IdpArgs;
 use self::signals::{Request, Signals};
 use self::sockets::Bound;
 use crate::clock::SystemClock;
@@ -120,6 +122,8 @@ pub(crate) struct Args {
     intercept: bool,
     #[command(flatten)]
     tls: TlsArgs,
+    #[command(flatten)]
+    idp: IdpArgs,
     /// Grant every device code at once: a personal client's to its owner, any other's to the first demo customer
     #[arg(long)]
     auto_approve: bool,
@@ -270,6 +274,8 @@ async fn platform(
         .await
         .context("the sessions can't be opened")?;
     let keys = Keys::open(&*directory, now).await.context("the signing keys can't be opened")?;
+    let public_url = public_url(args, sockets);
+    let outside = args.idp.provider(&public_url, now).await?;
     let platform = Platform {
         entitlements: Entitlements::new(directory.clone(), catalogue.clone(), profile.packing),
         directory,
@@ -277,9 +283,10 @@ async fn platform(
         catalogue,
         clock: Arc::new(SystemClock),
         profile,
-        public_url: public_url(args, sockets),
+        public_url,
         stream_address: format!("{}:{}", args.tls.public_name(), sockets.mqtt.port()),
         keys,
+        outside,
         router,
         cursors: Cursors::default(),
         door: Arc::new(Door::new("mqtt", args.limits())),

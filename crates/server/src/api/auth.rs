@@ -14,6 +14,37 @@ use super::error::ApiError;
 use crate::Platform;
 use crate::gcdm::verify::{self, VerifyError};
 
+/// A client that acts for itself. Holding one is the proof that its token was good.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ClientCaller(pub(super) ClientId);
+
+impl FromRequestParts<Arc<Platform>> for ClientCaller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        platform: &Arc<Platform>,
+    ) -> Result<Self, ApiError> {
+        let token = bearer(&parts.headers).ok_or_else(|| {
+            let note = "send `Authorization: Bearer` with a token of the grant client_credentials";
+            ApiError::new(ErrorCode::Forbidden, note)
+        })?;
+        let claims = verify::client_token(platform, token).await.map_err(|error| match error {
+            VerifyError::Directory(error) => error.into(),
+            VerifyError::Invalid | VerifyError::Revoked | VerifyError::NoConsent => {
+                let note =
+                    "this is no token of a client; get one with the grant client_credentials";
+                ApiError::new(ErrorCode::Authentication, note)
+            }
+        })?;
+        if claims.expires_at <= platform.clock.now() {
+            let refusal = Refusal::Expired(claims.expires_at);
+            return Err(ApiError::new(ErrorCode::TokenExpired, refusal.to_string()));
+        }
+        Ok(Self(claims.client_id))
+    }
+}
+
 /// Whose data is asked for, and by which client. Holding one is the proof that the token was good.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Caller {
@@ -34,10 +65,13 @@ impl FromRequestParts<Arc<Platform>> for Caller {
             ApiError::new(ErrorCode::Forbidden, "send `Authorization: Bearer <access token>`")
         })?;
         let refused = |note: &str| ApiError::new(ErrorCode::Authentication, note);
-        let claims = verify::access_token(platform, token).await.map_err(|error| match error {
+        let claims = verify::rest_bearer(platform, token).await.map_err(|error| match error {
             VerifyError::Invalid => refused(
                 "this is no access token of this service, or its consent was revoked; authorize anew",
             ),
+            VerifyError::NoConsent => {
+                refused("the customer has not let this client in; that is done in the portal")
+            }
             VerifyError::Revoked => refused("the customer revoked the consent; authorize anew"),
             VerifyError::Directory(error) => error.into(),
         })?;

@@ -1,11 +1,12 @@
 //! Whether a token is genuine, and what it says. Whether that opens a door is for `cardata_domain::token::check`.
 
 use cardata_domain::consent::{Consent, ConsentId, State};
-use cardata_domain::token::Claims;
+use cardata_domain::token::{Claims, ClientClaims, Scope};
 use cardata_store::directory::DirectoryError;
 use jiff::Timestamp;
 use thiserror::Error;
 
+use super::outside::OutsideProvider;
 use crate::platform::Platform;
 use crate::secret;
 
@@ -18,6 +19,9 @@ pub enum VerifyError {
     /// The consent that it rests on was ended.
     #[error("the consent that the token rests on was revoked")]
     Revoked,
+    /// The token is genuine and from outside, and its customer has not let its client in here.
+    #[error("the customer has not let the client of the token in")]
+    NoConsent,
     /// The store failed, so nobody knows.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
@@ -51,17 +55,51 @@ pub async fn access_token(platform: &Platform, token: &str) -> Result<Claims, Ve
     Ok(claims(&consent, known.expires_at))
 }
 
-/// The claims of what a client gave as the stream's password: an id token or an access token.
+/// The claims of a token with which a client acts for itself; also when it has expired.
+///
+/// # Errors
+/// [`VerifyError`]; never for its expiry, which the caller checks.
+pub async fn client_token(platform: &Platform, token: &str) -> Result<ClientClaims, VerifyError> {
+    let known = platform.directory.client_token(&secret::hash(token)).await?;
+    let known = known.ok_or(VerifyError::Invalid)?;
+    let client = platform.directory.client(known.client_id).await?.ok_or(VerifyError::Invalid)?;
+    // Asked anew each time: what the client has lost since counts no more.
+    let scopes = client.own_scopes(Some(known.scopes)).map_err(|_| VerifyError::Invalid)?;
+    Ok(ClientClaims { client_id: client.id, scopes, expires_at: known.expires_at })
+}
+
+/// The claims of what a client gave as the stream's password: an id token, an access token, or a token of the outside
+/// provider.
 ///
 /// # Errors
 /// [`VerifyError`], as for each kind.
 pub async fn stream_password(platform: &Platform, password: &str) -> Result<Claims, VerifyError> {
-    // A JWT has dots; base64url, of which access tokens are made, has none.
-    if password.contains('.') {
-        id_token(platform, password).await
-    } else {
-        access_token(platform, password).await
+    match outside_of(platform, password) {
+        Some(provider) => provider.claims(platform, password, Scope::StreamingRead).await,
+        None if is_jwt(password) => id_token(platform, password).await,
+        None => access_token(platform, password).await,
     }
+}
+
+/// The claims of what a client gave as the REST API's bearer token: an access token, or a token of the outside provider.
+///
+/// # Errors
+/// [`VerifyError`], as for each kind.
+pub async fn rest_bearer(platform: &Platform, token: &str) -> Result<Claims, VerifyError> {
+    match outside_of(platform, token) {
+        Some(provider) => provider.claims(platform, token, Scope::ApiRead).await,
+        None => access_token(platform, token).await,
+    }
+}
+
+/// A JWT has dots; base64url, of which our other tokens are made, has none.
+pub(super) fn is_jwt(token: &str) -> bool {
+    token.contains('.')
+}
+
+/// The outside provider, when the token says that it is from there. Whether that is true is the provider's to judge.
+fn outside_of<'a>(platform: &'a Platform, token: &str) -> Option<&'a OutsideProvider> {
+    platform.outside.as_ref().filter(|provider| is_jwt(token) && provider.is_named_in(token))
 }
 
 async fn active(platform: &Platform, id: ConsentId) -> Result<Consent, VerifyError> {

@@ -164,7 +164,9 @@ pub(crate) async fn reauthenticate(
 async fn verified(platform: &Platform, token: &[u8]) -> Result<Claims, RefusedConnect> {
     let token = std::str::from_utf8(token).map_err(|_| RefusedConnect::Token)?;
     let claims = verify::stream_password(platform, token).await.map_err(|error| match error {
-        VerifyError::Invalid | VerifyError::Revoked => RefusedConnect::Token,
+        VerifyError::Invalid | VerifyError::Revoked | VerifyError::NoConsent => {
+            RefusedConnect::Token
+        }
         VerifyError::Directory(error) => error.into(),
     })?;
     check(&claims, Scope::StreamingRead, platform.clock.now()).map_err(
