@@ -1,4 +1,4 @@
-//! Bodies of the REST API (wire §4.4 to §4.7).
+//! Bodies of the REST API (wire §4.4 to §4.8).
 
 use std::collections::BTreeMap;
 
@@ -271,6 +271,25 @@ impl From<Vehicle> for BasicData {
 }
 
 /// Instants with exactly three digits after the seconds, and `Z`: the form in which every client reads them.
+/// One element of `GET /v2/consents`, which is a bare array: who has let the client in, to what, until when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientConsent {
+    /// Its id; the `sid` of its id tokens.
+    pub consent_id: String,
+    /// Who let the client in.
+    pub gcid: String,
+    /// To what.
+    pub scopes: Vec<String>,
+    /// Since when, with milliseconds and `Z`.
+    #[serde(with = "milliseconds")]
+    pub granted_at: Timestamp,
+    /// Until when, exclusively; null until somebody ends it.
+    #[serde(with = "milliseconds_or_null")]
+    pub expires_at: Option<Timestamp>,
+    /// The numbers of the customer's vehicles that the client may read now.
+    pub vehicles: Vec<String>,
+}
+
 mod milliseconds {
     use jiff::Timestamp;
     use serde::{Deserialize as _, Deserializer, Serializer};

@@ -1,6 +1,8 @@
-//! The REST API below `/customers` (wire §4): its routes, and what answers where there is none.
+//! The REST API below `/customers` (wire §4): its routes, and what answers where there is none; and what clients may know
+//! about themselves, below `/v2`.
 
 pub(crate) mod auth;
+mod consents;
 mod containers;
 mod error;
 mod telematic_data;
@@ -33,6 +35,7 @@ pub fn routes() -> Router<Arc<Platform>> {
             "container",
             get(containers::details).delete(containers::delete),
         ),
+        ("/v2/consents", "consents", get(consents::list)),
     ];
     let mut router = Router::new();
     for (path, name, methods) in resources {

@@ -1,10 +1,16 @@
 //! GCDM: the log-in of programs. A program gets its codes in [`device`], a person approves in the portal, the program
-//! fetches and refreshes its tokens in [`token`]; [`keys`] signs them and [`verify`] opens doors to them.
+//! fetches and refreshes its tokens in [`token`], and gives them back in [`revocation`]; [`keys`] signs them and
+//! [`verify`] opens doors to them, also to those of an [`outside`] identity provider. [`callers`] knows who calls.
 
+mod callers;
 pub mod device;
+mod discovery;
 mod id_token;
+mod introspection;
 pub mod keys;
 pub mod outside;
+mod own_token;
+mod revocation;
 pub mod token;
 pub mod verify;
 
@@ -14,59 +20,42 @@ use axum::Extension;
 use axum::Json;
 use axum::Router;
 use axum::body::Bytes;
+use axum::extract::DefaultBodyLimit;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, PRAGMA};
+use axum::http::header::{
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, PRAGMA, RETRY_AFTER,
+    WWW_AUTHENTICATE,
+};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use cardata_contract::oauth::{
-    ErrorBody, GRANT_DEVICE_CODE, GRANT_REFRESH_TOKEN, RequestError, TokenError,
-};
+use cardata_contract::oauth::{ErrorBody, RequestError, TokenError};
 use cardata_domain::device_grant::PollRefusal;
-use cardata_domain::token::Scope;
 use cardata_store::directory::DirectoryError;
 use serde::Serialize;
-use serde_json::{Value, json};
 
 use crate::platform::Platform;
 
 /// Bytes that a request may have; tokens and parameters of clients stay far below.
 const BODY_LENGTH_MAX: usize = 16 * 1024;
 
-/// The paths of the log-in and of its public description. Who started log-ins is remembered in memory, for each call of
-/// this function apart.
+/// Characters of a description; what it repeats of the request may be long.
+const DESCRIPTION_LENGTH_MAX: usize = 500;
+
+/// The paths of the log-in and of its public description. Who called is remembered in memory, for each call of this
+/// function apart.
 pub fn routes() -> Router<Arc<Platform>> {
     Router::new()
         .route("/gcdm/oauth/device/code", post(device::start))
         .route("/gcdm/oauth/token", post(token::issue))
+        .route("/gcdm/oauth/revoke", post(revocation::revoke))
+        .route("/gcdm/oauth/introspect", post(introspection::introspect))
         .layer(DefaultBodyLimit::max(BODY_LENGTH_MAX))
         .layer(Extension(Arc::new(device::Starts::default())))
-        .route("/.well-known/openid-configuration", get(discovery))
-        .route("/.well-known/jwks.json", get(jwks))
-}
-
-/// What the service offers (OIDC Discovery 1.0 §3, RFC 8414 §2, RFC 8628 §4).
-async fn discovery(State(platform): State<Arc<Platform>>) -> Json<Value> {
-    let url = &platform.public_url;
-    Json(json!({
-        "issuer": url,
-        "device_authorization_endpoint": format!("{url}/gcdm/oauth/device/code"),
-        "token_endpoint": format!("{url}/gcdm/oauth/token"),
-        "jwks_uri": format!("{url}/.well-known/jwks.json"),
-        "grant_types_supported": [GRANT_DEVICE_CODE, GRANT_REFRESH_TOKEN],
-        "response_types_supported": ["device_code"],
-        "scopes_supported": Scope::ALL.map(Scope::as_str),
-        "subject_types_supported": ["public"],
-        "id_token_signing_alg_values_supported": ["RS256"],
-        "token_endpoint_auth_methods_supported": ["none"],
-        "code_challenge_methods_supported": ["S256"],
-        "claims_supported": id_token::CLAIMS,
-    }))
-}
-
-async fn jwks(State(platform): State<Arc<Platform>>) -> Response {
-    Json(platform.keys.jwks()).into_response()
+        .layer(Extension(Arc::new(callers::Callers::default())))
+        .route("/.well-known/openid-configuration", get(discovery::description))
+        .route("/.well-known/oauth-authorization-server", get(discovery::description))
+        .route("/.well-known/jwks.json", get(discovery::jwks))
 }
 
 /// Why a program gets no tokens: a code for it and a sentence for its author.
@@ -77,7 +66,12 @@ struct Failure {
 
 impl Failure {
     fn new(error: TokenError, description: &(impl ToString + ?Sized)) -> Self {
-        Self { error, description: description.to_string() }
+        let mut description = description.to_string();
+        if let Some((end, _)) = description.char_indices().nth(DESCRIPTION_LENGTH_MAX) {
+            description.truncate(end);
+            description.push('…');
+        }
+        Self { error, description }
     }
 }
 
@@ -100,6 +94,12 @@ impl From<DirectoryError> for Failure {
     }
 }
 
+/// How a client proves who it is, if it does so in the header. One that can't be read proves nothing, and is refused as
+/// such.
+fn authorization(headers: &HeaderMap) -> Option<&str> {
+    headers.get(AUTHORIZATION).map(|value| value.to_str().unwrap_or("Basic ?"))
+}
+
 /// The body of a request if it says that it is a form.
 fn form(headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Bytes, Failure> {
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
@@ -113,6 +113,7 @@ fn form(headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Byte
 /// The answer on the wire, counted. Neither tokens nor refusals may be cached (RFC 6749 §5.1).
 fn answer<T: Serialize>(endpoint: &'static str, outcome: Result<T, Failure>) -> Response {
     let code = outcome.as_ref().map_or_else(|failure| failure.error.code(), |_| "ok");
+    let error = outcome.as_ref().err().map(|failure| failure.error);
     metrics::counter!("cardata_oauth_requests_total", "endpoint" => endpoint, "outcome" => code)
         .increment(1);
     let mut response = match outcome {
@@ -123,8 +124,19 @@ fn answer<T: Serialize>(endpoint: &'static str, outcome: Result<T, Failure>) -> 
             (status, Json(body)).into_response()
         }
     };
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response.headers_mut().insert(PRAGMA, HeaderValue::from_static("no-cache"));
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
+    match error {
+        // RFC 6749 §5.2
+        Some(TokenError::InvalidClient) => {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"gcdm\""));
+        }
+        Some(TokenError::TooManyRequests) => {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("60"));
+        }
+        _ => {}
+    }
     response
 }
 

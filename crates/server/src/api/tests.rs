@@ -1,5 +1,7 @@
 //! Every status and id of the REST API, asked for as clients do.
 
+mod consents;
+
 use std::collections::BTreeSet;
 
 use axum::body::Body;

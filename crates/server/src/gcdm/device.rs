@@ -10,7 +10,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use cardata_contract::oauth::{DeviceCodeRequest, DeviceCodeResponse, TokenError};
+use cardata_contract::oauth::{DeviceCodeRequest, DeviceCodeResponse, RequestError, TokenError};
 use cardata_domain::Gcid;
 use cardata_domain::client::{Client, Kind};
 use cardata_domain::device_grant::{
@@ -21,7 +21,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use thiserror::Error;
 
-use super::{Failure, answer, form};
+use super::callers::Callers;
+use super::{Failure, answer, authorization, form};
 use crate::attempts::{Attempts, Peer};
 use crate::platform::Platform;
 use crate::secret;
@@ -53,12 +54,16 @@ impl Starts {
 pub(super) async fn start(
     State(platform): State<Arc<Platform>>,
     Extension(starts): Extension<Arc<Starts>>,
+    Extension(callers): Extension<Arc<Callers>>,
     peer: Peer,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
     let outcome = match form(&headers, body) {
-        Ok(body) => begin(&platform, &starts, peer, &body).await,
+        Ok(body) => {
+            let request = DeviceCodeRequest::parse(&body, authorization(&headers));
+            begin(&platform, &starts, &callers, peer, request).await
+        }
         Err(failure) => Err(failure),
     };
     answer("device_code", outcome)
@@ -67,19 +72,22 @@ pub(super) async fn start(
 async fn begin(
     platform: &Platform,
     starts: &Starts,
+    callers: &Callers,
     peer: Peer,
-    body: &[u8],
+    request: Result<DeviceCodeRequest, RequestError>,
 ) -> Result<DeviceCodeResponse, Failure> {
     let refused = |why: &str| Failure::new(TokenError::InvalidRequest, why);
-    let request = DeviceCodeRequest::parse(body)?;
+    let request = request?;
     let unknown = || refused("the client id is unknown; copy it from the portal");
-    let id = request.client_id.parse().map_err(|_| unknown())?;
+    let id = request.credentials.client_id.parse().map_err(|_| unknown())?;
     let client = platform.directory.client(id).await?.ok_or_else(unknown)?;
+    let now = platform.clock.now();
+    // RFC 8628 §3.1: whoever has a secret shows it here, too, so that nobody starts a log-in in another's name.
+    callers.judge(peer, &client, &request.credentials.proof, now)?;
     let scopes = client.grantable(request.scopes).ok_or_else(|| {
         refused("the client is not subscribed to the service of these scopes; subscribe it first")
     })?;
 
-    let now = platform.clock.now();
     starts.take(peer, now)?;
     let user_code = user_code();
     let device_code = device_code(&platform.public_url, &user_code, now);

@@ -1,10 +1,23 @@
+//! The log-in of programs, as they see it: its start and its polls here, the rest by what it is about.
+
+mod attacks;
+mod clients;
+mod introspection;
+mod key_rotation;
+mod revocation;
+mod tokens;
+mod verification;
+
+use std::net::SocketAddr;
+
 use axum::body::Body;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::extract::ConnectInfo;
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{Request, StatusCode};
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use cardata_contract::oauth::{GRANT_DEVICE_CODE, TokenResponse};
-use cardata_domain::client::Services;
+use cardata_domain::client::{Client, Kind, Services};
 use cardata_domain::consent::{ConsentId, EndReason};
 use cardata_domain::session::SessionKey;
 use cardata_domain::token::{Refusal, Scope, check};
@@ -17,7 +30,9 @@ use super::id_token;
 use super::keys::{self, Keys};
 use super::verify::{self, VerifyError};
 use crate::profile::{Connections, Profile};
-use crate::test_platform::{Answer, PKCE, Person, SCOPES, START, World, third_party};
+use crate::test_platform::{
+    Answer, PKCE, Person, SCOPES, SECRET, START, World, third_party, urlencoded,
+};
 
 const START_PATH: &str = "/gcdm/oauth/device/code";
 const TOKEN_PATH: &str = "/gcdm/oauth/token";
@@ -70,6 +85,57 @@ fn payload(jwt: &str) -> Value {
 fn consent_of(tokens: &TokenResponse) -> ConsentId {
     payload(&tokens.id_token)["sid"].as_str().unwrap().parse().unwrap()
 }
+
+/// Sends a form from an address, perhaps with a header `Authorization`.
+async fn post_from(
+    world: &World,
+    address: [u8; 4],
+    path: &str,
+    form: &[(&str, &str)],
+    authorization: Option<&str>,
+) -> Answer {
+    let mut request = Request::post(path)
+        .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .extension(ConnectInfo(SocketAddr::from((address, 40_000))));
+    if let Some(authorization) = authorization {
+        request = request.header(AUTHORIZATION, authorization);
+    }
+    world.send(request.body(Body::from(urlencoded(form))).unwrap()).await
+}
+
+fn basic(id: &str, secret: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{id}:{secret}")))
+}
+
+/// The id of a new client of `kind` with [`SECRET`].
+async fn confidential(world: &World, kind: Kind) -> String {
+    world.confidential(kind).await.to_string()
+}
+
+/// A token with which the confidential client `id` acts for itself.
+async fn own_token(world: &World, id: &str) -> String {
+    let form = [("grant_type", "client_credentials")];
+    let answer = post_from(world, HOME, TOKEN_PATH, &form, Some(&basic(id, SECRET))).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+    answer.json()["access_token"].as_str().unwrap().to_owned()
+}
+
+/// Tokens of the confidential client `id` at Anna's data.
+async fn log_in_confidential(world: &World, id: &str) -> TokenResponse {
+    let authorization = basic(id, SECRET);
+    let form = [("scope", SCOPES), ("code_challenge", PKCE.1), ("code_challenge_method", "S256")];
+    let started = post_from(world, HOME, START_PATH, &form, Some(&authorization)).await.json();
+    world.approve(started["user_code"].as_str().unwrap(), Person::Anna).await;
+    let form = [
+        ("grant_type", GRANT_DEVICE_CODE),
+        ("device_code", started["device_code"].as_str().unwrap()),
+        ("code_verifier", PKCE.0),
+    ];
+    post_from(world, HOME, TOKEN_PATH, &form, Some(&authorization)).await.tokens()
+}
+
+/// Where most requests come from.
+const HOME: [u8; 4] = [192, 0, 2, 1];
 
 // The start of a log-in.
 
@@ -302,251 +368,4 @@ async fn with_auto_approve_each_client_gets_tokens_for_its_owner_or_the_first_cu
         let tokens = world.poll(client, &device_code).await.tokens();
         assert_eq!(tokens.gcid, expected.gcid().to_string());
     }
-}
-
-// Tokens.
-
-#[tokio::test]
-async fn tokens_come_with_all_that_clients_read() {
-    let world = World::new().await;
-    let first = log_in_anna(&world).await;
-    let second = refresh(&world, &anna(), &first.refresh_token).await;
-    assert_eq!(second.headers[CACHE_CONTROL], "no-store");
-    assert!(second.json()["expires_in"].is_i64());
-    let second = second.tokens();
-    for tokens in [&first, &second] {
-        assert_eq!((tokens.token_type.as_str(), tokens.expires_in), ("Bearer", 3600));
-        assert_eq!(tokens.scope, SCOPES);
-        assert_eq!(tokens.gcid, Person::Anna.gcid().to_string());
-        assert!(tokens.id_token.len() < 4096);
-        let claims = payload(&tokens.id_token);
-        let now = START.as_second();
-        for (name, expected) in [
-            ("iss", json!("https://localhost:8443")),
-            ("sub", json!(tokens.gcid)),
-            ("gcid", json!(tokens.gcid)),
-            ("aud", json!(anna())),
-            ("azp", json!(anna())),
-            ("realm", json!("/customer")),
-            ("tokenName", json!("id_token")),
-            ("auth_time", json!(now)),
-            ("iat", json!(now)),
-            ("exp", json!(now + 3600)),
-            ("scope", json!(SCOPES)),
-            ("dynamic_scopes", json!([format!("read:streaming/*/{}.*", tokens.gcid)])),
-        ] {
-            assert_eq!(claims[name], expected, "{name}");
-        }
-        let mut names: Vec<_> = claims.as_object().unwrap().keys().map(String::as_str).collect();
-        let mut promised = id_token::CLAIMS.to_vec();
-        names.sort_unstable();
-        promised.sort_unstable();
-        assert_eq!(names, promised);
-    }
-    assert_ne!(first.refresh_token, second.refresh_token);
-    assert_ne!(first.access_token, second.access_token);
-    assert_eq!(consent_of(&first), consent_of(&second));
-}
-
-#[tokio::test]
-async fn a_token_without_streaming_says_so() {
-    let world = World::new().await;
-    let scopes = "openid cardata:api:read";
-    let tokens = world.log_in(Person::Anna.client_id(), Person::Anna, scopes).await;
-    assert_eq!(tokens.scope, scopes);
-    assert!(payload(&tokens.id_token).get("dynamic_scopes").is_none());
-}
-
-#[tokio::test]
-async fn a_stranger_can_check_an_id_token_by_what_is_published() {
-    let world = World::new().await;
-    let tokens = log_in_anna(&world).await;
-    let discovery = world.get("/.well-known/openid-configuration", "").await.json();
-    assert_eq!(discovery["token_endpoint"], "https://localhost:8443/gcdm/oauth/token");
-    assert_eq!(discovery["jwks_uri"], "https://localhost:8443/.well-known/jwks.json");
-    let published = world.get("/.well-known/jwks.json", "").await.json();
-    for private in ["d", "p", "q", "dp", "dq", "qi"] {
-        assert!(published["keys"][0].get(private).is_none());
-    }
-    let published: JwkSet = serde_json::from_value(published).unwrap();
-    let header = jsonwebtoken::decode_header(&tokens.id_token).unwrap();
-    assert_eq!(header.alg, Algorithm::RS256);
-    let key = published.find(&header.kid.unwrap()).unwrap();
-    let mut validation = Validation::new(Algorithm::RS256);
-    validation.set_audience(&[anna()]);
-    validation.set_issuer(&[discovery["issuer"].as_str().unwrap()]);
-    validation.validate_exp = false;
-    let key = DecodingKey::from_jwk(key).unwrap();
-    jsonwebtoken::decode::<Value>(&tokens.id_token, &key, &validation).unwrap();
-}
-
-// Refresh.
-
-#[tokio::test]
-async fn a_used_refresh_token_is_good_for_its_grace_and_then_ends_the_consent() {
-    let world = World::new().await;
-    let first = log_in_anna(&world).await;
-    let consent = consent_of(&first);
-    let key = SessionKey {
-        gcid: Person::Anna.gcid(),
-        client_id: Person::Anna.client_id(),
-        mqtt_client_id: "bridge".into(),
-    };
-    let limit = Connections::PerClient(5);
-    let connection = world.platform.router.register(key, consent, limit).await.unwrap();
-
-    let second = refresh(&world, &anna(), &first.refresh_token).await.tokens();
-    world.pass(59);
-    let third = refresh(&world, &anna(), &first.refresh_token).await.tokens();
-    world.pass(1);
-    assert!(connection.close_reason().is_none());
-    let answer = refresh(&world, &anna(), &first.refresh_token).await;
-    assert_eq!(answer.oauth_error(), error(400, "invalid_grant"));
-    assert!(connection.close_reason().is_some());
-    for tokens in [second, third] {
-        let answer = refresh(&world, &anna(), &tokens.refresh_token).await;
-        assert_eq!(answer.oauth_error(), error(400, "invalid_grant"));
-        let access = verify::access_token(&world.platform, &tokens.access_token).await;
-        assert!(matches!(access, Err(VerifyError::Revoked | VerifyError::Invalid)));
-        let id = verify::id_token(&world.platform, &tokens.id_token).await;
-        assert!(matches!(id, Err(VerifyError::Revoked)));
-    }
-}
-
-#[tokio::test]
-async fn a_strict_profile_refuses_a_used_refresh_token_at_once() {
-    let world = World::with(Profile::bmw(), None).await;
-    let first = log_in_anna(&world).await;
-    refresh(&world, &anna(), &first.refresh_token).await.tokens();
-    let answer = refresh(&world, &anna(), &first.refresh_token).await;
-    assert_eq!(answer.oauth_error(), error(400, "invalid_grant"));
-}
-
-#[tokio::test]
-async fn a_refresh_restarts_the_fourteen_days() {
-    let world = World::new().await;
-    let first = log_in_anna(&world).await;
-    world.pass(1_209_599);
-    let second = refresh(&world, &anna(), &first.refresh_token).await.tokens();
-    world.pass(1_209_599);
-    let third = refresh(&world, &anna(), &second.refresh_token).await.tokens();
-    world.pass(1_209_600);
-    let answer = refresh(&world, &anna(), &third.refresh_token).await;
-    assert_eq!(answer.oauth_error(), error(400, "invalid_grant"));
-}
-
-#[tokio::test]
-async fn a_refresh_token_works_for_its_own_subscribed_client_and_an_active_consent_only() {
-    let world = World::new().await;
-    let tokens = log_in_anna(&world).await;
-    let ben = Person::Ben.client_id().to_string();
-    let invalid_grant = error(400, "invalid_grant");
-    for (client, token) in [
-        (ben.as_str(), tokens.refresh_token.as_str()),
-        (&anna(), "never issued"),
-        (&anna(), &tokens.access_token),
-    ] {
-        assert_eq!(refresh(&world, client, token).await.oauth_error(), invalid_grant);
-    }
-    let all = Services { api: true, stream: true };
-    subscribe(&world, Services { stream: false, ..all }).await;
-    let answer = refresh(&world, &anna(), &tokens.refresh_token).await;
-    assert_eq!(answer.oauth_error(), invalid_grant);
-    subscribe(&world, all).await;
-    let tokens = refresh(&world, &anna(), &tokens.refresh_token).await.tokens();
-    world
-        .platform
-        .directory
-        .end_consent(consent_of(&tokens), START, EndReason::Customer)
-        .await
-        .unwrap();
-    let answer = refresh(&world, &anna(), &tokens.refresh_token).await;
-    assert_eq!(answer.oauth_error(), invalid_grant);
-}
-
-// Verification.
-
-#[tokio::test]
-async fn both_kinds_of_token_say_the_same_also_when_expired() {
-    let world = World::new().await;
-    let tokens = log_in_anna(&world).await;
-    world.pass(7200);
-    for password in [&tokens.id_token, &tokens.access_token] {
-        let claims = verify::stream_password(&world.platform, password).await.unwrap();
-        assert_eq!(claims.gcid, Person::Anna.gcid());
-        assert_eq!(claims.client_id, Person::Anna.client_id());
-        assert_eq!(claims.consent_id, consent_of(&tokens));
-        assert_eq!(claims.scopes.to_string(), SCOPES);
-        let end = START + SignedDuration::from_secs(3600);
-        let now = world.platform.clock.now();
-        assert_eq!(check(&claims, Scope::StreamingRead, now), Err(Refusal::Expired(end)));
-    }
-}
-
-#[tokio::test]
-async fn an_id_token_counts_only_with_a_signature_of_ours() {
-    let world = World::new().await;
-    let tokens = log_in_anna(&world).await;
-    let header = jsonwebtoken::decode_header(&tokens.id_token).unwrap();
-    let parts: Vec<_> = tokens.id_token.split('.').collect();
-    let encoded = |json: Value| URL_SAFE_NO_PAD.encode(json.to_string());
-    let none = encoded(json!({"typ": "JWT", "alg": "none", "kid": header.kid}));
-    // The classic confusion: HMAC with the public key, which everybody knows, as its secret.
-    let published = world.get("/.well-known/jwks.json", "").await.json();
-    let modulus = published["keys"][0]["n"].as_str().unwrap();
-    let mut confused = Header::new(Algorithm::HS256);
-    confused.kid = header.kid.clone();
-    let hmac = |secret: &[u8]| {
-        let key = EncodingKey::from_secret(secret);
-        jsonwebtoken::encode(&confused, &payload(&tokens.id_token), &key).unwrap()
-    };
-    let stranger = keys::generate(START).await;
-    let stranger = EncodingKey::from_rsa_pem(stranger.private_pem.as_bytes()).unwrap();
-    let forged = jsonwebtoken::encode(&header, &payload(&tokens.id_token), &stranger).unwrap();
-    let unnamed = Header { kid: None, ..header.clone() };
-    let unnamed = jsonwebtoken::encode(&unnamed, &payload(&tokens.id_token), &stranger).unwrap();
-    let mut richer = payload(&tokens.id_token);
-    richer["exp"] = json!(START.as_second() + 1_000_000);
-    for wrong in [
-        format!("{none}.{}.", parts[1]),
-        format!("{none}.{}.{}", parts[1], parts[2]),
-        hmac(modulus.as_bytes()),
-        hmac(&URL_SAFE_NO_PAD.decode(modulus).unwrap()),
-        forged,
-        unnamed,
-        format!("{}.{}.{}", parts[0], encoded(richer), parts[2]),
-        format!("{}.{}.", parts[0], parts[1]),
-        format!("{}.{}", parts[0], parts[1]),
-        "..".to_owned(),
-        "a.b.c".to_owned(),
-        String::new(),
-    ] {
-        let outcome = verify::stream_password(&world.platform, &wrong).await;
-        assert!(matches!(outcome, Err(VerifyError::Invalid)), "{wrong}");
-    }
-    assert!(verify::stream_password(&world.platform, &tokens.id_token).await.is_ok());
-    let other_kind = verify::access_token(&world.platform, &tokens.id_token).await;
-    assert!(matches!(other_kind, Err(VerifyError::Invalid)));
-    let other_kind = verify::id_token(&world.platform, &tokens.access_token).await;
-    assert!(matches!(other_kind, Err(VerifyError::Invalid)));
-}
-
-#[tokio::test]
-async fn keys_are_kept_and_after_a_rotation_the_old_one_still_verifies() {
-    let world = World::new().await;
-    let directory = &*world.platform.directory;
-    let tokens = log_in_anna(&world).await;
-    let again = Keys::open(directory, START).await.unwrap();
-    let issuer = &world.platform.public_url;
-    assert!(again.open_id_token(&tokens.id_token, issuer).is_some());
-    assert!(again.open_id_token(&tokens.id_token, "https://elsewhere").is_none());
-
-    let later = START + SignedDuration::from_hours(1);
-    directory.add_signing_key(&keys::generate(later).await).await.unwrap();
-    let rotated = Keys::open(directory, later).await.unwrap();
-    assert_eq!(rotated.jwks().keys.len(), 2);
-    let claims = rotated.open_id_token(&tokens.id_token, issuer).expect("the old key verifies");
-    let fresh = rotated.sign(&claims);
-    assert!(rotated.open_id_token(&fresh, issuer).is_some());
-    assert!(again.open_id_token(&fresh, issuer).is_none());
 }

@@ -1,7 +1,9 @@
 //! `POST /gcdm/oauth/token`: tokens for an approved device code, and new tokens for a refresh token.
+//! [`own_token`](super::own_token) has the third grant.
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
@@ -9,7 +11,9 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use cardata_contract::oauth::{Grant, TokenError, TokenRequest, TokenResponse};
+use cardata_contract::oauth::{
+    ClientTokenResponse, Grant, TokenError, TokenRequest, TokenResponse,
+};
 use cardata_domain::client::Client;
 use cardata_domain::consent::{self, Consent, ConsentId, EndReason};
 use cardata_domain::device_grant::PollRefusal;
@@ -18,35 +22,58 @@ use cardata_domain::refresh::{self, Refusal};
 use cardata_domain::token::{REFRESH_LIFETIME, Scope};
 use cardata_store::directory::{AccessToken, DirectoryError, RefreshToken};
 use jiff::Timestamp;
+use serde::Serialize;
 
+use super::callers::Callers;
 use super::id_token::IdToken;
-use super::{Failure, answer, form};
+use super::{Failure, answer, authorization, form, own_token};
+use crate::attempts::Peer;
 use crate::endings;
 use crate::platform::Platform;
 use crate::secret;
 
 pub(super) async fn issue(
     State(platform): State<Arc<Platform>>,
+    Extension(callers): Extension<Arc<Callers>>,
+    peer: Peer,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
     let outcome = match form(&headers, body) {
-        Ok(body) => exchange(&platform, &body).await,
+        Ok(body) => exchange(&platform, &callers, peer, &body, authorization(&headers)).await,
         Err(failure) => Err(failure),
     };
     answer("token", outcome)
 }
 
-async fn exchange(platform: &Arc<Platform>, body: &[u8]) -> Result<TokenResponse, Failure> {
-    let request = TokenRequest::parse(body)?;
-    let unknown = || Failure::new(TokenError::InvalidClient, "the client id is unknown");
-    let id = request.client_id.parse().map_err(|_| unknown())?;
-    let client = platform.directory.client(id).await?.ok_or_else(unknown)?;
+/// What a client gets.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Issued {
+    Consented(TokenResponse),
+    Own(ClientTokenResponse),
+}
+
+async fn exchange(
+    platform: &Arc<Platform>,
+    callers: &Callers,
+    peer: Peer,
+    body: &[u8],
+    authorization: Option<&str>,
+) -> Result<Issued, Failure> {
+    let request = TokenRequest::parse(body, authorization)?;
+    let client = callers.authenticate(platform, peer, &request.credentials).await?;
     match request.grant {
         Grant::DeviceCode { device_code, code_verifier } => {
-            by_device_code(platform, &client, &device_code, &code_verifier).await
+            let issued = by_device_code(platform, &client, &device_code, &code_verifier).await;
+            issued.map(Issued::Consented)
         }
-        Grant::Refresh { refresh_token } => by_refresh(platform, &client, &refresh_token).await,
+        Grant::Refresh { refresh_token } => {
+            by_refresh(platform, &client, &refresh_token).await.map(Issued::Consented)
+        }
+        Grant::ClientCredentials { scopes } => {
+            own_token::issue(platform, &client, scopes).await.map(Issued::Own)
+        }
     }
 }
 

@@ -261,6 +261,14 @@ impl Router {
         }
     }
 
+    /// Closes every connection of a client at a customer, since one of its tokens was ended and nobody remembers which
+    /// connection came with it. Those with another token that is good come back with that.
+    pub fn ask_for_tokens(&self, gcid: Gcid, client_id: ClientId) {
+        for connection in self.lock().of_client(gcid, client_id) {
+            connection.close(CloseReason::TokenExpired);
+        }
+    }
+
     /// How many connections are open.
     pub fn connections(&self) -> usize {
         self.lock().by_session.len()
