@@ -1,23 +1,17 @@
+//! Deciding log-ins in a customer's place.
+
 use axum::body::Body;
 use axum::http::Request;
 use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use serde_json::json;
 
+use super::refused;
 use crate::test_platform::{ADMIN_TOKEN, Answer, Person, SCOPES, World, third_party};
 
 async fn decide(world: &World, user_code: &str, decision: &str, body: &str) -> Answer {
     let request = Request::post(format!("/admin/v1/device-codes/{user_code}/{decision}"))
         .header(AUTHORIZATION, format!("Bearer {ADMIN_TOKEN}"));
     world.send(request.body(Body::from(body.to_owned())).unwrap()).await
-}
-
-/// The status of a refusal, which must say what was wrong and what to do.
-fn refused(answer: &Answer) -> u16 {
-    let json = answer.json();
-    for name in ["error", "remedy"] {
-        assert!(json[name].as_str().is_some_and(|text| !text.is_empty()), "{json}");
-    }
-    answer.status.as_u16()
 }
 
 fn email(person: Person) -> String {
