@@ -261,12 +261,14 @@ texts! {
     act_client_created: "client created", "Client angelegt";
     act_client_renamed: "client renamed", "Client umbenannt";
     act_services_changed: "services changed", "Dienste geändert";
+    act_secret_renewed: "client's secret renewed", "Secret des Clients erneuert";
     act_client_deleted: "client deleted", "Client gelöscht";
     act_data_read: "data read", "Daten gelesen";
     act_data_exported: "data exported", "Daten exportiert";
     act_customer_added: "account opened", "Konto eröffnet";
     act_customer_deleted: "account deleted", "Konto gelöscht";
     act_vehicle_added: "vehicle added", "Fahrzeug hinzugefügt";
+    act_vehicle_changed: "vehicle's data changed", "Fahrzeugdaten geändert";
     act_mapping_changed: "vehicle linked", "Fahrzeug verknüpft";
     act_mapping_ended: "vehicle's link ended", "Verknüpfung des Fahrzeugs beendet";
     act_key_rotated: "signing key changed", "Signaturschlüssel gewechselt";
