@@ -6,6 +6,8 @@ const assert = require("node:assert");
 
 const { chromium } = require("playwright-core");
 
+const { Dev } = require("./dev");
+
 const EXECUTABLE = process.env.CARDATA_CHROMIUM ?? "/usr/bin/chromium";
 const SECONDS = 15;
 
@@ -13,6 +15,23 @@ const SIZES = {
   desktop: { viewport: { width: 1280, height: 800 } },
   phone: { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 },
 };
+
+// Starts a server and a browser for a test, and ends both whatever happens.
+async function withBrowser(flags, test) {
+  const dev = await Dev.start(...flags);
+  try {
+    const browser = await launch(dev);
+    try {
+      await test(dev, browser);
+    } finally {
+      await browser.close();
+    }
+  } catch (error) {
+    await dev.kill();
+    throw error;
+  }
+  await dev.stop();
+}
 
 // A browser with a new profile that trusts the one server `dev`, and reaches nothing but this machine.
 async function launch(dev) {
@@ -81,8 +100,8 @@ class Tab {
   // Does what the server has to refuse with exactly this status.
   async refused(status, action) {
     this.check();
-    await action();
-    await this.page.waitForLoadState();
+    const answered = this.page.waitForResponse((response) => response.request().isNavigationRequest());
+    await Promise.all([answered, action()]);
     assert.deepStrictEqual(this.refusals, [status], this.page.url());
     this.refusals = [];
   }
@@ -99,4 +118,4 @@ class Tab {
   }
 }
 
-module.exports = { Tab, launch };
+module.exports = { Tab, withBrowser };

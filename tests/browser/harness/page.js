@@ -62,6 +62,7 @@ async function depict(tab, language, name) {
     fullPage: true,
     clip: { x: 0, y: 0, width, height: Math.min(height, HEIGHT_MAX[size]) },
     animations: "disabled",
+    scale: "css",
     caret: "hide",
   });
 }

@@ -7,10 +7,10 @@ const fs = require("node:fs");
 
 const { unzipSync } = require("fflate");
 
-const { Tab, launch } = require("./browser");
-const { Dev } = require("./dev");
+const { Tab, withBrowser } = require("./browser");
 const { depict, judge } = require("./page");
 const { Program } = require("./program");
+const { waitFor } = require("./wait");
 const { LANGUAGES, fill, pattern } = require("./words");
 
 const STATE_OF_CHARGE = "vehicle.drivetrain.batteryManagement.header";
@@ -21,15 +21,8 @@ const PICTURED = { desktop: "en", phone: "de" };
 
 async function walk(size, language) {
   // Vehicles that hurry: a minute of the walk is an hour of theirs.
-  const dev = await Dev.start("--seed", "1", "--speed", "60");
-  const browser = await launch(dev);
-  try {
-    const walker = new Walker(dev, browser, size, language);
-    await walker.all();
-  } finally {
-    await browser.close();
-    await dev.stop();
-  }
+  const flags = ["--seed", "1", "--speed", "60"];
+  await withBrowser(flags, (dev, browser) => new Walker(dev, browser, size, language).all());
 }
 
 class Walker {
@@ -64,6 +57,13 @@ class Walker {
   // Presses or touches.
   async press(locator) {
     await (this.size === "phone" ? locator.tap() : locator.click());
+  }
+
+  // Presses what leads to another page, and waits for that.
+  async go(locator) {
+    const loaded = this.page.waitForEvent("domcontentloaded");
+    await this.press(locator);
+    await loaded;
   }
 
   button(name, within = this.page) {
@@ -215,35 +215,35 @@ class Walker {
     await this.field(t.search).fill(STATE_OF_CHARGE);
     assert.strictEqual(await visible.count(), 1);
     await this.press(box(STATE_OF_CHARGE));
-    await this.press(this.button(t.filter));
+    await this.go(this.button(t.filter));
     await page.getByText(fill(t.shown_count, "1", "1")).waitFor();
     await this.field(t.search).fill("");
     await this.field(t.category).selectOption({ label: t.category_tyre });
-    await this.press(this.button(t.filter));
+    await this.go(this.button(t.filter));
     await this.field(t.category).locator("option:checked", { hasText: t.category_tyre }).waitFor({ state: "attached" });
     const tyres = await visible.count();
     assert.ok(tyres > 1 && tyres < all, `${tyres} of ${all} are about tyres`);
-    await this.press(this.button(t.select_shown));
+    await this.go(this.button(t.select_shown));
     await page.getByText(fill(t.shown_count, `${tyres}`, `${tyres + 1}`)).waitFor();
     await this.look();
-    await this.press(this.button(t.clear_shown));
+    await this.go(this.button(t.clear_shown));
     await page.getByText(fill(t.shown_count, `${tyres}`, "1")).waitFor();
 
-    await this.press(this.button(t.template_charging));
+    await this.go(this.button(t.template_charging));
     await page.getByRole("status").filter({ hasNotText: fill(t.shown_count, `${tyres}`, "1") }).waitFor();
-    await this.press(this.button(t.review).first());
+    await this.go(this.button(t.review).first());
     await this.seesTitle(fill(t.stream_title, "Wallbox"));
     const added = await page.locator(".diff.added li").count();
     assert.ok(added > 5, `the template has ${added} values`);
     await this.look("review");
-    await this.press(this.button(t.diff_back));
+    await this.go(this.button(t.diff_back));
     await this.press(box(STATE_OF_CHARGE));
-    await this.press(this.button(t.review).first());
+    await this.go(this.button(t.review).first());
     assert.strictEqual(await page.locator(".diff.added li").count(), added - 1);
-    await this.press(this.button(t.diff_back));
+    await this.go(this.button(t.diff_back));
     await this.press(box(STATE_OF_CHARGE));
-    await this.press(this.button(t.review).first());
-    await this.press(this.button(t.diff_save));
+    await this.go(this.button(t.review).first());
+    await this.go(this.button(t.diff_save));
     await this.seesNotice(t.stream_saved);
     assert.ok(await box(STATE_OF_CHARGE).isChecked());
     await this.look();
@@ -265,7 +265,7 @@ class Walker {
     await this.press(page.getByRole("radio", { name: t.precision_kilometre, exact: true }));
     await this.press(page.getByRole("checkbox", { name: t.hides_zones }));
     await this.look("places");
-    await this.press(this.button(t.save));
+    await this.go(this.button(t.save));
     await open();
     assert.ok(await page.getByRole("radio", { name: t.precision_kilometre, exact: true }).isChecked());
     assert.ok(await page.getByRole("checkbox", { name: t.hides_zones }).isChecked());
@@ -311,16 +311,12 @@ class Walker {
     await this.press(this.link(model));
     await this.seesTitle(model);
     await page.getByText(vin).waitFor();
-    // By itself, without being loaded again: the drive goes on.
-    await page.evaluate(() => (window.isTheSamePage = true));
-    const track = page.locator("#live .here").locator("xpath=preceding-sibling::*");
-    const points = async () => ((await track.getAttribute("points")) ?? "").split(" ").length;
     await page.getByText(t.live_note).waitFor();
-    const before = await points();
-    await page.waitForFunction(
-      (before) => document.querySelector("#live .here")?.previousElementSibling.getAttribute("points").split(" ").length > before,
-      before,
-    );
+    // By itself, without being loaded again: the vehicle goes on telling.
+    await page.evaluate(() => (window.isTheSamePage = true));
+    const newest = () => Array.from(document.querySelectorAll("#live time"), (one) => one.dateTime).sort().at(-1) ?? "";
+    const before = await page.evaluate(newest);
+    await waitFor(async () => (await page.evaluate(newest)) > before, "a newer value in the page");
     assert.ok(await page.evaluate(() => window.isTheSamePage));
     await page.locator("#live .chart").nth(1).waitFor();
     await this.look("vehicle");
@@ -335,9 +331,10 @@ class Walker {
     await this.goTo(t.sharing);
     const card = page.getByRole("article").filter({ hasText: "Wallbox" });
     // What was delivered is counted every few seconds.
-    await this.until(async () => (await card.getByRole("row").count()) === 3);
+    const rows = async () => (await card.getByRole("row").count()) === 3 || !(await page.reload());
+    await waitFor(rows, "what the client got over the stream and over REST", 30);
     await this.press(card.locator("summary").first());
-    await card.getByText("Odometer").waitFor();
+    await card.locator(".container strong", { hasText: "Odometer" }).waitFor();
     await card.getByText(t.precision_kilometre).waitFor();
     await this.look("sharing");
     await this.press(this.button(`${t.container_revoke}: Odometer`));
@@ -348,17 +345,8 @@ class Walker {
     await this.seesNotice(t.revoked);
     await page.getByText(t.sharing_none).waitFor();
     await this.look();
-    await this.until(() => !program.isOpen);
+    await waitFor(() => !program.isOpen, "the end of the stream");
     assert.strictEqual((await read()).status, 401);
-  }
-
-  // Loads the page again until `condition` holds.
-  async until(condition) {
-    const deadline = performance.now() + 15_000;
-    while (!(await condition())) {
-      assert.ok(performance.now() < deadline, condition.toString());
-      await this.page.reload();
-    }
   }
 
   async deleteClient() {
