@@ -14,7 +14,7 @@ const { PROJECT } = require("./dev");
 // Pictures are for people to look at: no test compares them.
 const PICTURES = path.resolve(PROJECT, process.env.CARDATA_PICTURES ?? "target/pictures");
 // Pixels of a page's height that a picture shows at most.
-const HEIGHT_MAX = { desktop: 1100, phone: 1500 };
+const HEIGHT_MAX = { desktop: 800, phone: 1100 };
 
 // Fails if the page is a bad one for anybody.
 async function judge(tab, language) {
@@ -53,14 +53,14 @@ async function judge(tab, language) {
 }
 
 // Saves a picture of the page, from its top.
-async function depict(tab, language, name) {
+async function depict(tab, language, name, heightMax = HEIGHT_MAX[tab.size]) {
   const { page, size } = tab;
   fs.mkdirSync(PICTURES, { recursive: true });
   const [width, height] = await page.evaluate(() => [innerWidth, document.documentElement.scrollHeight]);
   await page.screenshot({
     path: path.join(PICTURES, `${name}-${size}-${language}.png`),
     fullPage: true,
-    clip: { x: 0, y: 0, width, height: Math.min(height, HEIGHT_MAX[size]) },
+    clip: { x: 0, y: 0, width, height: Math.min(height, heightMax) },
     animations: "disabled",
     scale: "css",
     caret: "hide",

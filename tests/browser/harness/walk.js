@@ -97,9 +97,9 @@ class Walker {
   }
 
   // Judges the page, and depicts it where the guide shows it.
-  async look(name) {
+  async look(name, heightMax) {
     await judge(this.tab, this.language);
-    if (name && PICTURED[this.size] === this.language) await depict(this.tab, this.language, name);
+    if (name && PICTURED[this.size] === this.language) await depict(this.tab, this.language, name, heightMax);
   }
 
   async logIn() {
@@ -235,7 +235,7 @@ class Walker {
     await this.seesTitle(fill(t.stream_title, "Wallbox"));
     const added = await page.locator(".diff.added li").count();
     assert.ok(added > 5, `the template has ${added} values`);
-    await this.look("review");
+    await this.look("review", 600);
     await this.go(this.button(t.diff_back));
     await this.press(box(STATE_OF_CHARGE));
     await this.go(this.button(t.review).first());
@@ -287,14 +287,20 @@ class Walker {
     await this.press(this.button(t.zone_add));
     await page.getByRole("row").filter({ hasText: "Home" }).filter({ hasText: "48.15000, 11.58000" }).waitFor();
 
-    // The second one by a click into the map, where the first one is.
-    const circle = await page.locator("svg .zone").boundingBox();
-    const [x, y] = [circle.x + circle.width / 2, circle.y + circle.height / 2];
-    await (this.size === "phone" ? page.touchscreen.tap(x, y) : page.mouse.click(x, y));
-    await this.field(t.name).fill("Work");
-    const latitude = Number(await this.field(t.latitude).inputValue());
-    const longitude = Number(await this.field(t.longitude).inputValue());
+    // The next one by a click into the map. Where the first one is, the click gives its middle.
+    const click = async (locator) => {
+      await locator.scrollIntoViewIfNeeded();
+      const { x, y, width, height } = await locator.boundingBox();
+      const middle = [x + width / 2, y + height / 2];
+      await (this.size === "phone" ? page.touchscreen.tap(...middle) : page.mouse.click(...middle));
+      const degrees = [this.field(t.latitude), this.field(t.longitude)];
+      return Promise.all(degrees.map(async (field) => Number(await field.inputValue())));
+    };
+    const [latitude, longitude] = await click(page.locator("svg .zone"));
     assert.ok(Math.abs(latitude - 48.15) < 0.005 && Math.abs(longitude - 11.58) < 0.005, `${latitude}, ${longitude}`);
+    const car = await click(page.locator("svg .here").first());
+    assert.notDeepStrictEqual(car, [latitude, longitude]);
+    await this.field(t.name).fill("Work");
     await this.field(t.radius).fill("800");
     await this.press(this.button(t.zone_add));
     await page.getByRole("row").filter({ hasText: "Work" }).waitFor();
