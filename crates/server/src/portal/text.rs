@@ -84,7 +84,7 @@ texts! {
     scope_authenticate: "know that you logged in", "wissen, dass Sie sich angemeldet haben";
     scope_openid: "know your customer number", "Ihre Kundennummer kennen";
     scope_api: "read the latest data of your vehicles, such as mileage and position, and set up containers, the lists of values that it receives", "die neuesten Daten Ihrer Fahrzeuge lesen, etwa Kilometerstand und Position, und Container anlegen, die Listen der Werte, die er bekommt";
-    scope_streaming: "receive the values in its containers as they change, for as long as you allow it", "die Werte in seinen Containern empfangen, sobald sie sich ändern, solange Sie es erlauben";
+    scope_streaming: "receive the values that you or it chose, as they change, for as long as you allow it", "die Werte empfangen, die Sie oder er ausgewählt haben, sobald sie sich ändern, solange Sie es erlauben";
 
     trouble_unreadable: "This page could not be read. Please try again.", "Diese Seite konnte nicht gelesen werden. Bitte versuchen Sie es noch einmal.";
     trouble_stale: "This page is too old, or your browser refuses cookies. Please try again.", "Diese Seite ist zu alt, oder Ihr Browser lehnt Cookies ab. Bitte versuchen Sie es noch einmal.";
@@ -101,8 +101,8 @@ texts! {
     trouble_title: "That did not work", "Das hat nicht geklappt";
 
     hints_title: "From here to your first message", "Von hier bis zur ersten Nachricht";
-    hint_client: "Create a client: the name and number by which your program is known here.", "Legen Sie einen Client an: der Name und die Nummer, unter denen Ihr Programm hier bekannt ist.";
-    hint_consent: "Give its number to your program, and allow the access that it asks for.", "Geben Sie Ihrem Programm die Nummer, und erlauben Sie den Zugriff, um den es bittet.";
+    hint_client: "Create a client: the name and id by which your program is known here.", "Legen Sie einen Client an: der Name und die ID, unter denen Ihr Programm hier bekannt ist.";
+    hint_consent: "Give its client id to your program, and allow the access that it asks for.", "Geben Sie Ihrem Programm die Client-ID, und erlauben Sie den Zugriff, um den es bittet.";
     hint_choice: "Choose which values it is sent.", "Wählen Sie, welche Werte es geschickt bekommt.";
     hint_message: "Let it connect to the stream, and drive: the first message comes by itself.", "Lassen Sie es sich mit dem Stream verbinden, und fahren Sie: Die erste Nachricht kommt von selbst.";
     hint_done: "done", "erledigt";
@@ -146,8 +146,8 @@ texts! {
     configure_places: "How exactly it may know places", "Wie genau er Orte kennen darf";
     authorize_device: "Authorize a device", "Gerät zulassen";
     client_delete_title: "Delete {}?", "{} löschen?";
-    client_delete_text: "Its access ends at once, open streams are closed, and its number is never used again. This can't be undone.", "Der Zugriff endet sofort, offene Streams werden geschlossen, und die Nummer wird nie wieder verwendet. Das lässt sich nicht rückgängig machen.";
-    client_created: "The client was created. Next: give its number to your program.", "Der Client ist angelegt. Als Nächstes: Geben Sie die Nummer Ihrem Programm.";
+    client_delete_text: "Its access ends at once, open streams are closed, and its id is never used again. This can't be undone.", "Der Zugriff endet sofort, offene Streams werden geschlossen, und die ID wird nie wieder verwendet. Das lässt sich nicht rückgängig machen.";
+    client_created: "The client was created. Next: give its client id to your program.", "Der Client ist angelegt. Als Nächstes: Geben Sie Ihrem Programm die Client-ID.";
     client_deleted: "The client was deleted, and its access ended in {} ms.", "Der Client ist gelöscht, und sein Zugriff endete nach {} ms.";
     clients_full: "You have as many clients as an account may have. Delete one that you do not need.", "Sie haben so viele Clients, wie ein Konto haben darf. Löschen Sie einen, den Sie nicht brauchen.";
     bad_name: "A name has 1 to 100 characters.", "Ein Name hat 1 bis 100 Zeichen.";
