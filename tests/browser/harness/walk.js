@@ -197,7 +197,7 @@ class Walker {
     await this.look("consent");
     await this.press(this.button(t.allow));
     await this.seesTitle(t.allowed_title);
-    await this.look("allowed");
+    await this.look();
     await this.program.fetchTokens();
     await this.press(this.link(t.allowed_next));
   }
@@ -424,7 +424,7 @@ class Walker {
     await program.begin();
     await page.goto(program.code.verification_uri_complete);
     await page.getByText(t.log_in_device).waitFor();
-    await this.look("device-login");
+    await this.look();
     await this.field(t.email).fill(dev.anna.email);
     await this.field(t.password).fill("anna-drives-backwards");
     await tab.refused(403, () => this.press(this.button(t.log_in)));

@@ -8,12 +8,14 @@ use axum::extract::Query;
 use axum::extract::rejection::QueryRejection;
 use axum::http::StatusCode;
 use axum::response::Response;
+use cardata_domain::consent::EndReason;
 use cardata_domain::ledger::{Act, Actor, Record};
 use cardata_store::directory::LedgerQuery;
 use serde::Deserialize;
 
 use super::language::date_and_time;
 use super::page;
+use super::places::precision_title;
 use super::problem::Problem;
 use super::text::{Text, fill};
 use super::visit::{Frame, Visit};
@@ -86,8 +88,9 @@ fn more(record: &Record, client: Option<&String>, t: &Text) -> String {
     let mut parts: Vec<String> = client.cloned().into_iter().collect();
     for name in ["name", "vin", "endpoint", "precision", "why"] {
         let value = record.detail.get(name).and_then(|value| value.as_str());
-        if let Some(value) = value.filter(|value| !parts.iter().any(|part| part == value)) {
-            parts.push(value.to_owned());
+        let words = value.map(|value| in_words(name, value, t)).unwrap_or_default();
+        if !words.is_empty() && !parts.iter().any(|part| part == words) {
+            parts.push(words.to_owned());
         }
     }
     if let Some(times) = record.detail.get("times").and_then(serde_json::Value::as_u64) {
@@ -99,6 +102,23 @@ fn more(record: &Record, client: Option<&String>, t: &Text) -> String {
         }
     }
     parts.join(" · ")
+}
+
+/// A detail for people: what the ledger has a word of its own for is said in theirs, and nothing twice.
+fn in_words<'a>(name: &str, value: &'a str, t: &'a Text) -> &'a str {
+    match name {
+        "precision" => value.parse().map_or(value, |precision| precision_title(precision, t)),
+        "why" => match value.parse() {
+            // Who it was stands there already.
+            Ok(EndReason::Customer | EndReason::Operator | EndReason::Client) => "",
+            Ok(EndReason::TokenReuse) => t.why_token_reuse,
+            Ok(EndReason::Expired) => t.why_expired,
+            Ok(EndReason::ClientDeleted) => t.why_client_deleted,
+            Ok(EndReason::PasswordChanged) => t.why_password_changed,
+            Err(_) => value,
+        },
+        _ => value,
+    }
 }
 
 fn actor_title(actor: Actor, t: &Text) -> &'static str {

@@ -250,6 +250,10 @@ texts! {
     act_consent_granted: "access allowed", "Zugriff erlaubt";
     act_consent_refused: "access refused", "Zugriff abgelehnt";
     act_consent_ended: "access ended", "Zugriff beendet";
+    why_token_reuse: "a used token came back: somebody else may have it", "ein benutztes Token kam wieder: jemand anderes könnte es haben";
+    why_expired: "its time was over", "die Zeit war um";
+    why_client_deleted: "the client was deleted, or lost the service", "der Client wurde gelöscht oder verlor den Dienst";
+    why_password_changed: "the password was changed", "das Passwort wurde geändert";
     act_container_added: "container registered", "Container angelegt";
     act_container_deleted: "container ended", "Container beendet";
     act_stream_configured: "choice of values changed", "Auswahl der Werte geändert";
