@@ -1,6 +1,7 @@
 //! `/activity`: what happened to the account and the data.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use askama::Template;
 use axum::extract::Query;
@@ -53,9 +54,9 @@ pub(super) async fn show(
     let older = records.last().map(|(number, _)| *number).filter(|_| full);
     let mut names = HashMap::new();
     for id in records.iter().filter_map(|(_, record)| record.client_id) {
-        if !names.contains_key(&id) {
+        if let Entry::Vacant(place) = names.entry(id) {
             let client = visit.platform.directory.client(id).await?;
-            names.insert(id, client.map_or_else(|| id.to_string(), |client| client.name));
+            place.insert(client.map_or_else(|| id.to_string(), |client| client.name));
         }
     }
     let t = visit.text();

@@ -49,6 +49,8 @@ texts! {
     never: "never", "nie";
     none: "none", "keine";
     saved: "Saved.", "Gespeichert.";
+    yes: "yes", "ja";
+    no: "no", "nein";
 
     log_in: "Log in", "Anmelden";
     log_in_why: "Log in to see your vehicles and decide who gets their data.", "Melden Sie sich an, um Ihre Fahrzeuge zu sehen und zu entscheiden, wer ihre Daten bekommt.";
@@ -65,8 +67,8 @@ texts! {
     consent_title: "Allow access?", "Zugriff erlauben?";
     consent_wants: "{} wants to:", "{} möchte:";
     consent_purpose: "What for, in its own words: {}", "Wofür, in eigenen Worten: {}";
-    consent_client: "Client {}, code", "Client {}, Code";
-    consent_only_if: "Allow it only if you started this yourself and your device shows this code.", "Erlauben Sie das nur, wenn Sie es selbst begonnen haben und Ihr Gerät diesen Code zeigt.";
+    consent_client: "Client {}", "Client {}";
+    consent_only_if: "Allow it only if you started this yourself and your device shows this code:", "Erlauben Sie das nur, wenn Sie es selbst begonnen haben und Ihr Gerät diesen Code zeigt:";
     consent_lasts: "For how long", "Für wie lange";
     lasts_until_ended: "until I end it", "bis ich es beende";
     lasts_day: "for one day", "einen Tag";

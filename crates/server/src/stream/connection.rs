@@ -183,10 +183,10 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
                 }
             }
             arrival = next_arrival(open) => self.take_arrivals(arrival),
-            waiting = wanted_to_look(open) => look = Some(waiting),
+            askers = wanted_to_look(open) => look = Some(askers),
         }
-        if let Some(waiting) = look {
-            Box::pin(self.look_anew(waiting)).await;
+        if let Some(askers) = look {
+            Box::pin(self.look_anew(askers)).await;
         }
         if !writing {
             self.write_deadline = Instant::now() + WRITE_PATIENCE;
@@ -319,8 +319,8 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
         }
     }
 
-    /// Looks anew at which vehicles are the customer's. Whoever is `waiting` for it is told by being dropped.
-    async fn look_anew(&mut self, waiting: Vec<oneshot::Sender<()>>) {
+    /// Looks anew at which vehicles are the customer's. Whoever asked for it is told by being dropped.
+    async fn look_anew(&mut self, askers: Vec<oneshot::Sender<()>>) {
         let Some(open) = &self.open else { return };
         match admission::vehicles(&self.platform, open.registration.key().gcid).await {
             Ok(vehicles) => self.session.change_vehicles(vehicles),
@@ -333,7 +333,7 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
             }
         }
         self.act().await;
-        drop(waiting);
+        drop(askers);
     }
 
     fn send(&mut self, packet: &Outgoing) {
