@@ -97,6 +97,31 @@ def test_latency_is_told_with_and_without_slow_readers_and_nothing_is_lost(start
     assert "cardata bench" not in containers.stdout, "the container of the measurement is still there"
 
 
+def test_sessions_that_resume_get_all_that_they_missed_while_latency_is_measured(start_dev: StartDev) -> None:
+    dev = start_dev(*STILL, "--connections-per-client", "30")
+    arguments = ["--clients", "5", "--resuming", "8", "--backlog", "1000", "--rate", "50", "--seconds", "1", "--rounds", "1"]
+    figures = measured(dev, "latency", *arguments)
+    without, with_replay = figures["rounds"]
+    assert without["replay"] is None
+    replay = with_replay["replay"]
+    assert (replay["sessions"], replay["events"]) == (8, 8 * with_replay["flood"]) and with_replay["flood"] >= 1000
+    assert (replay["lost"], replay["duplicates"]) == (0, 0)
+    assert replay["seconds"] > 0 and replay["events_per_second"] > 0
+    for entry in figures["rounds"]:
+        latency = entry["latency"]
+        # The sessions read the measured events as well, but late, and don't count.
+        assert latency["messages"] == 5 * entry["events"] == 250
+        assert 0 < latency["p50_us"] <= latency["p99_us"] <= latency["max_us"]
+        assert (entry["lost"], entry["slow_lost"], entry["duplicates"]) == (0, 0, 0)
+    assert figures["lost"] == 0 and figures["verdict"]["p99_with_us"] > 0
+
+    table = bench(dev, "latency", *arguments)
+    assert table.returncode == 0, table.stderr
+    assert "each session that resumed had missed 1,000 events" in table.stdout, table.stdout
+    for wrong in (["--slow", "1", "--resuming", "1"], ["--backlog", "5"]):
+        assert bench(dev, "latency", *wrong).returncode == 2, wrong
+
+
 def test_what_can_not_be_measured_is_said_with_what_to_do(start_dev: StartDev) -> None:
     dev = start_dev(*STILL, "--sessions-per-client", "5")
     crowded = bench(dev, "idle", "--connections", "20")

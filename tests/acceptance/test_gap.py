@@ -109,5 +109,6 @@ def test_a_client_that_missed_nothing_hears_of_no_gap(start_dev: StartDev) -> No
         assert back.connect() == (0, True)
         drive(dev, 31, 33)
         back.wait_for_value(ODOMETER, 33)
-        assert back.values(ODOMETER) == [31, 32, 33]
-        assert (gaps(back.seen()), back.snapshots) == ([None] * 3, [])
+        # The acknowledgement of the last one may have been on its way when the client left.
+        assert [value for value in back.values(ODOMETER) if value != 30] == [31, 32, 33]
+        assert (set(gaps(back.seen())), back.snapshots) == ({None}, [])

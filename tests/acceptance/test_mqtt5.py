@@ -64,4 +64,5 @@ def test_a_client_of_mqtt_5_hears_why_and_comes_back(dev: Dev, tokens: Tokens) -
     with Subscriber5(dev, tokens, mqtt_client_id="keeper", expiry=600) as again:
         assert again.connect() == (0, True)
         again.wait_for_value(ODOMETER, 2)
-        assert again.values(ODOMETER) == [2]
+        # The first acknowledgement may not have been there before the end.
+        assert again.values(ODOMETER) in ([2], [1, 2])

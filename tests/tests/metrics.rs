@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use cardata_tests::{read, root};
+
 const DOCUMENT: &str = "docs/reference/metrics.md";
 
 /// The macros that count, and what Prometheus' text form calls what comes of them.
@@ -85,12 +87,4 @@ fn collect_sources(folder: &Path, sources: &mut Vec<PathBuf>) {
             sources.push(path);
         }
     }
-}
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-fn read(path: &str) -> String {
-    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }

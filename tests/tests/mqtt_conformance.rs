@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+
+use cardata_tests::{defines, read, root};
 
 const DOCUMENT: &str = "docs/reference/mqtt-conformance.md";
 
@@ -227,7 +228,7 @@ fn every_test_that_is_named_exists_and_shows_what_it_is_named_for() {
             assert!(!names.is_empty(), "{}: {number} names no test", standard.name);
             for name in names {
                 let exists = match file {
-                    Some(file) => is_defined(&read(file), name),
+                    Some(file) => defines(&read(file), name),
                     None => own.contains(name),
                 };
                 assert!(exists, "{}: {number} names {name}, which is not there", standard.name);
@@ -305,18 +306,6 @@ fn tests_in(path: &str) -> BTreeSet<String> {
         }
     }
     tests
-}
-
-fn is_defined(source: &str, name: &str) -> bool {
-    [format!("fn {name}("), format!("def {name}(")].iter().any(|text| source.contains(text))
-}
-
-fn read(path: &str) -> String {
-    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
-}
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the project").to_owned()
 }
 
 #[test]

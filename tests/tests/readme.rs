@@ -4,6 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use cardata_tests::{read, root};
+
 use serde_json::Value;
 
 #[test]
@@ -160,14 +162,6 @@ fn is_in(folder: &Path, name: &str) -> bool {
             path.file_name().is_some_and(|file| file == name)
         }
     })
-}
-
-fn read(document: &str) -> String {
-    fs::read_to_string(root().join(document)).unwrap_or_else(|error| panic!("{document}: {error}"))
-}
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the project").to_owned()
 }
 
 #[test]

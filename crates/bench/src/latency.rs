@@ -1,12 +1,14 @@
-//! How long an event takes from its vehicle to its readers, with and without others that read slowly.
+//! How long an event takes from its vehicle to its readers, with and without others that read slowly, or that come back
+//! for what they have missed.
 //!
-//! Rounds without slow readers and rounds with them take turns, so that whatever else the machine does meets both. An
+//! Rounds without the others and rounds with them take turns, so that whatever else the machine does meets both. An
 //! event is sent when its time has come, however late the ones before it are (an open loop); if the sender itself was held
 //! up, its latency counts from the time when it should have been sent, so that a stall is not left out of the figures.
 
 mod message;
 mod noise;
 mod reader;
+mod replay;
 mod round;
 mod sender;
 
@@ -21,6 +23,7 @@ use serde::Serialize;
 use thiserror::Error;
 
 pub use noise::Verdict;
+pub use replay::Replay;
 pub use round::{Latency, Round};
 
 use crate::connection::ConnectError;
@@ -35,18 +38,52 @@ use crate::target::{Target, TargetError};
 pub struct Plan {
     /// Readers whose latency is measured.
     pub clients: u64,
-    /// Slow readers: they subscribe like the others and then stop reading, every other one with QoS 0 and QoS 1.
-    pub slow: u64,
+    /// Who else is there in every second round.
+    pub others: Others,
     /// Events a second, of all vehicles together.
     pub rate: u32,
     /// How long is measured in each round.
     pub duration: Duration,
-    /// Rounds without slow readers, and as many with them.
+    /// Rounds without others, and as many with them.
     pub rounds: u32,
     /// The quality of service of the measured readers' subscriptions.
     pub qos: u8,
     /// The time of day at the start; events carry it on.
     pub now: Timestamp,
+}
+
+/// Who else is there than the readers that are measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Others {
+    /// Nobody.
+    Nobody,
+    /// So many slow readers: they subscribe like the others and then stop reading, every other one with QoS 0 and QoS 1.
+    Slow(u64),
+    /// Persistent sessions of QoS 1 that come back while latency is measured.
+    Resuming {
+        /// How many.
+        sessions: u64,
+        /// Events that each of them has missed, at the least.
+        backlog: u64,
+    },
+}
+
+impl Others {
+    fn is_there(self) -> bool {
+        self.slow() + self.resuming() > 0
+    }
+
+    fn slow(self) -> u64 {
+        if let Self::Slow(readers) = self { readers } else { 0 }
+    }
+
+    fn resuming(self) -> u64 {
+        if let Self::Resuming { sessions, .. } = self { sessions } else { 0 }
+    }
+
+    fn backlog(self) -> u64 {
+        if let Self::Resuming { backlog, .. } = self { backlog } else { 0 }
+    }
 }
 
 /// Whose events, and how they get in.
@@ -77,6 +114,8 @@ pub struct Report {
     pub clients: u64,
     /// Slow readers.
     pub slow: u64,
+    /// Sessions that resumed.
+    pub resuming: u64,
     /// Vehicles.
     pub vehicles: usize,
     /// Events a second.
@@ -89,9 +128,9 @@ pub struct Report {
     pub qos: u8,
     /// All rounds in their order.
     pub rounds: Vec<Round>,
-    /// Whether slow readers make a difference; nothing without slow readers.
+    /// Whether the others make a difference; nothing without them.
     pub verdict: Option<Verdict>,
-    /// Messages that readers of QoS 1 did not get, the slow ones included.
+    /// Messages that readers of QoS 1 did not get, those who were slow or away included.
     pub lost: u64,
 }
 
@@ -110,6 +149,12 @@ pub enum LatencyError {
     /// A sender is not connected.
     #[error("a sender of events failed")]
     Sender(#[source] ConnectError),
+    /// A session is no more.
+    #[error("the server has forgotten session number {number}; it keeps fewer than were made")]
+    Forgotten {
+        /// From 1.
+        number: u64,
+    },
     /// The readers are not entitled to the events.
     #[error("the container for the measurement can't be made")]
     Container(#[from] RestError),
@@ -126,6 +171,9 @@ impl Remedy for LatencyError {
         match self {
             Self::Room(error) => error.remedy(),
             Self::Reader(error) | Self::Sender(error) => error.remedy(),
+            Self::Forgotten { .. } => {
+                Some("start `cardata dev` with a higher --sessions-per-client".to_owned())
+            }
             Self::Container(RestError::Refused(refusal)) if refusal.id == "CU-124" => {
                 Some("cardata container list, then delete one of them".to_owned())
             }
@@ -145,7 +193,11 @@ pub async fn run(
     plan: Plan,
     progress: &Arc<dyn Progress>,
 ) -> Result<Report, LatencyError> {
-    room::check(target, process.as_ref(), plan.clients + plan.slow)?;
+    room::check(
+        target,
+        process.as_ref(),
+        plan.clients + plan.others.slow() + plan.others.resuming(),
+    )?;
     let container = entitle(source).await?;
     let measured = round::run_all(target, source, plan, progress).await;
     if let (Source::Vehicles { rest, .. }, Some(container)) = (source, container) {
@@ -156,18 +208,19 @@ pub async fn run(
         }
     }
     let measured = measured?;
-    let verdict = (plan.slow > 0).then(|| noise::verdict(&measured.rounds));
+    let verdict = plan.others.is_there().then(|| noise::verdict(&measured.rounds));
     Ok(Report {
         target: target.text.to_string(),
         process,
         clients: plan.clients,
-        slow: plan.slow,
+        slow: plan.others.slow(),
+        resuming: plan.others.resuming(),
         vehicles: measured.vehicles,
         rate: plan.rate,
         seconds: plan.duration.as_secs(),
         payload_bytes: measured.payload_bytes,
         qos: plan.qos,
-        lost: measured.rounds.iter().map(|round| round.lost + round.slow_lost).sum(),
+        lost: measured.rounds.iter().map(|round| round.lost + round.lost_by_others()).sum(),
         rounds: measured.rounds,
         verdict: verdict.flatten(),
     })

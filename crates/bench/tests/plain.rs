@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use cardata_bench::idle::{self, IdleError};
-use cardata_bench::latency::{self, LatencyError, Source};
+use cardata_bench::latency::{self, LatencyError, Others, Source};
 use cardata_bench::process::Process;
 use cardata_bench::progress::Silent;
 use cardata_bench::sessions::{self, SessionsError};
@@ -183,7 +183,7 @@ const IDLE: idle::Plan = idle::Plan { connections: 10, at_once: 3, qos: 1 };
 fn latency_plan() -> latency::Plan {
     latency::Plan {
         clients: 3,
-        slow: 0,
+        others: Others::Nobody,
         rate: 100,
         duration: Duration::from_secs(1),
         rounds: 1,
@@ -226,6 +226,17 @@ async fn sessions_that_are_not_kept_are_no_sessions() {
     let plan = sessions::Plan { sessions: 10, at_once: 3, name: "test", restart: None };
     let error = sessions::run(&target, broker.process(), plan, &silent()).await.unwrap_err();
     assert!(matches!(error, SessionsError::Forgotten { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn sessions_that_do_not_come_back_have_no_replay() {
+    let broker = Broker::start(Fault::None).await;
+    let target = broker.target().await;
+    let others = Others::Resuming { sessions: 2, backlog: 10 };
+    let plan = latency::Plan { others, ..latency_plan() };
+    let error = latency::run(&target, None, &Source::Publishers(2), plan, &silent()).await;
+    let error = error.unwrap_err();
+    assert!(matches!(error, LatencyError::Forgotten { .. }), "{error:?}");
 }
 
 #[tokio::test]

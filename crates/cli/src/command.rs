@@ -1,5 +1,6 @@
 //! One file for each command, and what several of them share.
 
+pub(crate) mod admin;
 pub(crate) mod bench;
 pub(crate) mod container;
 pub(crate) mod dev;

@@ -45,6 +45,7 @@ enum Command {
     Replay(command::replay::Args),
     Token(command::token::Args),
     Container(command::container::Args),
+    Admin(command::admin::Args),
     Bench(command::bench::Args),
 }
 
@@ -61,6 +62,7 @@ async fn main() -> ExitCode {
         Command::Replay(args) => command::replay::run(args).await,
         Command::Token(args) => command::token::run(args).await,
         Command::Container(args) => command::container::run(args).await,
+        Command::Admin(args) => command::admin::run(args).await,
         Command::Bench(args) => command::bench::run(args).await,
     })
 }

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 
@@ -24,6 +24,26 @@ pub(crate) fn data(text: &str) {
 pub(crate) fn note(text: &str) {
     // Where even standard error is gone, nobody is left to tell.
     let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Bytes as they are, on standard output: data that comes in pieces.
+pub(crate) fn raw(bytes: &[u8]) {
+    let mut unwritten = UNWRITTEN.lock().unwrap_or_else(PoisonError::into_inner);
+    if unwritten.is_none() {
+        *unwritten = io::stdout().lock().write_all(bytes).err();
+    }
+}
+
+/// Whether the person at the terminal says yes; `None` where there is nobody to ask.
+pub(crate) fn ask(question: &str) -> Option<bool> {
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        return None;
+    }
+    let mut stderr = io::stderr().lock();
+    write!(stderr, "{question} [y/N] ").and_then(|()| stderr.flush()).ok()?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer).ok()?;
+    Some(["y", "yes"].contains(&answer.trim().to_lowercase().as_str()))
 }
 
 /// Tells how the program ended, and gives the exit code: 0 done, 1 failed, 2 sign in again or another command line.

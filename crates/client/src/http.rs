@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::RETRY_AFTER;
-use reqwest::{Client, RequestBuilder, Response, redirect};
+use reqwest::{Client, Method, RequestBuilder, Response, redirect};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
@@ -94,7 +94,18 @@ impl Http {
     /// # Errors
     /// [`TrustError`] when the file gives no CA.
     pub fn trusting_only(ca_file: &Path) -> Result<Self, TrustError> {
-        let roots = trusted_roots(ca_file)?;
+        Self::trusting(trusted_roots(ca_file)?)
+    }
+
+    /// Requests to servers without TLS, such as the operator's listener; no certificate at all is trusted.
+    ///
+    /// # Errors
+    /// [`TrustError`] when the HTTP client can't be set up.
+    pub fn without_tls() -> Result<Self, TrustError> {
+        Self::trusting(RootCertStore::empty())
+    }
+
+    fn trusting(roots: RootCertStore) -> Result<Self, TrustError> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let tls = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
@@ -117,6 +128,10 @@ impl Http {
 
     pub(crate) fn post(&self, url: &str) -> RequestBuilder {
         self.client.post(url)
+    }
+
+    pub(crate) fn request(&self, method: Method, url: &str) -> RequestBuilder {
+        self.client.request(method, url)
     }
 
     pub(crate) fn delete(&self, url: &str) -> RequestBuilder {
@@ -149,9 +164,10 @@ pub(crate) struct Answer {
 
 impl Answer {
     pub(crate) async fn to(request: RequestBuilder) -> Result<Self, TransportError> {
-        // Addresses have VINs and codes in them, which errors must not repeat.
-        let failed = |error: reqwest::Error| TransportError(Cause::Request(error.without_url()));
-        let mut response = request.send().await.map_err(failed)?;
+        Self::of(request.send().await.map_err(failed)?).await
+    }
+
+    pub(crate) async fn of(mut response: Response) -> Result<Self, TransportError> {
         let (status, retry_after) = (response.status().as_u16(), retry_after(&response));
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
@@ -174,6 +190,11 @@ impl Answer {
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Option<T> {
         serde_json::from_slice(&self.body).ok()
     }
+}
+
+/// A request that failed. Addresses have VINs and codes in them, which errors must not repeat.
+pub(crate) fn failed(error: reqwest::Error) -> TransportError {
+    TransportError(Cause::Request(error.without_url()))
 }
 
 /// The header's form in seconds; its other one, a date, is never sent here.

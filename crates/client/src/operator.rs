@@ -1,4 +1,6 @@
-//! What an operator may do with the token of the ready file: approve logins and put events in.
+//! What an operator may do with the token in the data folder: approve logins, put events in, and keep the accounts.
+
+mod admin;
 
 use std::time::Duration;
 
@@ -10,6 +12,8 @@ use crate::Secret;
 use crate::http::{Answer, Http, TransportError};
 use crate::ready_file::ReadyFile;
 use crate::rest::encoded;
+
+pub use self::admin::{Admin, AdminError, Method};
 
 /// The operator's side of a server.
 #[derive(Debug, Clone)]

@@ -248,22 +248,24 @@ impl From<Vehicle> for BasicData {
             Drivetrain::Phev => ("PHEV", "PHEV"),
             Drivetrain::Mhev | Drivetrain::Ice => ("CONV", "BE"),
         };
-        let constructed_at = format!("{:.3}", build.constructed_at);
+        let known = |text: String| (!text.is_empty()).then_some(text);
+        let constructed_at = format!("{:.3}", build.constructed_at).replace('Z', "+0000");
+        let is_dated = build.constructed_at != Timestamp::UNIX_EPOCH;
         Self {
             vin: Some(vin.as_str().to_owned()),
-            brand: Some(build.brand),
-            model_name: Some(build.model_name),
-            model_key: Some(build.model_key),
-            series: Some(build.series),
-            series_devt: Some(build.series_devt),
-            body_type: Some(build.body_type),
-            number_of_doors: Some(build.number_of_doors),
-            country_code: Some(build.country_code),
+            brand: known(build.brand),
+            model_name: known(build.model_name),
+            model_key: known(build.model_key),
+            series: known(build.series),
+            series_devt: known(build.series_devt),
+            body_type: known(build.body_type),
+            number_of_doors: (build.number_of_doors > 0).then_some(build.number_of_doors),
+            country_code: known(build.country_code),
             drive_train: Some(drive_train.to_owned()),
             propulsion_type: Some(propulsion_type.to_owned()),
-            colour_code_raw: Some(build.colour_code),
-            colour_description: Some(build.colour_description),
-            construction_date: Some(constructed_at.replace('Z', "+0000")),
+            colour_code_raw: known(build.colour_code),
+            colour_description: known(build.colour_description),
+            construction_date: is_dated.then_some(constructed_at),
             reess_nominal_capacity_gross: build.battery_ah,
             ..Self::default()
         }
@@ -418,5 +420,17 @@ mod tests {
         let ice = BasicData::from(vehicle(Drivetrain::Ice));
         assert_eq!(ice.drive_train.as_deref(), Some("CONV"));
         assert_eq!(ice.propulsion_type.as_deref(), Some("BE"));
+    }
+
+    #[test]
+    fn what_is_not_known_of_a_vehicle_is_left_out() {
+        let build = Build::unknown(Drivetrain::Bev);
+        let vin = "WBY00000000000001".parse().unwrap();
+        let vehicle = Vehicle { vin, drivetrain: Drivetrain::Bev, build };
+        assert_eq!(
+            serde_json::to_value(BasicData::from(vehicle)).unwrap(),
+            serde_json::json!({"vin": "WBY00000000000001", "brand": "BMW", "modelName": "BEV", "driveTrain": "BEV",
+                "propulsionType": "BEV"})
+        );
     }
 }

@@ -46,6 +46,30 @@ impl fmt::Debug for Gcid {
     }
 }
 
+/// Characters that an e-mail address may have (RFC 5321 §4.5.3.1.3, without the brackets).
+pub const EMAIL_LENGTH_MAX: usize = 254;
+/// A text can't be an e-mail address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error(
+    "an e-mail address has one `@` with something on both sides, no spaces, and at most {EMAIL_LENGTH_MAX} characters"
+)]
+pub struct EmailError;
+
+/// `text` without spaces around it, if it can be an e-mail address.
+///
+/// # Errors
+/// [`EmailError`]; whether somebody reads mail there is not asked.
+pub fn email(text: &str) -> Result<String, EmailError> {
+    let email = text.trim();
+    let breaks = |character: char| character.is_whitespace() || character.is_control();
+    let is_sound = email.chars().count() <= EMAIL_LENGTH_MAX
+        && !email.chars().any(breaks)
+        && email.split_once('@').is_some_and(|(name, host)| {
+            !name.is_empty() && !host.is_empty() && !host.contains('@')
+        });
+    is_sound.then(|| email.to_owned()).ok_or(EmailError)
+}
+
 /// A person who owns vehicles and decides who sees their data.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Customer {
@@ -77,6 +101,15 @@ mod tests {
             ["AA111192-d570-4d3d-8835-656ee00edcd7", "aa111192d5704d3d8835656ee00edcd7", "+", ""]
         {
             assert_eq!(wrong.parse::<Gcid>(), Err(GcidError), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_email_address_is_trimmed_and_has_two_sides() {
+        assert_eq!(email(" anna@example.com "), Ok("anna@example.com".to_owned()));
+        let long = format!("{}@example.com", "x".repeat(EMAIL_LENGTH_MAX));
+        for wrong in ["", "anna", "@example.com", "anna@", "a@b@c", "an na@example.com", &long] {
+            assert_eq!(email(wrong), Err(EmailError), "{wrong}");
         }
     }
 }

@@ -75,6 +75,8 @@ pub enum Act {
     ClientRenamed,
     /// A client was subscribed to services, or lost one. Detail: `api`, `stream`.
     ServicesChanged,
+    /// A client got another secret; the one before is good no longer.
+    SecretRenewed,
     /// A client was deleted. Detail: `name`, `consents_ended`, `took_ms`.
     ClientDeleted,
     /// A client read data over REST. Detail: `endpoint`, `vin`, `times`.
@@ -87,6 +89,8 @@ pub enum Act {
     CustomerDeleted,
     /// A vehicle was added. Detail: `vin`.
     VehicleAdded,
+    /// What is known of a vehicle was changed. Detail: `vin`.
+    VehicleChanged,
     /// A mapping was added or changed. Detail: `vin`, `type`.
     MappingChanged,
     /// A mapping was ended. Detail: `vin`, `took_ms`.
@@ -99,7 +103,7 @@ pub enum Act {
 
 impl Act {
     /// Every act.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 28] = [
         Self::ConsentGranted,
         Self::ConsentRefused,
         Self::ConsentEnded,
@@ -116,12 +120,14 @@ impl Act {
         Self::ClientCreated,
         Self::ClientRenamed,
         Self::ServicesChanged,
+        Self::SecretRenewed,
         Self::ClientDeleted,
         Self::DataRead,
         Self::DataExported,
         Self::CustomerAdded,
         Self::CustomerDeleted,
         Self::VehicleAdded,
+        Self::VehicleChanged,
         Self::MappingChanged,
         Self::MappingEnded,
         Self::KeyRotated,
@@ -147,12 +153,14 @@ impl Act {
             Self::ClientCreated => "CLIENT_CREATED",
             Self::ClientRenamed => "CLIENT_RENAMED",
             Self::ServicesChanged => "SERVICES_CHANGED",
+            Self::SecretRenewed => "SECRET_RENEWED",
             Self::ClientDeleted => "CLIENT_DELETED",
             Self::DataRead => "DATA_READ",
             Self::DataExported => "DATA_EXPORTED",
             Self::CustomerAdded => "CUSTOMER_ADDED",
             Self::CustomerDeleted => "CUSTOMER_DELETED",
             Self::VehicleAdded => "VEHICLE_ADDED",
+            Self::VehicleChanged => "VEHICLE_CHANGED",
             Self::MappingChanged => "MAPPING_CHANGED",
             Self::MappingEnded => "MAPPING_ENDED",
             Self::KeyRotated => "KEY_ROTATED",

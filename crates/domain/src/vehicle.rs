@@ -57,10 +57,16 @@ impl fmt::Display for Drivetrain {
     }
 }
 
+/// The brands that the wire has; another one breaks a client (wire §4.7).
+pub const BRANDS: [&str; 6] =
+    ["BMW", "BMWi", "BMW Motorrad", "Toyota-Supra", "MINI", "Rolls-Royce"];
+
 /// What was fixed when the vehicle was built (wire §4.7).
+///
+/// An empty text, no doors and 1970 stand for what is not known; the wire leaves that out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Build {
-    /// `BMW`, `BMWi`, `MINI`, …
+    /// One of [`BRANDS`].
     pub brand: String,
     /// Such as `i5 xDrive40`.
     pub model_name: String,
@@ -86,6 +92,26 @@ pub struct Build {
     pub battery_ah: Option<String>,
 }
 
+impl Build {
+    /// That of a vehicle of which nothing is known but what drives it, which then names the model.
+    pub fn unknown(drivetrain: Drivetrain) -> Self {
+        Self {
+            brand: BRANDS[0].to_owned(),
+            model_name: drivetrain.to_string(),
+            model_key: String::new(),
+            series: String::new(),
+            series_devt: String::new(),
+            body_type: String::new(),
+            number_of_doors: 0,
+            colour_code: String::new(),
+            colour_description: String::new(),
+            country_code: String::new(),
+            constructed_at: Timestamp::UNIX_EPOCH,
+            battery_ah: None,
+        }
+    }
+}
+
 /// A vehicle that this service knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Vehicle {
@@ -104,6 +130,20 @@ pub enum MappingType {
     Primary,
     /// A further driver; reads nothing.
     Secondary,
+}
+
+/// The text names no type of link.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("unknown type of link `{0}`; known are: PRIMARY SECONDARY")]
+pub struct UnknownMappingType(String);
+
+impl FromStr for MappingType {
+    type Err = UnknownMappingType;
+
+    fn from_str(text: &str) -> Result<Self, UnknownMappingType> {
+        let known = [Self::Primary, Self::Secondary].into_iter().find(|one| one.as_str() == text);
+        known.ok_or_else(|| UnknownMappingType(text.to_owned()))
+    }
 }
 
 impl MappingType {

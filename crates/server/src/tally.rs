@@ -66,7 +66,9 @@ impl Tally {
         let all: Vec<_> = deliveries.into_values().collect();
         if let Err(error) = directory.count_deliveries(&all).await {
             let mut counts = self.lock();
-            all.into_iter().for_each(|delivery| counts.add(delivery));
+            for delivery in all {
+                counts.add(delivery);
+            }
             // What was read meanwhile counts from its own beginning.
             for (read, reads) in reads {
                 counts.reads.entry(read).or_insert(Reads { times: 0, ..reads }).times +=

@@ -52,6 +52,20 @@ for (const field of document.querySelectorAll("[data-search]")) {
   });
 }
 
+// Counts what a list shows and what is ticked in its form, as the server did when it made the page.
+for (const count of document.querySelectorAll("[data-count]")) {
+  const form = count.closest("form");
+  const tell = () => {
+    const shown = form.querySelectorAll("li:not([hidden]) > label > [name=d]").length;
+    const ticked = form.querySelectorAll("[name=d][type=hidden], [name=d]:checked").length;
+    const numbers = [shown, ticked];
+    count.textContent = count.dataset.count.replaceAll("{}", () => numbers.shift());
+  };
+  form.addEventListener("input", tell);
+  // A page that is gone back to has the ticks that it was left with.
+  addEventListener("pageshow", tell);
+}
+
 // A click into the map fills in the middle of a zone.
 for (const map of document.querySelectorAll("[data-map]")) {
   map.addEventListener("click", (event) => {

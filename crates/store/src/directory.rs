@@ -109,6 +109,33 @@ pub struct LedgerQuery {
     pub limit: u32,
 }
 
+/// What an operator adds at once.
+#[derive(Debug, Clone, Default)]
+pub struct Additions {
+    /// Customers who are new.
+    pub customers: Vec<Customer>,
+    /// Vehicles that are new, or replace those with the same VIN.
+    pub vehicles: Vec<Vehicle>,
+    /// Links that are new, or replace those of the same customer and vehicle.
+    pub mappings: Vec<Mapping>,
+    /// What the ledger says of it.
+    pub records: Vec<Record>,
+}
+
+/// Why nothing was added.
+#[derive(Debug, Error)]
+pub enum AddError {
+    /// A customer with one of the e-mail addresses is there already.
+    #[error("the e-mail address is another customer's")]
+    EmailTaken,
+    /// One of the links would give a vehicle a second PRIMARY.
+    #[error("vehicle {0} has another PRIMARY")]
+    SecondPrimary(Vin),
+    /// The store failed.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+}
+
 /// A key that signs id tokens.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SigningKey {
@@ -194,7 +221,16 @@ pub trait Directory: Send + Sync + 'static {
     async fn customer(&self, gcid: Gcid) -> Result<Option<Customer>, DirectoryError>;
     /// Every customer, the oldest first.
     async fn customers(&self) -> Result<Vec<Customer>, DirectoryError>;
-    /// Gives a customer another password; whether there is such a customer.
+    /// Customers by their GCID, at most `limit` of those that come after `after`.
+    async fn customers_after(
+        &self,
+        after: Option<Gcid>,
+        limit: u32,
+    ) -> Result<Vec<Customer>, DirectoryError>;
+    /// Adds all of `additions`, or nothing. Of two that would each give a vehicle its PRIMARY, one is refused.
+    async fn add(&self, additions: &Additions) -> Result<(), AddError>;
+    /// Gives a customer another password; whether there is such a customer. Log-ins of clients that were approved with
+    /// the old one and did not get their tokens yet get none any more.
     async fn set_password(&self, gcid: Gcid, password_hash: &str) -> Result<bool, DirectoryError>;
     /// Deletes a customer and all that is known of them: mappings, personal clients, consents, tokens, containers, choices,
     /// sessions, counts and lines of the ledger. Vehicles stay. Whether there was such a customer.
@@ -205,7 +241,14 @@ pub trait Directory: Send + Sync + 'static {
     async fn vehicle(&self, vin: Vin) -> Result<Option<Vehicle>, DirectoryError>;
     /// Every vehicle, by its number.
     async fn vehicles(&self) -> Result<Vec<Vehicle>, DirectoryError>;
-    /// Links a customer to a vehicle, or changes the link.
+    /// Vehicles by their number, at most `limit` of those that come after `after`.
+    async fn vehicles_after(
+        &self,
+        after: Option<Vin>,
+        limit: u32,
+    ) -> Result<Vec<Vehicle>, DirectoryError>;
+    /// Links a customer to a vehicle, or changes the link; whether the vehicle has another PRIMARY is not looked at, as
+    /// [`Directory::add`] does.
     async fn put_mapping(&self, mapping: &Mapping) -> Result<(), DirectoryError>;
     /// Ends a link; whether there was one.
     async fn remove_mapping(&self, gcid: Gcid, vin: Vin) -> Result<bool, DirectoryError>;
@@ -216,7 +259,7 @@ pub trait Directory: Send + Sync + 'static {
 
     // Clients and consents.
 
-    /// Adds a client, or replaces the one with the same id.
+    /// Adds a client, or replaces the one with the same id; one that was deleted stays so.
     async fn put_client(&self, client: &Client) -> Result<(), DirectoryError>;
     /// The client with this id.
     async fn client(&self, id: ClientId) -> Result<Option<Client>, DirectoryError>;
@@ -224,6 +267,12 @@ pub trait Directory: Send + Sync + 'static {
     async fn clients_of(&self, owner: Gcid) -> Result<Vec<Client>, DirectoryError>;
     /// Every client, the oldest first; also deleted ones.
     async fn clients(&self) -> Result<Vec<Client>, DirectoryError>;
+    /// Clients by their id, at most `limit` of those that come after `after`; also deleted ones.
+    async fn clients_after(
+        &self,
+        after: Option<ClientId>,
+        limit: u32,
+    ) -> Result<Vec<Client>, DirectoryError>;
     /// The consent with this id.
     async fn consent(&self, id: ConsentId) -> Result<Option<Consent>, DirectoryError>;
     /// A customer's consents, the oldest first; also those that ended.

@@ -4,23 +4,23 @@ use serde::Serialize;
 
 use super::round::Round;
 
-/// What slow readers do to the others' latency.
+/// What others do to the latency of the measured readers.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Verdict {
-    /// The middle one of the p99 of the rounds without slow readers.
+    /// The middle one of the p99 of the rounds without them.
     pub p99_without_us: u64,
     /// The same with them.
     pub p99_with_us: u64,
-    /// How far the p99 of rounds without slow readers lie apart.
+    /// How far the p99 of rounds without them lie apart.
     pub noise_us: u64,
-    /// Whether the two middle ones lie no farther apart than that, or the rounds with slow readers were faster.
+    /// Whether the two middle ones lie no farther apart than that, or the rounds with others were faster.
     pub within_noise: bool,
 }
 
 /// Compares the rounds of both kinds; `None` when there are none of a kind.
 pub(super) fn verdict(rounds: &[Round]) -> Option<Verdict> {
-    let p99 = |slow: bool| {
-        let of_kind = rounds.iter().filter(|round| (round.slow_readers > 0) == slow);
+    let p99 = |disturbed: bool| {
+        let of_kind = rounds.iter().filter(|round| round.is_disturbed() == disturbed);
         let mut p99: Vec<_> = of_kind.map(|round| round.latency.p99_us).collect();
         p99.sort_unstable();
         p99

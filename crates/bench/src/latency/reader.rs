@@ -36,6 +36,8 @@ pub(super) struct Tally {
     pub(super) missing: AtomicU64,
     /// Events that came again.
     pub(super) duplicates: AtomicU64,
+    /// Whether its latencies count.
+    measured: bool,
 }
 
 impl Course {
@@ -62,6 +64,11 @@ impl Course {
         number
     }
 
+    /// How many events each vehicle has sent so far.
+    pub(super) fn sent(&self) -> Vec<u64> {
+        self.vehicles.iter().map(|vehicle| vehicle.sent.load(Ordering::Acquire)).collect()
+    }
+
     pub(super) fn elapsed(&self) -> std::time::Duration {
         self.began.elapsed()
     }
@@ -86,7 +93,7 @@ impl Course {
         let times = &self.vehicles[index].times;
         let sent = usize::try_from(number).ok().and_then(|number| times.get(number));
         let sent = sent.map_or(0, |time| time.load(Ordering::Acquire));
-        if sent > 0 {
+        if sent > 0 && tally.measured {
             let micros = nanos(now - self.began).saturating_sub(sent) / 1000;
             let mut latencies = self.latencies.lock().unwrap_or_else(PoisonError::into_inner);
             latencies.saturating_record(micros);
@@ -106,8 +113,22 @@ fn nanos(duration: std::time::Duration) -> u64 {
 impl Tally {
     /// Of a reader that has read nothing yet, and expects what is sent from now on.
     pub(super) fn new(course: &Course) -> Self {
-        let sent = course.vehicles.iter().map(|one| one.sent.load(Ordering::Acquire).into());
-        Self { next: sent.collect(), missing: AtomicU64::new(0), duplicates: AtomicU64::new(0) }
+        Self {
+            next: course.sent().into_iter().map(AtomicU64::new).collect(),
+            missing: AtomicU64::new(0),
+            duplicates: AtomicU64::new(0),
+            measured: true,
+        }
+    }
+
+    /// The same of one that reads later, so that its latencies tell nothing.
+    pub(super) fn of_backlog(course: &Course) -> Self {
+        Self { measured: false, ..Self::new(course) }
+    }
+
+    /// Whether it has got all `sent` events of each vehicle, or later ones.
+    pub(super) fn has_got(&self, sent: &[u64]) -> bool {
+        self.next.iter().zip(sent).all(|(next, sent)| next.load(Ordering::Acquire) >= *sent)
     }
 
     /// Notes an event; whether it is a new one.
@@ -207,6 +228,21 @@ mod tests {
         assert!(latencies.equivalent(latencies.min(), 3000), "{}", latencies.min());
         assert!(latencies.equivalent(latencies.max(), 7000), "{}", latencies.max());
         assert_eq!((tally.outstanding(&course), course.take_latencies().len()), (0, 0));
+    }
+
+    #[test]
+    fn a_reader_that_reads_later_has_no_latencies_and_has_got_what_it_read() {
+        let course = Course::new(&[VIN.to_owned()], 10);
+        let tally = Tally::of_backlog(&course);
+        course.send(0, Some(course.began + Duration::from_millis(1)));
+        course.send(0, None);
+        let backlog = course.sent();
+        course.send(0, None);
+        course.receive(&message(0), &tally, course.began + Duration::from_secs(1));
+        assert!(!tally.has_got(&backlog));
+        course.receive(&message(1), &tally, course.began + Duration::from_secs(1));
+        assert!(tally.has_got(&backlog) && !tally.has_got(&course.sent()));
+        assert_eq!(course.take_latencies().len(), 0);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Rounds with and without slow readers, in turn.
+//! Rounds with and without what disturbs the readers, in turn.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,9 +10,10 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use super::reader::{Course, Tally, read};
+use super::replay::{self, Away, Replay};
 use super::sender::{self, Sender};
-use super::{LatencyError, Plan, Source, message};
-use crate::connection::{Client, ConnectError, Socket};
+use super::{LatencyError, Others, Plan, Source, message};
+use crate::connection::{Client, Socket};
 use crate::crew;
 use crate::progress::{Progress, Silent};
 use crate::target::Target;
@@ -22,9 +23,12 @@ use crate::target::Target;
 pub struct Round {
     /// How many read slowly.
     pub slow_readers: u64,
+    /// What came of the sessions that resumed, if any did.
+    pub replay: Option<Replay>,
     /// Of the other readers.
     pub latency: Latency,
-    /// Events that were measured, and others that were sent before, so that slow readers are stuck.
+    /// Events that were measured, and others that were sent before, so that slow readers are stuck and sessions have a
+    /// backlog.
     pub events: u64,
     /// See `events`.
     pub flood: u64,
@@ -38,6 +42,18 @@ pub struct Round {
     pub merged_events: Option<u64>,
     /// How late the generator was at the most with sending an event.
     pub sender_late_us: u64,
+}
+
+impl Round {
+    /// Whether others than the measured readers were there.
+    pub(super) fn is_disturbed(&self) -> bool {
+        self.slow_readers > 0 || self.replay.is_some()
+    }
+
+    /// Messages of QoS 1 that others than the measured readers did not get.
+    pub(super) fn lost_by_others(&self) -> u64 {
+        self.slow_lost + self.replay.as_ref().map_or(0, |replay| replay.lost)
+    }
 }
 
 /// From sending to receipt.
@@ -60,7 +76,7 @@ pub(super) struct Measured {
     pub(super) payload_bytes: usize,
 }
 
-/// Events that are sent at once before each round, of all vehicles together: with some 600 bytes each more than what fits
+/// Events that are sent at once before each round, at the least, of all vehicles together: with some 600 bytes each more than what fits
 /// between a server and a client that does not read.
 const FLOOD: u64 = 800;
 /// How long the last messages may take. What is not there then is lost.
@@ -73,9 +89,9 @@ const AT_ONCE: u64 = 16;
 const START: Duration = Duration::from_millis(50);
 
 /// Readers with their tallies.
-struct Readers {
-    tallies: Vec<Arc<Tally>>,
-    reading: JoinSet<Result<(), ConnectError>>,
+pub(super) struct Readers {
+    pub(super) tallies: Vec<Arc<Tally>>,
+    pub(super) reading: JoinSet<Result<(), LatencyError>>,
 }
 
 /// A reader that does not read.
@@ -93,9 +109,9 @@ pub(super) async fn run_all(
     progress: &Arc<dyn Progress>,
 ) -> Result<Measured, LatencyError> {
     let doors = sender::doors(target, source).await?;
-    let rounds = u64::from(plan.rounds) * if plan.slow > 0 { 2 } else { 1 };
+    let rounds = u64::from(plan.rounds) * if plan.others.is_there() { 2 } else { 1 };
     let vehicles = doors.len() as u64;
-    let flood = FLOOD.div_ceil(vehicles);
+    let flood = plan.others.backlog().max(FLOOD).div_ceil(vehicles);
     let events = (u64::from(plan.rate) * plan.duration.as_secs()).div_ceil(vehicles).max(1);
     let vins: Vec<_> = doors.iter().map(|door| door.vin.clone()).collect();
     let events_max = usize::try_from(rounds * (flood + events)).unwrap_or(usize::MAX);
@@ -113,18 +129,28 @@ pub(super) async fn run_all(
     let mut measured = Vec::new();
     progress.begin("measuring", rounds);
     for number in 0..rounds {
-        let slow_readers = if plan.slow > 0 && number % 2 == 1 { plan.slow } else { 0 };
+        let others = if number % 2 == 1 { plan.others } else { Others::Nobody };
+        let slow_readers = others.slow();
         let merged_before = merged(source).await?;
         let slow = stuck(target, slow_readers, &course).await?;
+        let away = Away::leave(target, others.resuming(), &course).await?;
         send(&mut senders, Phase::Flood(flood)).await?;
         let before = readers.wait(&course).await?;
         course.take_latencies();
         let interval =
             Duration::from_secs(1) * u32::try_from(vehicles).unwrap_or(u32::MAX) / plan.rate.max(1);
-        let late = send(&mut senders, Phase::Paced { interval, events }).await?;
+        let (late, replay) = tokio::join!(
+            send(&mut senders, Phase::Paced { interval, events }),
+            away.replay(flood * vehicles, &course)
+        );
+        let (late, replay) = (late?, replay?);
         let measured_only = readers.wait(&course).await?;
         let (lost, duplicates) = (before.0 + measured_only.0, before.1 + measured_only.1);
         let latency = Latency::of(&course.take_latencies());
+        let replay = match replay {
+            Some(replay) => Some(replay.finish(&course).await?),
+            None => None,
+        };
         let slow_lost = catch_up(slow, &course).await?;
         let merged_events = match (merged_before, merged(source).await?) {
             (Some(before), Some(after)) => Some(after.saturating_sub(before)),
@@ -132,6 +158,7 @@ pub(super) async fn run_all(
         };
         measured.push(Round {
             slow_readers,
+            replay,
             latency,
             events: events * vehicles,
             flood: flood * vehicles,
@@ -143,6 +170,7 @@ pub(super) async fn run_all(
         });
         progress.advance(1);
     }
+    replay::end_sessions(target, plan.others.resuming()).await?;
     let payload_bytes = message::event(&vins[0], events, plan.now).len();
     Ok(Measured { rounds: measured, vehicles: vins.len(), payload_bytes })
 }
@@ -247,31 +275,42 @@ impl Readers {
     fn add(&mut self, client: Client, tally: Tally, course: &Arc<Course>) {
         let tally = Arc::new(tally);
         self.tallies.push(tally.clone());
-        self.reading.spawn(read(client, course.clone(), tally));
+        let reading = read(client, course.clone(), tally);
+        self.reading.spawn(async move { reading.await.map_err(LatencyError::Reader) });
     }
 
     /// Waits until all that was sent has arrived, and gives how many messages have not, and how many came again, since
     /// this was asked last.
-    async fn wait(&mut self, course: &Course) -> Result<(u64, u64), LatencyError> {
-        let give_up_at = Instant::now() + ARRIVED_WITHIN;
-        loop {
-            match self.reading.try_join_next() {
-                Some(Ok(ended)) => ended.map_err(LatencyError::Reader)?,
-                Some(Err(panicked)) => std::panic::resume_unwind(panicked.into_panic()),
-                None => {}
-            }
-            let all_there = self.tallies.iter().all(|tally| tally.outstanding(course) == 0);
-            if all_there || Instant::now() >= give_up_at {
-                break;
-            }
-            sleep(LOOK_INTERVAL).await;
-        }
+    pub(super) async fn wait(&mut self, course: &Course) -> Result<(u64, u64), LatencyError> {
+        self.wait_until(ARRIVED_WITHIN, |tally| tally.outstanding(course) == 0).await?;
         let mut taken = (0, 0);
         for tally in &self.tallies {
             taken.0 += tally.give_up(course) + tally.missing.swap(0, Ordering::Relaxed);
             taken.1 += tally.duplicates.swap(0, Ordering::Relaxed);
         }
         Ok(taken)
+    }
+}
+
+impl Readers {
+    /// Waits until `is_done` holds of each, or for as long as `patience`.
+    pub(super) async fn wait_until(
+        &mut self,
+        patience: Duration,
+        is_done: impl Fn(&Tally) -> bool,
+    ) -> Result<(), LatencyError> {
+        let give_up_at = Instant::now() + patience;
+        loop {
+            match self.reading.try_join_next() {
+                Some(Ok(ended)) => ended?,
+                Some(Err(panicked)) => std::panic::resume_unwind(panicked.into_panic()),
+                None => {}
+            }
+            if self.tallies.iter().all(|tally| is_done(tally)) || Instant::now() >= give_up_at {
+                return Ok(());
+            }
+            sleep(LOOK_INTERVAL).await;
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use cardata_bench::latency::Source;
+use cardata_bench::latency::{Others, Source};
 use cardata_bench::process::Process;
 use cardata_bench::target::Handshakes;
 use cardata_bench::{Remedy, Target, idle, latency, sessions};
@@ -33,6 +33,7 @@ use crate::output::{self, Advice, Progress};
     cardata bench idle --connections 10000\n  \
     cardata bench sessions --count 100000\n  \
     cardata bench latency --clients 100 --slow 50 --rate 100 --seconds 10\n  \
+    cardata bench latency --clients 100 --resuming 50 --backlog 2000 --rate 100 --seconds 10\n  \
     cardata bench idle --connections 10000 --as plain --target mqtts://localhost:8884 --ca-file ca.pem")]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -69,7 +70,8 @@ enum Command {
         #[command(flatten)]
         target: TargetArgs,
     },
-    /// Send events and tell how long they take to their readers, with and without others that read slowly
+    /// Send events and tell how long they take to their readers, with and without others that read slowly, or that come
+    /// back for what they have missed
     Latency {
         /// Readers whose latency is measured
         #[arg(long, value_name = "N", default_value_t = 100, value_parser = RangedU64ValueParser::<u64>::new().range(1..))]
@@ -77,13 +79,19 @@ enum Command {
         /// Slow readers: half of them with QoS 0, half with QoS 1
         #[arg(long, value_name = "M", default_value_t = 0)]
         slow: u64,
+        /// Persistent sessions that come back for a backlog while latency is measured
+        #[arg(long, value_name = "N", default_value_t = 0, conflicts_with = "slow")]
+        resuming: u64,
+        /// Events that each of them has missed
+        #[arg(long, value_name = "E", default_value_t = 1000, requires = "resuming", value_parser = RangedU64ValueParser::<u64>::new().range(1..=100_000))]
+        backlog: u64,
         /// Events a second, of all vehicles together; each goes to every reader
         #[arg(long, value_name = "R", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
         rate: u32,
         /// Seconds that each round is measured; a client that reads nothing for a minute is closed, hence the limit
         #[arg(long, value_name = "S", default_value_t = 10, value_parser = RangedU64ValueParser::<u64>::new().range(1..=30))]
         seconds: u64,
-        /// Rounds without slow readers, and as many with them, in turn
+        /// Rounds without slow readers or sessions that come back, and as many with them, in turn
         #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
         rounds: u32,
         /// Quality of service of the measured readers' subscriptions
@@ -147,12 +155,27 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
             drop(progress);
             tell(&to, &report.map_err(advise)?, table::sessions)
         }
-        Command::Latency { clients, slow, rate, seconds, rounds, qos, target: to } => {
+        Command::Latency {
+            clients,
+            slow,
+            resuming,
+            backlog,
+            rate,
+            seconds,
+            rounds,
+            qos,
+            target: to,
+        } => {
             let (target, signed_in) = to.find().await?;
             let process = if target.is_local() { Some(to.process(&target)?) } else { None };
             let duration = Duration::from_secs(seconds);
             let now = SystemClock.now();
-            let plan = latency::Plan { clients, slow, rate, duration, rounds, qos, now };
+            let others = match (slow, resuming) {
+                (0, 0) => Others::Nobody,
+                (0, sessions) => Others::Resuming { sessions, backlog },
+                (readers, _) => Others::Slow(readers),
+            };
+            let plan = latency::Plan { clients, others, rate, duration, rounds, qos, now };
             let source = signed_in.map_or(Source::Publishers(PUBLISHERS), vehicles);
             let report = latency::run(&target, process, &source, plan, &progress).await;
             drop(progress);

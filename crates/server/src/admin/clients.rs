@@ -1,150 +1,273 @@
-//! `POST /admin/v1/clients`: a further OAuth client is registered, subscribed to both services.
-//!
-//! With `email` it is that customer's personal client; without, a third party's, which every customer may let in.
+//! `/admin/v1/clients`: the programs that customers let in, and those of the operator.
 
 use std::sync::Arc;
 
-use axum::body::Bytes;
-use axum::extract;
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::{get, post};
 use axum::{Json, Router};
-use cardata_domain::client::{Client, Kind, Services, State};
-use cardata_domain::{ClientId, Gcid};
-use cardata_store::directory::DirectoryError;
-use serde::Deserialize;
-use serde_json::json;
-use thiserror::Error;
+use cardata_domain::ClientId;
+use cardata_domain::client::{self, Client, Kind, Services, State as Stands};
+use cardata_domain::consent::EndReason;
+use cardata_domain::ledger::{Act, Actor, Record};
+use cardata_domain::token::Scope;
+use serde_json::{Value, json};
 
-use super::refusal;
+use super::consents::describe_end;
+use super::fields::{Fields, QueryFields, next, page};
+use super::refusal::Refusal;
+use crate::endings;
 use crate::platform::Platform;
 use crate::secret;
 
-/// Characters that a client's name may have.
-const NAME_LENGTH_MAX: usize = 255;
+/// Characters that a purpose may have; customers read it when they consent.
+const PURPOSE_LENGTH_MAX: usize = 500;
 
 pub(super) fn routes() -> Router<Arc<Platform>> {
-    Router::new().route("/clients", post(register))
+    Router::new()
+        .route("/clients", get(list).post(register))
+        .route("/clients/{id}", get(show).patch(change).delete(delete))
+        .route("/clients/{id}/secret", post(renew_secret))
 }
 
-#[derive(Deserialize)]
-struct Registration {
-    name: String,
-    email: Option<String>,
+async fn find(platform: &Platform, id: &str) -> Result<Client, Refusal> {
+    let found = match id.parse() {
+        Ok(id) => platform.directory.client(id).await?,
+        Err(_) => None,
+    };
+    found.ok_or(Refusal::Unknown {
+        what: "client with this id",
+        remedy: "see which there are: GET /admin/v1/clients",
+    })
 }
 
-#[derive(Debug, Error)]
-enum Refusal {
-    #[error("the body is not JSON with `name` and, optionally, `email`: {0}")]
-    Body(#[from] serde_json::Error),
-    #[error("`name` must have 1 to {NAME_LENGTH_MAX} characters")]
-    Name,
-    #[error("there is no customer with this e-mail address")]
-    UnknownCustomer,
-    #[error("the directory failed")]
-    Directory(#[from] DirectoryError),
-}
-
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        let (status, remedy) = match &self {
-            Self::Body(_) => (StatusCode::BAD_REQUEST, r#"send {"name":"…","email":"…"}"#),
-            Self::Name => (StatusCode::BAD_REQUEST, "customers see the name when they approve"),
-            Self::UnknownCustomer => {
-                (StatusCode::BAD_REQUEST, "name the owner, or nobody for a third party's client")
-            }
-            Self::Directory(_) => {
-                tracing::error!(
-                    error = &self as &dyn std::error::Error,
-                    "a client was not registered"
-                );
-                (StatusCode::INTERNAL_SERVER_ERROR, "look at the server's log, then try again")
-            }
-        };
-        refusal(status, &self.to_string(), remedy)
+/// The same, if it can still be used.
+async fn find_active(platform: &Platform, id: &str) -> Result<Client, Refusal> {
+    let client = find(platform, id).await?;
+    if client.is_active() {
+        return Ok(client);
     }
+    Err(Refusal::conflict("the client was deleted", "register another: POST /admin/v1/clients"))
+}
+
+async fn list(
+    State(platform): State<Arc<Platform>>,
+    mut query: QueryFields,
+) -> Result<Json<Value>, Refusal> {
+    let (after, limit) = query.page("after")?;
+    query.0.end()?;
+    let clients = platform.directory.clients_after(after, limit).await?;
+    let next = next(&clients, limit, |client| client.id.to_string());
+    Ok(Json(page("clients", clients.iter().map(describe).collect(), next)))
+}
+
+async fn show(
+    State(platform): State<Arc<Platform>>,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, Refusal> {
+    let client = find(&platform, &id).await?;
+    Ok(Json(describe(&client)))
 }
 
 async fn register(
-    extract::State(platform): extract::State<Arc<Platform>>,
-    body: Bytes,
-) -> Result<(StatusCode, Json<serde_json::Value>), Refusal> {
-    let Registration { name, email } = serde_json::from_slice(&body)?;
-    if !(1..=NAME_LENGTH_MAX).contains(&name.chars().count()) {
-        return Err(Refusal::Name);
-    }
-    let kind = match email {
-        Some(email) => Kind::Personal(owner(&platform, &email).await?),
-        None => Kind::ThirdParty,
+    State(platform): State<Arc<Platform>>,
+    mut fields: Fields,
+) -> Result<Response, Refusal> {
+    let name = name(&fields.required("name")?)?;
+    let owner = fields.customer(&platform).await?;
+    let asked = fields.text("kind")?;
+    let purpose = purpose(&fields.text("purpose")?.unwrap_or_default())?;
+    let services = services(&mut fields)?;
+    let confidential = fields.flag("confidential")?;
+    fields.end()?;
+    let owner = owner.map(|customer| customer.gcid);
+    let kind = match (asked.as_deref(), owner) {
+        (None | Some("PERSONAL"), Some(owner)) => Kind::Personal(owner),
+        (None | Some("THIRD_PARTY"), None) => Kind::ThirdParty,
+        (Some("RESOURCE_SERVER"), None) => Kind::ResourceServer,
+        (Some("PERSONAL"), None) => {
+            return Err(Refusal::field("email", "is missing: a PERSONAL client has an owner")
+                .or_else("name the owner, or register a THIRD_PARTY client"));
+        }
+        (Some("THIRD_PARTY" | "RESOURCE_SERVER"), Some(_)) => {
+            return Err(Refusal::field("kind", "has no owner")
+                .or_else("leave `email` and `gcid` out, or register a PERSONAL client"));
+        }
+        (Some(_), _) => {
+            let reason = "must be PERSONAL, THIRD_PARTY or RESOURCE_SERVER";
+            return Err(Refusal::field("kind", reason));
+        }
     };
+    let is_for_data = kind != Kind::ResourceServer;
+    if !is_for_data && services != (None, None) {
+        return Err(Refusal::field("services", "don't go with a RESOURCE_SERVER: it sees no data"));
+    }
+    if !is_for_data && confidential == Some(false) {
+        return Err(Refusal::field("confidential", "must be true for a RESOURCE_SERVER"));
+    }
+    let is_confidential = confidential.unwrap_or(!is_for_data);
+    let secret = is_confidential.then(secret::token);
+    let now = platform.clock.now();
     let client = Client {
         id: ClientId::new(secret::uuid()),
         kind,
         name,
-        purpose: String::new(),
-        services: Services { api: true, stream: true },
-        secret_hash: None,
-        created_at: platform.clock.now(),
-        state: State::Active,
+        purpose,
+        services: Services {
+            api: services.0.unwrap_or(is_for_data),
+            stream: services.1.unwrap_or(is_for_data),
+        },
+        secret_hash: secret.as_deref().map(|secret| secret::hash(secret).0),
+        created_at: now,
+        state: Stands::Active,
     };
     platform.directory.put_client(&client).await?;
-    Ok((StatusCode::CREATED, Json(json!({"client_id": client.id.to_string()}))))
+    let record = about(&client, Act::ClientCreated, &platform).with("name", client.name.clone());
+    platform.directory.append_to_ledger(&[record]).await?;
+    let mut answer = describe(&client);
+    if let Some(secret) = secret {
+        answer["client_secret"] = secret.into();
+    }
+    Ok((StatusCode::CREATED, Json(answer)).into_response())
 }
 
-async fn owner(platform: &Platform, email: &str) -> Result<Gcid, Refusal> {
-    let customer = platform.directory.customer_by_email(email).await?;
-    customer.map(|customer| customer.gcid).ok_or(Refusal::UnknownCustomer)
+async fn change(
+    State(platform): State<Arc<Platform>>,
+    Path(id): Path<String>,
+    mut fields: Fields,
+) -> Result<Json<Value>, Refusal> {
+    let before = find_active(&platform, &id).await?;
+    let mut client = before.clone();
+    if let Some(text) = fields.text("name")? {
+        client.name = name(&text)?;
+    }
+    if let Some(text) = fields.text("purpose")? {
+        client.purpose = purpose(&text)?;
+    }
+    let (api, stream) = services(&mut fields)?;
+    fields.end()?;
+    if client.kind == Kind::ResourceServer && (api, stream) != (None, None) {
+        return Err(Refusal::field("services", "don't go with a RESOURCE_SERVER: it sees no data"));
+    }
+    client.services.api = api.unwrap_or(client.services.api);
+    client.services.stream = stream.unwrap_or(client.services.stream);
+    let mut records = Vec::new();
+    if (&client.name, &client.purpose) != (&before.name, &before.purpose) {
+        let record = about(&client, Act::ClientRenamed, &platform);
+        records
+            .push(record.with("name", client.name.clone()).with("purpose", client.purpose.clone()));
+    }
+    if client.services != before.services {
+        let Services { api, stream } = client.services;
+        let record = about(&client, Act::ServicesChanged, &platform);
+        records.push(record.with("api", api).with("stream", stream));
+    }
+    // First the client, so that no consent to what it lost is given meanwhile.
+    if client != before {
+        platform.directory.put_client(&client).await?;
+        platform.directory.append_to_ledger(&records).await?;
+    }
+    // Also those that an earlier attempt left.
+    let Services { api: has_api, stream: has_stream } = client.services;
+    let mut uncovered = Vec::new();
+    if (api, stream) != (None, None) {
+        uncovered = platform.directory.consents_to(client.id).await?;
+        uncovered.retain(|consent| {
+            let needs = |scope| consent.scopes.contains(scope);
+            needs(Scope::ApiRead) && !has_api || needs(Scope::StreamingRead) && !has_stream
+        });
+    }
+    let (why, actor) = (EndReason::ClientDeleted, Actor::Operator);
+    let ended = endings::end_consents(&platform, uncovered, why, actor).await?;
+    let mut answer = describe(&client);
+    answer["ended"] = describe_end(&ended);
+    Ok(Json(answer))
 }
 
-#[cfg(test)]
-mod tests {
-    use axum::body::Body;
-    use axum::http::Request;
-    use axum::http::header::AUTHORIZATION;
+async fn renew_secret(
+    State(platform): State<Arc<Platform>>,
+    Path(id): Path<String>,
+    fields: Fields,
+) -> Result<Json<Value>, Refusal> {
+    fields.end()?;
+    let mut client = find_active(&platform, &id).await?;
+    let secret = secret::token();
+    client.secret_hash = Some(secret::hash(&secret).0);
+    platform.directory.put_client(&client).await?;
+    let record = about(&client, Act::SecretRenewed, &platform);
+    platform.directory.append_to_ledger(&[record]).await?;
+    let mut answer = describe(&client);
+    answer["client_secret"] = secret.into();
+    Ok(Json(answer))
+}
 
-    use super::*;
-    use crate::test_platform::{ADMIN_TOKEN, Answer, Person, World};
-
-    async fn register(world: &World, token: &str, body: serde_json::Value) -> Answer {
-        let request =
-            Request::post("/admin/v1/clients").header(AUTHORIZATION, format!("Bearer {token}"));
-        world.send(request.body(Body::from(body.to_string())).unwrap()).await
+async fn delete(
+    State(platform): State<Arc<Platform>>,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, Refusal> {
+    let client = find(&platform, &id).await?;
+    // One that was deleted and still has consents was not deleted to the end.
+    if !client.is_active() && platform.directory.consents_to(client.id).await?.is_empty() {
+        return Err(Refusal::conflict("the client was deleted before", "nothing is left to do"));
     }
+    let ended = endings::delete_client(&platform, client, Actor::Operator).await?;
+    Ok(Json(describe_end(&ended)))
+}
 
-    #[tokio::test]
-    async fn a_registered_client_belongs_to_the_customer_named_or_to_nobody() {
-        let world = World::new().await;
-        for (body, kind) in [
-            (
-                json!({"name": "evcc", "email": Person::Anna.email()}),
-                Kind::Personal(Person::Anna.gcid()),
-            ),
-            (json!({"name": "Fleet Watch"}), Kind::ThirdParty),
-        ] {
-            let answer = register(&world, ADMIN_TOKEN, body).await;
-            assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.body);
-            let id = answer.json()["client_id"].as_str().unwrap().parse().unwrap();
-            let client = world.platform.directory.client(id).await.unwrap().unwrap();
-            assert_eq!(client.kind, kind);
-            assert!(client.services.api && client.services.stream);
-        }
-    }
+fn name(text: &str) -> Result<String, Refusal> {
+    client::name(text).map_err(|error| {
+        Refusal::field("name", format!("can't be used: {error}"))
+            .or_else("customers see the name when they approve; send a short one")
+    })
+}
 
-    #[tokio::test]
-    async fn what_is_wrong_with_a_registration_is_told() {
-        let world = World::new().await;
-        for (body, word) in [
-            (json!({}), "name"),
-            (json!({"name": ""}), "name"),
-            (json!({"name": "x".repeat(256)}), "name"),
-            (json!({"name": "x", "email": "nobody@example.com"}), "e-mail"),
-        ] {
-            let answer = register(&world, ADMIN_TOKEN, body).await;
-            assert_eq!(answer.status, StatusCode::BAD_REQUEST);
-            assert!(answer.json()["error"].as_str().unwrap().contains(word), "{}", answer.body);
-        }
-        let stranger = register(&world, "wrong", json!({"name": "x"})).await;
-        assert_eq!(stranger.status, StatusCode::UNAUTHORIZED);
+fn purpose(text: &str) -> Result<String, Refusal> {
+    let purpose = text.trim();
+    if purpose.chars().count() > PURPOSE_LENGTH_MAX || purpose.chars().any(char::is_control) {
+        let reason =
+            format!("has more than {PURPOSE_LENGTH_MAX} characters, or control characters");
+        return Err(Refusal::field("purpose", reason));
     }
+    Ok(purpose.to_owned())
+}
+
+/// Whether the API and the stream are wanted, where that is said.
+fn services(fields: &mut Fields) -> Result<(Option<bool>, Option<bool>), Refusal> {
+    let Some(mut services) = fields.object("services")? else { return Ok((None, None)) };
+    let wanted = (services.flag("api")?, services.flag("stream")?);
+    services.end()?;
+    Ok(wanted)
+}
+
+/// A line about `client`, in the account of its owner if it has one.
+fn about(client: &Client, act: Act, platform: &Platform) -> Record {
+    let record = Record::new(platform.clock.now(), Actor::Operator, act).with_client(client.id);
+    match client.kind {
+        Kind::Personal(owner) => record.of(owner),
+        Kind::ThirdParty | Kind::ResourceServer => record,
+    }
+}
+
+fn describe(client: &Client) -> Value {
+    let (kind, owner) = match client.kind {
+        Kind::Personal(owner) => ("PERSONAL", Some(owner.to_string())),
+        Kind::ThirdParty => ("THIRD_PARTY", None),
+        Kind::ResourceServer => ("RESOURCE_SERVER", None),
+    };
+    let deleted_at = match client.state {
+        Stands::Active => None,
+        Stands::Deleted { at } => Some(at.to_string()),
+    };
+    json!({
+        "client_id": client.id.to_string(),
+        "kind": kind,
+        "gcid": owner,
+        "name": client.name,
+        "purpose": client.purpose,
+        "services": {"api": client.services.api, "stream": client.services.stream},
+        "confidential": client.secret_hash.is_some(),
+        "created_at": client.created_at.to_string(),
+        "deleted_at": deleted_at,
+    })
 }

@@ -1,14 +1,44 @@
-use axum::body::Body;
-use axum::http::Request;
-use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
-use serde_json::json;
+//! Each route of the operator's: what it does, what it refuses, and what the ledger says of it.
 
-use crate::test_platform::{ADMIN_TOKEN, Answer, Person, SCOPES, World, third_party};
+mod clients;
+mod consents;
+mod customers;
+mod device_codes;
+mod import;
+mod ledger;
+mod mappings;
+mod vehicles;
 
-async fn decide(world: &World, user_code: &str, decision: &str, body: &str) -> Answer {
-    let request = Request::post(format!("/admin/v1/device-codes/{user_code}/{decision}"))
-        .header(AUTHORIZATION, format!("Bearer {ADMIN_TOKEN}"));
-    world.send(request.body(Body::from(body.to_owned())).unwrap()).await
+use argon2::{Argon2, PasswordVerifier as _};
+use cardata_domain::ledger::{Act, Actor, Record};
+use cardata_store::directory::LedgerQuery;
+use serde_json::Value;
+
+use crate::test_platform::{ADMIN_TOKEN, Answer, World};
+
+/// Sends a request as the operator; `body` may be null.
+async fn call(world: &World, method: &str, path: &str, body: Value) -> Answer {
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    world.call(method, &format!("/admin/v1{path}"), ADMIN_TOKEN, body).await
+}
+
+/// The JSON of a request that must be done with `status`.
+async fn done(world: &World, method: &str, path: &str, body: Value, status: u16) -> Value {
+    let answer = call(world, method, path, body).await;
+    assert_eq!(answer.status.as_u16(), status, "{method} {path}: {}", answer.body);
+    answer.json()
+}
+
+async fn get(world: &World, path: &str) -> Value {
+    done(world, "GET", path, Value::Null, 200).await
+}
+
+/// Sends a request that must be refused with `status`, and with an error that has `hint` and says what to do.
+async fn refuse(world: &World, method: &str, path: &str, body: Value, status: u16, hint: &str) {
+    let answer = call(world, method, path, body).await;
+    let what = format!("{method} {path}: {} {}", answer.status, answer.body);
+    assert_eq!(refused(&answer), status, "{what}");
+    assert!(answer.json()["error"].as_str().unwrap().contains(hint), "{what} lacks {hint}");
 }
 
 /// The status of a refusal, which must say what was wrong and what to do.
@@ -20,66 +50,74 @@ fn refused(answer: &Answer) -> u16 {
     answer.status.as_u16()
 }
 
-fn email(person: Person) -> String {
-    json!({"email": person.email()}).to_string()
+/// The newest line of the ledger, which must be the operator's and say `act`.
+async fn newest(world: &World, act: Act) -> Record {
+    let query = LedgerQuery { limit: 1, ..LedgerQuery::default() };
+    let lines = world.platform.directory.ledger(query).await.unwrap();
+    let (_, record) = lines.into_iter().next().expect("the ledger has a line");
+    assert_eq!((record.actor, record.act), (Actor::Operator, act));
+    record
+}
+
+/// Whether a customer logs in with `password`.
+async fn password_fits(world: &World, email: &str, password: &str) -> bool {
+    let customer = world.platform.directory.customer_by_email(email).await.unwrap();
+    let hash = customer.expect("the customer is there").password_hash;
+    Argon2::default().verify_password(password.as_bytes(), hash.as_str()).is_ok()
+}
+
+/// How many lines the ledger has.
+async fn lines(world: &World) -> usize {
+    let query = LedgerQuery { limit: 10_000, ..LedgerQuery::default() };
+    world.platform.directory.ledger(query).await.unwrap().len()
 }
 
 #[tokio::test]
-async fn the_operator_approves_and_denies_in_a_customers_name() {
+async fn nothing_opens_without_the_operators_token_and_nothing_is_done() {
     let world = World::new().await;
-    for client in [Person::Anna.client_id(), third_party()] {
-        let (device_code, user_code) = world.start_login(client, SCOPES).await;
-        let answer = decide(&world, &user_code, "approve", r#"{"email":"ANNA@example.com"}"#).await;
-        assert_eq!((answer.status.as_u16(), answer.body.as_str()), (204, ""));
-        let tokens = world.poll(client, &device_code).await.tokens();
-        assert_eq!(tokens.gcid, Person::Anna.gcid().to_string());
-    }
-    let (device_code, user_code) = world.start_login(third_party(), SCOPES).await;
-    assert_eq!(decide(&world, &user_code, "deny", "").await.status.as_u16(), 204);
-    let answer = world.poll(third_party(), &device_code).await;
-    assert_eq!(answer.oauth_error(), (403, "access_denied".to_owned()));
-}
-
-#[tokio::test]
-async fn a_decision_that_cannot_be_taken_says_why_and_changes_nothing() {
-    let world = World::new().await;
-    let client = Person::Anna.client_id();
-    let (device_code, user_code) = world.start_login(client, SCOPES).await;
-    for body in ["", "{}", "[", r#"{"email":7}"#, r#"{"email":"nobody@example.com"}"#] {
-        assert_eq!(refused(&decide(&world, &user_code, "approve", body).await), 400, "{body}");
-    }
-    let anna = email(Person::Anna);
-    assert_eq!(refused(&decide(&world, "nonsense", "approve", &anna).await), 404);
-    assert_eq!(refused(&decide(&world, "nonsense", "deny", "").await), 404);
-    assert_eq!(refused(&decide(&world, &user_code, "approve", &email(Person::Ben)).await), 409);
-    let answer = world.poll(client, &device_code).await;
-    assert_eq!(answer.oauth_error(), (403, "authorization_pending".to_owned()));
-
-    assert_eq!(decide(&world, &user_code, "approve", &anna).await.status.as_u16(), 204);
-    assert_eq!(refused(&decide(&world, &user_code, "approve", &anna).await), 409);
-    assert_eq!(refused(&decide(&world, &user_code, "deny", "").await), 409);
-    let (_, user_code) = world.start_login(client, SCOPES).await;
-    world.pass(300);
-    assert_eq!(refused(&decide(&world, &user_code, "approve", &anna).await), 409);
-}
-
-#[tokio::test]
-async fn nothing_below_admin_opens_without_the_operators_token() {
-    let world = World::new().await;
-    let (_, user_code) = world.start_login(third_party(), SCOPES).await;
-    let approve = format!("/admin/v1/device-codes/{user_code}/approve");
-    for path in [approve.as_str(), "/admin/v1/device-codes", "/admin/v1/unknown", "/admin/v1"] {
-        for value in [None, Some("Bearer wrong"), Some("Bearer"), Some("Basic b3BlcmF0b3I=")] {
-            let mut request = Request::post(path);
-            if let Some(value) = value {
-                request = request.header(AUTHORIZATION, value);
-            }
-            let body = Body::from(email(Person::Anna));
-            let answer = world.send(request.body(body).unwrap()).await;
-            assert_eq!(refused(&answer), 401, "{path} {value:?}");
-            assert_eq!(answer.headers[WWW_AUTHENTICATE], "Bearer");
+    for (method, path) in [
+        ("GET", "/customers"),
+        ("POST", "/customers"),
+        ("GET", "/customers/anna@example.com"),
+        ("DELETE", "/customers/anna@example.com?confirm=aa111192-d570-4d3d-8835-656ee00edcd7"),
+        ("POST", "/customers/anna@example.com/password"),
+        ("GET", "/customers/anna@example.com/ledger"),
+        ("GET", "/customers/anna@example.com/consents"),
+        ("DELETE", "/consents/aa111192-d570-4d3d-8835-656ee00edcd7"),
+        ("GET", "/vehicles"),
+        ("POST", "/vehicles"),
+        ("GET", "/vehicles/WBY00000000000001"),
+        ("PUT", "/mappings"),
+        ("DELETE", "/mappings/anna@example.com/WBY00000000000001"),
+        ("GET", "/clients"),
+        ("POST", "/clients"),
+        ("GET", "/clients/aaaaaaaa-7a1d-4590-aa99-33b97244d048"),
+        ("PATCH", "/clients/aaaaaaaa-7a1d-4590-aa99-33b97244d048"),
+        ("POST", "/clients/aaaaaaaa-7a1d-4590-aa99-33b97244d048/secret"),
+        ("DELETE", "/clients/aaaaaaaa-7a1d-4590-aa99-33b97244d048"),
+        ("GET", "/ledger"),
+        ("POST", "/import"),
+    ] {
+        for token in ["wrong", ""] {
+            let answer = world.call(method, &format!("/admin/v1{path}"), token, "{}").await;
+            assert_eq!(refused(&answer), 401, "{method} {path}");
         }
     }
-    assert_eq!(refused(&world.get("/admin/v1/unknown", ADMIN_TOKEN).await), 404);
-    assert_eq!(world.get(&approve, ADMIN_TOKEN).await.status.as_u16(), 405);
+    assert_eq!(lines(&world).await, 0);
+}
+
+#[tokio::test]
+async fn what_no_operation_looks_at_is_refused_in_the_same_form() {
+    let world = World::new().await;
+    refuse(&world, "GET", "/unknown", Value::Null, 404, "no such operation").await;
+    refuse(&world, "GET", "/customers/%ff", Value::Null, 400, "can't be read").await;
+    refuse(&world, "GET", "/customers?limit=1&limit=2", Value::Null, 400, "`limit`").await;
+    refuse(&world, "GET", "/customers?limit=0", Value::Null, 400, "`limit`").await;
+    refuse(&world, "GET", "/customers?befor=x", Value::Null, 400, "`befor`").await;
+    let answer = call(&world, "PATCH", "/customers", Value::Null).await;
+    assert_eq!(refused(&answer), 405);
+    assert_eq!(answer.headers["allow"], "GET,HEAD,POST");
+    let long = Value::String("x".repeat(70_000));
+    refuse(&world, "POST", "/customers", long, 413, "longer").await;
+    refuse(&world, "POST", "/customers", serde_json::json!(["x"]), 400, "no JSON object").await;
 }

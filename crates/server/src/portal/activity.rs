@@ -1,18 +1,21 @@
 //! `/activity`: what happened to the account and the data.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use askama::Template;
 use axum::extract::Query;
 use axum::extract::rejection::QueryRejection;
 use axum::http::StatusCode;
 use axum::response::Response;
+use cardata_domain::consent::EndReason;
 use cardata_domain::ledger::{Act, Actor, Record};
 use cardata_store::directory::LedgerQuery;
 use serde::Deserialize;
 
 use super::language::date_and_time;
 use super::page;
+use super::places::precision_title;
 use super::problem::Problem;
 use super::text::{Text, fill};
 use super::visit::{Frame, Visit};
@@ -53,9 +56,9 @@ pub(super) async fn show(
     let older = records.last().map(|(number, _)| *number).filter(|_| full);
     let mut names = HashMap::new();
     for id in records.iter().filter_map(|(_, record)| record.client_id) {
-        if !names.contains_key(&id) {
+        if let Entry::Vacant(place) = names.entry(id) {
             let client = visit.platform.directory.client(id).await?;
-            names.insert(id, client.map_or_else(|| id.to_string(), |client| client.name));
+            place.insert(client.map_or_else(|| id.to_string(), |client| client.name));
         }
     }
     let t = visit.text();
@@ -85,8 +88,9 @@ fn more(record: &Record, client: Option<&String>, t: &Text) -> String {
     let mut parts: Vec<String> = client.cloned().into_iter().collect();
     for name in ["name", "vin", "endpoint", "precision", "why"] {
         let value = record.detail.get(name).and_then(|value| value.as_str());
-        if let Some(value) = value.filter(|value| !parts.iter().any(|part| part == value)) {
-            parts.push(value.to_owned());
+        let words = value.map(|value| in_words(name, value, t)).unwrap_or_default();
+        if !words.is_empty() && !parts.iter().any(|part| part == words) {
+            parts.push(words.to_owned());
         }
     }
     if let Some(times) = record.detail.get("times").and_then(serde_json::Value::as_u64) {
@@ -98,6 +102,23 @@ fn more(record: &Record, client: Option<&String>, t: &Text) -> String {
         }
     }
     parts.join(" · ")
+}
+
+/// A detail for people: what the ledger has a word of its own for is said in theirs, and nothing twice.
+fn in_words<'a>(name: &str, value: &'a str, t: &'a Text) -> &'a str {
+    match name {
+        "precision" => value.parse().map_or(value, |precision| precision_title(precision, t)),
+        "why" => match value.parse() {
+            // Who it was stands there already.
+            Ok(EndReason::Customer | EndReason::Operator | EndReason::Client) => "",
+            Ok(EndReason::TokenReuse) => t.why_token_reuse,
+            Ok(EndReason::Expired) => t.why_expired,
+            Ok(EndReason::ClientDeleted) => t.why_client_deleted,
+            Ok(EndReason::PasswordChanged) => t.why_password_changed,
+            Err(_) => value,
+        },
+        _ => value,
+    }
 }
 
 fn actor_title(actor: Actor, t: &Text) -> &'static str {
@@ -127,12 +148,14 @@ fn act_title(act: Act, t: &Text) -> &'static str {
         Act::ClientCreated => t.act_client_created,
         Act::ClientRenamed => t.act_client_renamed,
         Act::ServicesChanged => t.act_services_changed,
+        Act::SecretRenewed => t.act_secret_renewed,
         Act::ClientDeleted => t.act_client_deleted,
         Act::DataRead => t.act_data_read,
         Act::DataExported => t.act_data_exported,
         Act::CustomerAdded => t.act_customer_added,
         Act::CustomerDeleted => t.act_customer_deleted,
         Act::VehicleAdded => t.act_vehicle_added,
+        Act::VehicleChanged => t.act_vehicle_changed,
         Act::MappingChanged => t.act_mapping_changed,
         Act::MappingEnded => t.act_mapping_ended,
         Act::KeyRotated => t.act_key_rotated,

@@ -46,7 +46,9 @@ impl Recent {
             let is_enough = events.len() >= EVENTS_MAX / 2 || back >= head.min(LOOK_BACK_MAX);
             if is_enough {
                 let mut recent = Self::default();
-                events.iter().for_each(|recorded| recent.take(&recorded.event));
+                for recorded in &events {
+                    recent.take(&recorded.event);
+                }
                 recent.charge.sort_by_key(|(at, _)| *at);
                 return Ok(recent);
             }

@@ -2,6 +2,7 @@
 
 use axum::http::HeaderMap;
 use axum::http::header::ACCEPT_LANGUAGE;
+use cardata_domain::Value;
 use jiff::{SignedDuration, Timestamp};
 
 use super::login;
@@ -43,6 +44,38 @@ impl Language {
             Self::English => &text::ENGLISH,
             Self::German => &text::GERMAN,
         }
+    }
+
+    /// A value in the way that people write it: numbers with their marks, and yes and no.
+    pub(super) fn value(self, value: &Value) -> String {
+        let digits = match value {
+            Value::Number(digits) => digits,
+            Value::Text(text) => return text.to_string(),
+            Value::Boolean(true) => return self.text().yes.to_owned(),
+            Value::Boolean(false) => return self.text().no.to_owned(),
+        };
+        if digits.contains(['e', 'E']) {
+            return digits.to_string();
+        }
+        let (thousands, decimal) = match self {
+            Self::English => (',', '.'),
+            Self::German => ('.', ','),
+        };
+        let (sign, digits) = digits.strip_prefix('-').map_or(("", &**digits), |rest| ("-", rest));
+        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+        let mut shown = sign.to_owned();
+        for (index, digit) in whole.chars().enumerate() {
+            // A number of four digits, such as a year, is read well without.
+            if index > 0 && whole.len() > 4 && (whole.len() - index).is_multiple_of(3) {
+                shown.push(thousands);
+            }
+            shown.push(digit);
+        }
+        if !fraction.is_empty() {
+            shown.push(decimal);
+            shown.push_str(fraction);
+        }
+        shown
     }
 
     /// How long ago `at` was, as of `now`, in a few words.
@@ -99,6 +132,23 @@ mod tests {
         assert_eq!(of("fr", ""), Language::English);
         assert_eq!(of("de", "a=b; cardata-language=en"), Language::English);
         assert_eq!(of("de", "cardata-language=klingon"), Language::German);
+    }
+
+    #[test]
+    fn a_value_is_written_as_people_write_it() {
+        let number = |digits: &str| Value::Number(digits.into());
+        for (value, english, german) in [
+            (number("13216.4"), "13,216.4", "13.216,4"),
+            (number("1234567"), "1,234,567", "1.234.567"),
+            (number("-0.50"), "-0.50", "-0,50"),
+            (number("2026"), "2026", "2026"),
+            (number("1.5e3"), "1.5e3", "1.5e3"),
+            (Value::Boolean(true), "yes", "ja"),
+            (Value::Text("1234.5".into()), "1234.5", "1234.5"),
+        ] {
+            assert_eq!(Language::English.value(&value), english);
+            assert_eq!(Language::German.value(&value), german);
+        }
     }
 
     #[test]

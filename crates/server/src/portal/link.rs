@@ -11,6 +11,7 @@ use axum::extract::{Query, Request, State};
 use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
+use cardata_domain::client::Kind;
 use cardata_domain::device_grant::{DecisionError, DeviceGrant};
 use cardata_domain::ledger::{Act, Actor, Record};
 use cardata_domain::token::Scope;
@@ -73,7 +74,7 @@ struct DonePage {
     path: String,
     title: &'static str,
     words: String,
-    /// Where to choose what the client is sent.
+    /// Where to choose what the client is sent, or to see it.
     next: Option<String>,
 }
 
@@ -300,8 +301,12 @@ impl Step<'_> {
         let client = device::client_for(self.platform, &grant, session.gcid).await?;
         device::approve(self.platform, &grant, session.gcid, lasts).await?;
         let words = fill(self.t.allowed_text, &[&client.name]);
-        let next = Some(format!("/clients/{}/stream", client.id));
-        Ok(self.done(self.t.allowed_title, words, next))
+        // A third party's client has a consent only when it has fetched its tokens, and until then no page.
+        let next = match client.kind {
+            Kind::Personal(_) => format!("/clients/{}/stream", client.id),
+            Kind::ThirdParty | Kind::ResourceServer => "/sharing".to_owned(),
+        };
+        Ok(self.done(self.t.allowed_title, words, Some(next)))
     }
 
     async fn deny(&self, session: &Session) -> Result<Response, Trouble> {

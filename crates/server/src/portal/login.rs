@@ -27,7 +27,7 @@ const GUESSES_MAX: u32 = 10;
 /// Wrong passwords that all peers together may try for one e-mail address in a minute.
 const GUESSES_EACH_MAX: u32 = 30;
 /// Characters that a password may have; hashing more would be work for nothing.
-pub(super) const PASSWORD_LENGTH: std::ops::RangeInclusive<usize> = 12..=200;
+pub(crate) const PASSWORD_LENGTH: std::ops::RangeInclusive<usize> = 12..=200;
 /// Passwords that are checked at a time; each needs 19 MiB and a processor.
 const PASSWORD_CHECKS_MAX: usize = 4;
 

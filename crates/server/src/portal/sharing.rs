@@ -129,7 +129,9 @@ fn titles(visit: &Visit, names: &[String]) -> Vec<String> {
         Some(known) => known.title.to_string(),
         None => name.clone(),
     };
-    names.iter().map(title).collect()
+    let mut titles: Vec<_> = names.iter().map(title).collect();
+    titles.sort();
+    titles
 }
 
 /// Over all vehicles, for each channel.

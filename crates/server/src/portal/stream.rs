@@ -91,9 +91,12 @@ impl Filter {
         Self { search: String::new(), category: None, drivetrain: None }
     }
 
-    fn shows(&self, descriptor: &Descriptor) -> bool {
+    /// Whether `descriptor` is in the list; searched is what a row of it says, as the page's script does.
+    fn shows(&self, descriptor: &Descriptor, language: Language) -> bool {
         let search = self.search.trim().to_lowercase();
-        let texts = [&descriptor.name, &descriptor.title, &descriptor.title_de];
+        let category = category_title(descriptor.category, language.text());
+        let unit = descriptor.unit.as_deref().unwrap_or_default();
+        let texts = [&title(language, descriptor), category, &descriptor.name, unit];
         let is_found = texts.iter().any(|text| text.to_lowercase().contains(&search));
         let has = |drivetrain: Drivetrain| {
             let stated = &descriptor.drivetrains;
@@ -191,7 +194,8 @@ pub(super) async fn submit(Path(id): Path<String>, sent: Sent) -> Result<Respons
     let mut ticked = ticked(&visit, &fields)?;
     let filter = Filter::of(&fields);
     let catalogue = &visit.platform.catalogue;
-    let shown = || catalogue.listed().map(|(_, one)| one).filter(|one| filter.shows(one));
+    let language = visit.language;
+    let shown = || catalogue.listed().map(|(_, one)| one).filter(|one| filter.shows(one, language));
     match fields.get("action") {
         "review" => return diff(&visit, client, ticked).await,
         "save" => return save(&visit, client, ticked).await,
@@ -236,8 +240,8 @@ fn choose(
     notice: Option<&'static str>,
 ) -> Response {
     let t = visit.text();
-    let shown =
-        visit.platform.catalogue.listed().map(|(_, one)| one).filter(|one| filter.shows(one));
+    let listed = visit.platform.catalogue.listed().map(|(_, one)| one);
+    let shown = listed.filter(|one| filter.shows(one, visit.language));
     let mut rows: Vec<_> = shown
         .map(|one| Row {
             title: title(visit.language, one),
@@ -265,7 +269,7 @@ fn choose(
     });
     let counts = [rows.len(), ticked.len()].map(|count| count.to_string());
     let template = StreamPage {
-        frame: visit.frame("clients"),
+        frame: frame(visit, &client),
         title: fill(t.stream_title, &[&client.name]),
         client,
         notice,
@@ -285,6 +289,11 @@ fn title(language: Language, descriptor: &Descriptor) -> String {
         Language::English => descriptor.title.to_string(),
         Language::German => descriptor.title_de.to_string(),
     }
+}
+
+/// A change of the language leads to what is stored: what is ticked in a form stays behind.
+fn frame(visit: &Visit, client: &Client) -> Frame {
+    Frame { path: format!("/clients/{}/stream", client.id), ..visit.frame("clients") }
 }
 
 /// The titles of descriptors, sorted.
@@ -310,7 +319,7 @@ async fn diff(
     let added = titles(visit, ticked.difference(&before));
     let removed = titles(visit, before.difference(&ticked));
     let template = DiffPage {
-        frame: visit.frame("clients"),
+        frame: frame(visit, &client),
         title: fill(t.stream_title, &[&client.name]),
         added_count: fill(t.diff_added, &[&added.len().to_string()]),
         removed_count: fill(t.diff_removed, &[&removed.len().to_string()]),

@@ -49,6 +49,8 @@ texts! {
     never: "never", "nie";
     none: "none", "keine";
     saved: "Saved.", "Gespeichert.";
+    yes: "yes", "ja";
+    no: "no", "nein";
 
     log_in: "Log in", "Anmelden";
     log_in_why: "Log in to see your vehicles and decide who gets their data.", "Melden Sie sich an, um Ihre Fahrzeuge zu sehen und zu entscheiden, wer ihre Daten bekommt.";
@@ -65,8 +67,8 @@ texts! {
     consent_title: "Allow access?", "Zugriff erlauben?";
     consent_wants: "{} wants to:", "{} möchte:";
     consent_purpose: "What for, in its own words: {}", "Wofür, in eigenen Worten: {}";
-    consent_client: "Client {}, code", "Client {}, Code";
-    consent_only_if: "Allow it only if you started this yourself and your device shows this code.", "Erlauben Sie das nur, wenn Sie es selbst begonnen haben und Ihr Gerät diesen Code zeigt.";
+    consent_client: "Client {}", "Client {}";
+    consent_only_if: "Allow it only if you started this yourself and your device shows this code:", "Erlauben Sie das nur, wenn Sie es selbst begonnen haben und Ihr Gerät diesen Code zeigt:";
     consent_lasts: "For how long", "Für wie lange";
     lasts_until_ended: "until I end it", "bis ich es beende";
     lasts_day: "for one day", "einen Tag";
@@ -82,7 +84,7 @@ texts! {
     scope_authenticate: "know that you logged in", "wissen, dass Sie sich angemeldet haben";
     scope_openid: "know your customer number", "Ihre Kundennummer kennen";
     scope_api: "read the latest data of your vehicles, such as mileage and position, and set up containers, the lists of values that it receives", "die neuesten Daten Ihrer Fahrzeuge lesen, etwa Kilometerstand und Position, und Container anlegen, die Listen der Werte, die er bekommt";
-    scope_streaming: "receive the values in its containers as they change, for as long as you allow it", "die Werte in seinen Containern empfangen, sobald sie sich ändern, solange Sie es erlauben";
+    scope_streaming: "receive the values that you or it chose, as they change, for as long as you allow it", "die Werte empfangen, die Sie oder er ausgewählt haben, sobald sie sich ändern, solange Sie es erlauben";
 
     trouble_unreadable: "This page could not be read. Please try again.", "Diese Seite konnte nicht gelesen werden. Bitte versuchen Sie es noch einmal.";
     trouble_stale: "This page is too old, or your browser refuses cookies. Please try again.", "Diese Seite ist zu alt, oder Ihr Browser lehnt Cookies ab. Bitte versuchen Sie es noch einmal.";
@@ -99,8 +101,8 @@ texts! {
     trouble_title: "That did not work", "Das hat nicht geklappt";
 
     hints_title: "From here to your first message", "Von hier bis zur ersten Nachricht";
-    hint_client: "Create a client: the name and number by which your program is known here.", "Legen Sie einen Client an: der Name und die Nummer, unter denen Ihr Programm hier bekannt ist.";
-    hint_consent: "Give its number to your program, and allow the access that it asks for.", "Geben Sie Ihrem Programm die Nummer, und erlauben Sie den Zugriff, um den es bittet.";
+    hint_client: "Create a client: the name and id by which your program is known here.", "Legen Sie einen Client an: der Name und die ID, unter denen Ihr Programm hier bekannt ist.";
+    hint_consent: "Give its client id to your program, and allow the access that it asks for.", "Geben Sie Ihrem Programm die Client-ID, und erlauben Sie den Zugriff, um den es bittet.";
     hint_choice: "Choose which values it is sent.", "Wählen Sie, welche Werte es geschickt bekommt.";
     hint_message: "Let it connect to the stream, and drive: the first message comes by itself.", "Lassen Sie es sich mit dem Stream verbinden, und fahren Sie: Die erste Nachricht kommt von selbst.";
     hint_done: "done", "erledigt";
@@ -144,8 +146,8 @@ texts! {
     configure_places: "How exactly it may know places", "Wie genau er Orte kennen darf";
     authorize_device: "Authorize a device", "Gerät zulassen";
     client_delete_title: "Delete {}?", "{} löschen?";
-    client_delete_text: "Its access ends at once, open streams are closed, and its number is never used again. This can't be undone.", "Der Zugriff endet sofort, offene Streams werden geschlossen, und die Nummer wird nie wieder verwendet. Das lässt sich nicht rückgängig machen.";
-    client_created: "The client was created. Next: give its number to your program.", "Der Client ist angelegt. Als Nächstes: Geben Sie die Nummer Ihrem Programm.";
+    client_delete_text: "Its access ends at once, open streams are closed, and its id is never used again. This can't be undone.", "Der Zugriff endet sofort, offene Streams werden geschlossen, und die ID wird nie wieder verwendet. Das lässt sich nicht rückgängig machen.";
+    client_created: "The client was created. Next: give its client id to your program.", "Der Client ist angelegt. Als Nächstes: Geben Sie Ihrem Programm die Client-ID.";
     client_deleted: "The client was deleted, and its access ended in {} ms.", "Der Client ist gelöscht, und sein Zugriff endete nach {} ms.";
     clients_full: "You have as many clients as an account may have. Delete one that you do not need.", "Sie haben so viele Clients, wie ein Konto haben darf. Löschen Sie einen, den Sie nicht brauchen.";
     bad_name: "A name has 1 to 100 characters.", "Ein Name hat 1 bis 100 Zeichen.";
@@ -248,6 +250,10 @@ texts! {
     act_consent_granted: "access allowed", "Zugriff erlaubt";
     act_consent_refused: "access refused", "Zugriff abgelehnt";
     act_consent_ended: "access ended", "Zugriff beendet";
+    why_token_reuse: "a used token came back: somebody else may have it", "ein benutztes Token kam wieder: jemand anderes könnte es haben";
+    why_expired: "its time was over", "die Zeit war um";
+    why_client_deleted: "the client was deleted, or lost the service", "der Client wurde gelöscht oder verlor den Dienst";
+    why_password_changed: "the password was changed", "das Passwort wurde geändert";
     act_container_added: "container registered", "Container angelegt";
     act_container_deleted: "container ended", "Container beendet";
     act_stream_configured: "choice of values changed", "Auswahl der Werte geändert";
@@ -261,12 +267,14 @@ texts! {
     act_client_created: "client created", "Client angelegt";
     act_client_renamed: "client renamed", "Client umbenannt";
     act_services_changed: "services changed", "Dienste geändert";
+    act_secret_renewed: "client's secret renewed", "Secret des Clients erneuert";
     act_client_deleted: "client deleted", "Client gelöscht";
     act_data_read: "data read", "Daten gelesen";
     act_data_exported: "data exported", "Daten exportiert";
     act_customer_added: "account opened", "Konto eröffnet";
     act_customer_deleted: "account deleted", "Konto gelöscht";
     act_vehicle_added: "vehicle added", "Fahrzeug hinzugefügt";
+    act_vehicle_changed: "vehicle's data changed", "Fahrzeugdaten geändert";
     act_mapping_changed: "vehicle linked", "Fahrzeug verknüpft";
     act_mapping_ended: "vehicle's link ended", "Verknüpfung des Fahrzeugs beendet";
     act_key_rotated: "signing key changed", "Signaturschlüssel gewechselt";

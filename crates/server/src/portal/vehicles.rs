@@ -149,7 +149,7 @@ async fn card(visit: &Visit, mapping: &Mapping, vehicle: &Vehicle) -> Result<Car
     let newest = latest.iter().map(Entry::at).max();
     let first = |names: &[&str]| {
         let entry = names.iter().find_map(|name| latest.iter().find(|entry| entry.name() == *name));
-        entry.map(|entry| shown(entry, &visit.platform))
+        entry.map(|entry| shown(entry, visit))
     };
     let highlights = [
         (t.state_of_charge, first(&STATE_OF_CHARGE)),
@@ -168,10 +168,11 @@ async fn card(visit: &Visit, mapping: &Mapping, vehicle: &Vehicle) -> Result<Car
 }
 
 /// A value with its unit.
-fn shown(entry: &Entry, platform: &Platform) -> String {
-    match unit(entry, platform).as_str() {
-        "" => entry.value().as_plain().to_owned(),
-        unit => format!("{} {unit}", entry.value().as_plain()),
+fn shown(entry: &Entry, visit: &Visit) -> String {
+    let value = visit.language.value(entry.value());
+    match unit(entry, &visit.platform).as_str() {
+        "" => value,
+        unit => format!("{value} {unit}"),
     }
 }
 
@@ -212,7 +213,7 @@ fn row(visit: &Visit, entry: &Entry) -> (Category, Row) {
     let row = Row {
         title: title.to_string(),
         name: descriptor.name.to_string(),
-        value: entry.value().as_plain().to_owned(),
+        value: visit.language.value(entry.value()),
         unit: unit(entry, &visit.platform),
         age: visit.language.ago(entry.at(), visit.now()),
         at: entry.at().to_string(),

@@ -22,8 +22,8 @@ pub(super) struct Visit {
     pub(super) visitor: Visitor,
     pub(super) session: Session,
     pub(super) language: Language,
-    /// The path that was asked for, with its query.
-    pub(super) path: String,
+    /// The path of the page that was asked for, with its query; none for a form, which may have no page of its own.
+    pub(super) path: Option<String>,
 }
 
 impl Visit {
@@ -44,19 +44,20 @@ impl Visit {
         Frame {
             t: self.text(),
             section,
-            path: self.path.clone(),
+            path: self.path.clone().unwrap_or_else(|| format!("/{section}")),
             email: self.session.email.clone(),
             form_proof: self.visitor.form_proof(),
         }
     }
 
-    fn of(parts: &Parts, platform: &Arc<Platform>) -> Result<Self, Response> {
+    fn of(parts: &Parts, platform: &Arc<Platform>) -> Result<Self, Redirect> {
         let visitor = platform.visitors.visitor(&parts.headers, platform.clock.now());
-        let path = parts.uri.path_and_query().map_or_else(String::new, ToString::to_string);
+        let path = parts.uri.path_and_query().filter(|_| parts.method == Method::GET);
+        let path = path.map(ToString::to_string);
         let Some(session) = visitor.session.clone() else {
             // A form that was sent too late must not be sent again by logging in.
-            let next = if parts.method == Method::GET { path.as_str() } else { "/" };
-            return Err(Redirect::to(&super::log_in::path_to(next)).into_response());
+            let next = path.as_deref().unwrap_or("/");
+            return Err(Redirect::to(&super::log_in::path_to(next)));
         };
         let language = Language::of(&parts.headers);
         Ok(Self { platform: platform.clone(), visitor, session, language, path })
@@ -64,12 +65,12 @@ impl Visit {
 }
 
 impl FromRequestParts<Arc<Platform>> for Visit {
-    type Rejection = Response;
+    type Rejection = Redirect;
 
     async fn from_request_parts(
         parts: &mut Parts,
         platform: &Arc<Platform>,
-    ) -> Result<Self, Response> {
+    ) -> Result<Self, Redirect> {
         Self::of(parts, platform)
     }
 }
@@ -94,7 +95,7 @@ impl FromRequest<Arc<Platform>> for Sent {
 
     async fn from_request(request: Request, platform: &Arc<Platform>) -> Result<Self, Response> {
         let (parts, body) = request.into_parts();
-        let visit = Visit::of(&parts, platform)?;
+        let visit = Visit::of(&parts, platform).map_err(Redirect::into_response)?;
         let fields = Fields::read(Request::from_parts(parts, body)).await?;
         if !visit.visitor.sent(fields.get("form_proof")) {
             return Err(Problem::Stale.into_response());

@@ -16,7 +16,7 @@ use cardata_mqtt::packet::{Auth, Connect, Outgoing};
 use cardata_mqtt::{Action, CloseReason, ConnectRefusal, Session, Version};
 use cardata_store::journal::JournalError;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf, ReadHalf, WriteHalf};
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::attempts::Peer;
@@ -44,7 +44,8 @@ const ARRIVALS_AT_ONCE: usize = 64;
 type Read = Pin<Box<dyn Future<Output = (Vin, Result<Found, JournalError>)> + Send>>;
 
 enum Found {
-    Events(Vec<Arc<Recorded>>),
+    /// With the turn in which they are sent.
+    Events(Vec<Arc<Recorded>>, Option<OwnedSemaphorePermit>),
     Latest(Vec<Entry>),
 }
 
@@ -149,6 +150,7 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
         let writing = !self.output.is_empty() || self.unflushed;
         let open = self.open.as_ref();
         let mut look = None;
+        let mut turn = None;
         tokio::select! {
             () = stopping.wait() => self.session.close(CloseReason::ServerStopping),
             reason = wanted_closed(open) => self.session.close(reason),
@@ -174,7 +176,10 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
             (vin, found) = poll_read(&mut self.read) => {
                 self.read = None;
                 match found {
-                    Ok(Found::Events(events)) => self.session.handle_read(vin, &events),
+                    Ok(Found::Events(events, of_this_turn)) => {
+                        self.session.handle_read(vin, &events);
+                        turn = of_this_turn;
+                    }
                     Ok(Found::Latest(entries)) => self.session.handle_latest(vin, entries),
                     Err(error) => {
                         tracing::error!(error = &error as &dyn std::error::Error, "the journal can't be read");
@@ -183,11 +188,15 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
                 }
             }
             arrival = next_arrival(open) => self.take_arrivals(arrival),
-            waiting = wanted_to_look(open) => look = Some(waiting),
+            askers = wanted_to_look(open) => look = Some(askers),
         }
-        if let Some(waiting) = look {
-            Box::pin(self.look_anew(waiting)).await;
+        if let Some(askers) = look {
+            Box::pin(self.look_anew(askers)).await;
         }
+        if turn.is_some() {
+            self.act().await;
+        }
+        drop(turn);
         if !writing {
             self.write_deadline = Instant::now() + WRITE_PATIENCE;
         }
@@ -267,9 +276,12 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
                     }
                 }
                 Action::Read { vin, after, limit } => {
-                    let journal = self.platform.journal.clone();
+                    let (journal, router) =
+                        (self.platform.journal.clone(), self.platform.router.clone());
                     self.read = Some(Box::pin(async move {
-                        (vin, journal.read(vin, after, limit).await.map(Found::Events))
+                        let turn = router.turn().await;
+                        let read = journal.read(vin, after, limit).await;
+                        (vin, read.map(|events| Found::Events(events, turn)))
                     }));
                 }
                 Action::ReadLatest { vin } => {
@@ -319,8 +331,8 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
         }
     }
 
-    /// Looks anew at which vehicles are the customer's. Whoever is `waiting` for it is told by being dropped.
-    async fn look_anew(&mut self, waiting: Vec<oneshot::Sender<()>>) {
+    /// Looks anew at which vehicles are the customer's. Whoever asked for it is told by being dropped.
+    async fn look_anew(&mut self, askers: Vec<oneshot::Sender<()>>) {
         let Some(open) = &self.open else { return };
         match admission::vehicles(&self.platform, open.registration.key().gcid).await {
             Ok(vehicles) => self.session.change_vehicles(vehicles),
@@ -333,7 +345,7 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
             }
         }
         self.act().await;
-        drop(waiting);
+        drop(askers);
     }
 
     fn send(&mut self, packet: &Outgoing) {

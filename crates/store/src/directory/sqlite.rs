@@ -7,6 +7,7 @@
 //! What one row says of another must be there: a mapping needs its customer and its vehicle, a consent its customer
 //! and its client. Times are kept to the microsecond.
 
+mod additions;
 mod choices;
 mod clients;
 mod consents;
@@ -39,8 +40,8 @@ use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
 use super::{
-    AccessToken, AddContainerError, ClientToken, ContainerLimit, Delivery, Directory,
-    DirectoryError, LedgerQuery, RefreshToken, SESSIONS_MAX, SigningKey, TokenHash,
+    AccessToken, AddContainerError, AddError, Additions, ClientToken, ContainerLimit, Delivery,
+    Directory, DirectoryError, LedgerQuery, RefreshToken, SESSIONS_MAX, SigningKey, TokenHash,
 };
 use failure::{FailingTo, Failure};
 
@@ -152,6 +153,19 @@ impl Directory for SqliteDirectory {
         customers::all(&self.readers).await.failing_to("list the customers")
     }
 
+    async fn customers_after(
+        &self,
+        after: Option<Gcid>,
+        limit: u32,
+    ) -> Result<Vec<Customer>, DirectoryError> {
+        customers::after(&self.readers, after, limit).await.failing_to("list customers")
+    }
+
+    async fn add(&self, additions: &Additions) -> Result<(), AddError> {
+        let added = additions::add(&self.writer, additions).await;
+        added.failing_to("add customers, vehicles and mappings")?.map_or(Ok(()), Err)
+    }
+
     async fn set_password(&self, gcid: Gcid, password_hash: &str) -> Result<bool, DirectoryError> {
         customers::set_password(&self.writer, gcid, password_hash)
             .await
@@ -172,6 +186,14 @@ impl Directory for SqliteDirectory {
 
     async fn vehicles(&self) -> Result<Vec<Vehicle>, DirectoryError> {
         customers::vehicles(&self.readers).await.failing_to("list the vehicles")
+    }
+
+    async fn vehicles_after(
+        &self,
+        after: Option<Vin>,
+        limit: u32,
+    ) -> Result<Vec<Vehicle>, DirectoryError> {
+        customers::vehicles_after(&self.readers, after, limit).await.failing_to("list vehicles")
     }
 
     async fn put_mapping(&self, mapping: &Mapping) -> Result<(), DirectoryError> {
@@ -206,6 +228,14 @@ impl Directory for SqliteDirectory {
 
     async fn clients(&self) -> Result<Vec<Client>, DirectoryError> {
         clients::all(&self.readers).await.failing_to("list the clients")
+    }
+
+    async fn clients_after(
+        &self,
+        after: Option<ClientId>,
+        limit: u32,
+    ) -> Result<Vec<Client>, DirectoryError> {
+        clients::after(&self.readers, after, limit).await.failing_to("list clients")
     }
 
     async fn consent(&self, id: ConsentId) -> Result<Option<Consent>, DirectoryError> {

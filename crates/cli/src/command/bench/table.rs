@@ -48,43 +48,55 @@ pub(super) fn sessions(report: &sessions::Report) -> Vec<String> {
 
 /// How long events take.
 pub(super) fn latency(report: &latency::Report) -> Vec<String> {
-    let mut lines = vec![
-        format!(
-            "{} readers of QoS {} at {}; {} vehicles, {} events a second, {} bytes each",
-            grouped(report.clients),
-            report.qos,
-            report.target,
-            report.vehicles,
-            grouped(report.rate.into()),
-            report.payload_bytes
-        ),
-        row([
-            "slow readers",
-            "messages",
-            "p50 ms",
-            "p99 ms",
-            "max ms",
-            "lost",
-            "slow lost",
-            "merged",
-        ]
-        .map(str::to_owned)),
-    ];
+    let mut lines = vec![format!(
+        "{} readers of QoS {} at {}; {} vehicles, {} events a second, {} bytes each",
+        grouped(report.clients),
+        report.qos,
+        report.target,
+        report.vehicles,
+        grouped(report.rate.into()),
+        report.payload_bytes
+    )];
+    let latencies = ["messages", "p50 ms", "p99 ms", "max ms", "lost"];
+    let (others, further) = if report.resuming > 0 {
+        ("resuming", ["replay s", "events/s"])
+    } else {
+        ("slow readers", ["slow lost", "merged"])
+    };
+    let head = [others].into_iter().chain(latencies).chain(further);
+    lines.push(row(head.map(str::to_owned)));
     for round in &report.rounds {
-        lines.push(row([
-            grouped(round.slow_readers),
-            grouped(round.latency.messages),
-            milliseconds(round.latency.p50_us),
-            milliseconds(round.latency.p99_us),
-            milliseconds(round.latency.max_us),
+        let latency = &round.latency;
+        let own = [
+            grouped(latency.messages),
+            milliseconds(latency.p50_us),
+            milliseconds(latency.p99_us),
+            milliseconds(latency.max_us),
             grouped(round.lost),
-            grouped(round.slow_lost),
-            round.merged_events.map_or_else(|| "?".to_owned(), grouped),
-        ]));
+        ];
+        let further = match &round.replay {
+            Some(replay) => {
+                [format!("{:.2}", replay.seconds), format!("{:.0}", replay.events_per_second)]
+            }
+            None if report.resuming > 0 => ["", ""].map(str::to_owned),
+            None => [
+                grouped(round.slow_lost),
+                round.merged_events.map_or_else(|| "?".to_owned(), grouped),
+            ],
+        };
+        let others = round.replay.as_ref().map_or(round.slow_readers, |replay| replay.sessions);
+        lines.push(row([grouped(others)].into_iter().chain(own).chain(further)));
+    }
+    if let Some(replay) = report.rounds.iter().find_map(|round| round.replay.as_ref()) {
+        lines.push(format!(
+            "each session that resumed had missed {} events",
+            grouped(replay.events / replay.sessions.max(1))
+        ));
     }
     if let Some(verdict) = &report.verdict {
+        let others = if report.resuming > 0 { "sessions that resume" } else { "slow readers" };
         lines.push(format!(
-            "p99 {} ms without slow readers, {} ms with them: {} the noise of {} ms between rounds",
+            "p99 {} ms without {others}, {} ms with them: {} the noise of {} ms between rounds",
             milliseconds(verdict.p99_without_us),
             milliseconds(verdict.p99_with_us),
             if verdict.within_noise { "within" } else { "more than" },
@@ -96,8 +108,9 @@ pub(super) fn latency(report: &latency::Report) -> Vec<String> {
     lines
 }
 
-fn row(cells: [String; 8]) -> String {
-    cells.map(|cell| format!("{cell:>12}")).concat()
+fn row(cells: impl Iterator<Item = String>) -> String {
+    let cells: Vec<_> = cells.map(|cell| format!("{cell:>12}")).collect();
+    cells.concat().trim_end().to_owned()
 }
 
 fn memory(before: &Memory, after: &Memory, each: [f64; 2]) -> Vec<String> {

@@ -134,8 +134,12 @@ async fn add(
     if directory.vehicle(vehicle.vin).await.context(context)?.is_none() {
         directory.put_vehicle(vehicle).await.context(context)?;
     }
-    let mappings = directory.mappings(gcid).await.context(context)?;
-    if !mappings.iter().any(|mapping| mapping.vin == vehicle.vin) {
+    let links = directory.mappings_of_vehicle(vehicle.vin).await.context(context)?;
+    let is_linked = links.iter().any(|link| link.gcid == gcid);
+    // The operator may have handed it over.
+    let is_taken = mapping_type == MappingType::Primary
+        && links.iter().any(|link| link.mapping_type == MappingType::Primary);
+    if !is_linked && !is_taken {
         let mapping = Mapping { gcid, vin: vehicle.vin, mapping_type, since: now };
         directory.put_mapping(&mapping).await.context(context)?;
     }

@@ -23,7 +23,8 @@ pub(super) async fn put(writer: &SqlitePool, client: &Client) -> Result<(), Fail
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
          ON CONFLICT (id) DO UPDATE SET kind = excluded.kind, owner = excluded.owner, name = excluded.name,
              purpose = excluded.purpose, api = excluded.api, stream = excluded.stream,
-             secret_hash = excluded.secret_hash, created_at = excluded.created_at, deleted_at = excluded.deleted_at",
+             secret_hash = excluded.secret_hash, created_at = excluded.created_at,
+             deleted_at = coalesce(deleted_at, excluded.deleted_at)",
     )
     .bind(client.id.to_string())
     .bind(kind)
@@ -59,6 +60,19 @@ pub(super) async fn of(readers: &SqlitePool, owner: Gcid) -> Result<Vec<Client>,
 pub(super) async fn all(readers: &SqlitePool) -> Result<Vec<Client>, Failure> {
     let rows =
         sqlx::query("SELECT * FROM clients ORDER BY created_at, id").fetch_all(readers).await?;
+    rows.iter().map(client).collect()
+}
+
+pub(super) async fn after(
+    readers: &SqlitePool,
+    after: Option<ClientId>,
+    limit: u32,
+) -> Result<Vec<Client>, Failure> {
+    let rows = sqlx::query("SELECT * FROM clients WHERE id > $1 ORDER BY id LIMIT $2")
+        .bind(after.map_or_else(String::new, |id| id.to_string()))
+        .bind(limit)
+        .fetch_all(readers)
+        .await?;
     rows.iter().map(client).collect()
 }
 

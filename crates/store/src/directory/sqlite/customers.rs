@@ -4,7 +4,7 @@ use cardata_domain::customer::Customer;
 use cardata_domain::vehicle::{Mapping, MappingType, Vehicle};
 use cardata_domain::{Gcid, Vin};
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, SqlitePool};
+use sqlx::{Row as _, SqliteExecutor, SqlitePool};
 
 use super::row::{from_json, instant, micros, parsed, to_json, vin};
 use super::{Failure, begin};
@@ -31,11 +31,18 @@ pub(super) async fn set_password(
     gcid: Gcid,
     password_hash: &str,
 ) -> Result<bool, Failure> {
+    let mut transaction = begin(writer).await?;
     let done = sqlx::query("UPDATE customers SET password_hash = $1 WHERE gcid = $2")
         .bind(password_hash)
         .bind(gcid.to_string())
-        .execute(writer)
+        .execute(&mut *transaction)
         .await?;
+    // Who knew the old password may have let a program of theirs in a moment ago.
+    sqlx::query("DELETE FROM device_grants WHERE approved_by = $1")
+        .bind(gcid.to_string())
+        .execute(&mut *transaction)
+        .await?;
+    transaction.commit().await?;
     Ok(done.rows_affected() > 0)
 }
 
@@ -100,7 +107,23 @@ pub(super) async fn all(readers: &SqlitePool) -> Result<Vec<Customer>, Failure> 
     rows.iter().map(customer).collect()
 }
 
-pub(super) async fn put_vehicle(writer: &SqlitePool, vehicle: &Vehicle) -> Result<(), Failure> {
+pub(super) async fn after(
+    readers: &SqlitePool,
+    after: Option<Gcid>,
+    limit: u32,
+) -> Result<Vec<Customer>, Failure> {
+    let rows = sqlx::query("SELECT * FROM customers WHERE gcid > $1 ORDER BY gcid LIMIT $2")
+        .bind(after.map_or_else(String::new, |gcid| gcid.to_string()))
+        .bind(limit)
+        .fetch_all(readers)
+        .await?;
+    rows.iter().map(customer).collect()
+}
+
+pub(super) async fn put_vehicle(
+    writer: impl SqliteExecutor<'_>,
+    vehicle: &Vehicle,
+) -> Result<(), Failure> {
     sqlx::query(
         "INSERT INTO vehicles (vin, drivetrain, build) VALUES ($1, $2, $3)
          ON CONFLICT (vin) DO UPDATE SET drivetrain = excluded.drivetrain, build = excluded.build",
@@ -126,6 +149,19 @@ pub(super) async fn vehicles(readers: &SqlitePool) -> Result<Vec<Vehicle>, Failu
     rows.iter().map(vehicle_of).collect()
 }
 
+pub(super) async fn vehicles_after(
+    readers: &SqlitePool,
+    after: Option<Vin>,
+    limit: u32,
+) -> Result<Vec<Vehicle>, Failure> {
+    let rows = sqlx::query("SELECT * FROM vehicles WHERE vin > $1 ORDER BY vin LIMIT $2")
+        .bind(after.as_ref().map_or("", |vin| vin.as_str()))
+        .bind(limit)
+        .fetch_all(readers)
+        .await?;
+    rows.iter().map(vehicle_of).collect()
+}
+
 fn vehicle_of(row: &SqliteRow) -> Result<Vehicle, Failure> {
     Ok(Vehicle {
         vin: vin(row)?,
@@ -134,7 +170,10 @@ fn vehicle_of(row: &SqliteRow) -> Result<Vehicle, Failure> {
     })
 }
 
-pub(super) async fn put_mapping(writer: &SqlitePool, mapping: &Mapping) -> Result<(), Failure> {
+pub(super) async fn put_mapping(
+    writer: impl SqliteExecutor<'_>,
+    mapping: &Mapping,
+) -> Result<(), Failure> {
     sqlx::query(
         "INSERT INTO mappings (gcid, vin, mapping_type, since) VALUES ($1, $2, $3, $4)
          ON CONFLICT (gcid, vin) DO UPDATE SET mapping_type = excluded.mapping_type, since = excluded.since",

@@ -4,7 +4,7 @@ use cardata_domain::Gcid;
 use cardata_domain::ledger::Record;
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, SqlitePool};
+use sqlx::{Row as _, SqliteConnection, SqlitePool};
 
 use super::row::{from_json, instant, micros, parsed, to_json, vin};
 use super::{Failure, begin};
@@ -12,6 +12,16 @@ use crate::directory::{Channel, Delivery, LedgerQuery};
 
 pub(super) async fn append(writer: &SqlitePool, records: &[Record]) -> Result<(), Failure> {
     let mut transaction = begin(writer).await?;
+    append_within(&mut transaction, records).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// Adds lines inside of a transaction.
+pub(super) async fn append_within(
+    transaction: &mut SqliteConnection,
+    records: &[Record],
+) -> Result<(), Failure> {
     for record in records {
         sqlx::query(
             "INSERT INTO ledger (at, actor, gcid, client_id, act, on_consent, detail)
@@ -28,7 +38,6 @@ pub(super) async fn append(writer: &SqlitePool, records: &[Record]) -> Result<()
         .execute(&mut *transaction)
         .await?;
     }
-    transaction.commit().await?;
     Ok(())
 }
 
