@@ -76,8 +76,9 @@ mod tests {
             idp_audience: Some("cars".to_owned()),
         };
         for issuer in ["https://localhost:8443", "", "https://id.example.com"] {
-            let outcome = named(issuer).provider("https://localhost:8443", Timestamp::UNIX_EPOCH);
-            assert!(outcome.await.is_err(), "{issuer}");
+            let named = named(issuer);
+            let outcome = named.provider("https://localhost:8443", Timestamp::UNIX_EPOCH).await;
+            assert!(outcome.is_err(), "{issuer}");
         }
     }
 }
