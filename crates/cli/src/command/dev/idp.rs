@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 /// Which identity provider.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_field_names, reason = "the names of fields are those of flags")]
 pub(super) struct IdpArgs {
     /// Also take tokens (JWT) of this identity provider, as it stands in their `iss`; needs the next two. Customers
     /// still let clients in here
