@@ -144,7 +144,8 @@ def test_an_ended_consent_closes_its_stream_at_once(dev: Dev) -> None:
     assert line["took_ms"] <= ENDS_WITHIN_MS, line
     assert (line["consent_id"], line["why"], line["streams_closed"]) == (consent_id, "OPERATOR", 1)
     assert Subscriber(dev, tokens).try_to_connect() == BAD_TOKEN
-    assert refresh(dev, tokens.client_id, tokens.refresh).status == 403
+    answer = refresh(dev, tokens.client_id, tokens.refresh)
+    assert (answer.status, answer.json["error"]) == (400, "invalid_grant")
     assert "ended at" in refused(dev, "consent", "end", consent_id, "--yes")
 
 

@@ -9,6 +9,7 @@ mod customers;
 mod device_codes;
 mod fields;
 mod import;
+mod keys;
 mod ledger;
 mod mappings;
 mod passwords;
@@ -45,6 +46,7 @@ fn operations() -> Router<Arc<Platform>> {
         .merge(mappings::routes())
         .merge(clients::routes())
         .merge(consents::routes())
+        .merge(keys::routes())
         .merge(ledger::routes())
         .merge(device_codes::routes())
         .layer(DefaultBodyLimit::max(BODY_LENGTH_MAX))

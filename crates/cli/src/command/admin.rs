@@ -62,7 +62,7 @@ enum Command {
 /// Which server, and how to print what it says.
 #[derive(Debug, clap::Args)]
 struct ServerArgs {
-    /// Where the operator's API of another server than the sandbox is, such as <http://127.0.0.1:9001>
+    /// Where the operator's API of another server than the sandbox is, such as `http://127.0.0.1:9001`
     #[arg(long, value_name = "URL", global = true, env = "CARDATA_ADMIN_URL")]
     admin_url: Option<String>,
     /// File with the operator's token, instead of `admin-token` in the data folder

@@ -7,12 +7,10 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, put};
 use axum::{Json, Router};
-use cardata_domain::event::Sequence;
 use cardata_domain::ledger::{Act, Actor, Record};
 use cardata_domain::vehicle::{Mapping, MappingType};
 use cardata_domain::{Gcid, Vin};
 use cardata_store::directory::Additions;
-use cardata_store::journal::JournalError;
 use serde_json::{Value, json};
 
 use super::consents::describe_end;
@@ -106,7 +104,8 @@ async fn link(State(platform): State<Arc<Platform>>, fields: Fields) -> Result<R
 pub(super) async fn begin(platform: &Platform, mappings: &[Mapping]) -> Result<(), Refusal> {
     for mapping in mappings {
         if mapping.mapping_type == MappingType::Primary {
-            forget_earlier(platform, mapping.vin).await?;
+            // What it sent while it was nobody's may be of the one before: of their last days with it.
+            platform.journal.forget(mapping.vin).await?;
         }
     }
     let record = |mapping: &Mapping| {
@@ -126,14 +125,6 @@ pub(super) async fn begin(platform: &Platform, mappings: &[Mapping]) -> Result<(
     gcids.dedup();
     for gcid in gcids {
         endings::look_anew(platform, gcid).await;
-    }
-    Ok(())
-}
-
-/// What a vehicle sent while it was nobody's may be of the one before: of their last days with it.
-async fn forget_earlier(platform: &Platform, vin: Vin) -> Result<(), JournalError> {
-    if platform.journal.head(vin) > Sequence(0) {
-        platform.journal.forget(vin).await?;
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ use serde_json::json;
 use thiserror::Error;
 
 use crate::endings::EndError;
+use crate::gcdm::keys::KeysError;
 
 /// Why a request is refused.
 #[derive(Debug, Error)]
@@ -56,6 +57,9 @@ pub(super) enum Refusal {
     /// Ending access failed half-way, or the server stops.
     #[error("access was not ended, or not all of it")]
     End(#[from] EndError),
+    /// A signing key could not be made or kept.
+    #[error("the signing keys are as before")]
+    Keys(#[from] KeysError),
     /// A password could not be hashed.
     #[error("the password was not hashed")]
     Hash(#[from] tokio::task::JoinError),
@@ -90,9 +94,11 @@ impl Refusal {
             Self::Unknown { .. } => StatusCode::NOT_FOUND,
             Self::Conflict { .. } => StatusCode::CONFLICT,
             Self::End(EndError::Stopping) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Directory(_) | Self::Journal(_) | Self::End(_) | Self::Hash(_) => {
-                StatusCode::INTERNAL_SERVER_ERROR
-            }
+            Self::Directory(_)
+            | Self::Journal(_)
+            | Self::End(_)
+            | Self::Keys(_)
+            | Self::Hash(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
@@ -110,9 +116,11 @@ impl Refusal {
             Self::End(EndError::Stopping) => {
                 "try again when the server runs again; what was done stays done".to_owned()
             }
-            Self::Directory(_) | Self::Journal(_) | Self::End(_) | Self::Hash(_) => {
-                "look at the server's log, then try again".to_owned()
-            }
+            Self::Directory(_)
+            | Self::Journal(_)
+            | Self::End(_)
+            | Self::Keys(_)
+            | Self::Hash(_) => "look at the server's log, then try again".to_owned(),
         }
     }
 }

@@ -5,9 +5,12 @@ mod consents;
 mod customers;
 mod device_codes;
 mod import;
+mod keys;
 mod ledger;
 mod mappings;
 mod vehicles;
+
+use std::time::Duration;
 
 use argon2::{Argon2, PasswordVerifier as _};
 use cardata_domain::ledger::{Act, Actor, Record};
@@ -95,6 +98,9 @@ async fn nothing_opens_without_the_operators_token_and_nothing_is_done() {
         ("PATCH", "/clients/aaaaaaaa-7a1d-4590-aa99-33b97244d048"),
         ("POST", "/clients/aaaaaaaa-7a1d-4590-aa99-33b97244d048/secret"),
         ("DELETE", "/clients/aaaaaaaa-7a1d-4590-aa99-33b97244d048"),
+        ("GET", "/keys"),
+        ("POST", "/keys/rotate"),
+        ("DELETE", "/keys/x"),
         ("GET", "/ledger"),
         ("POST", "/import"),
     ] {
@@ -120,4 +126,19 @@ async fn what_no_operation_looks_at_is_refused_in_the_same_form() {
     let long = Value::String("x".repeat(70_000));
     refuse(&world, "POST", "/customers", long, 413, "longer").await;
     refuse(&world, "POST", "/customers", serde_json::json!(["x"]), 400, "no JSON object").await;
+}
+
+#[tokio::test]
+async fn what_was_begun_is_done_also_when_the_operator_hangs_up() {
+    let world = World::new().await;
+    let body = serde_json::json!({"email": "carla@example.com"});
+    let begun = call(&world, "POST", "/customers", body);
+    // A password takes longer to hash than this.
+    let hung_up = tokio::time::timeout(Duration::from_millis(1), begun).await;
+    assert!(hung_up.is_err(), "the answer was quicker than the one who hung up");
+    while lines(&world).await == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let carla = world.platform.directory.customer_by_email("carla@example.com").await.unwrap();
+    assert!(carla.is_some());
 }

@@ -2,6 +2,7 @@
 
 use cardata_domain::ledger::{Act, Actor};
 use cardata_domain::vehicle::MappingType;
+use cardata_domain::{Entry, Event, Value as Worth};
 use cardata_store::directory::LedgerQuery;
 use serde_json::{Value, json};
 
@@ -66,6 +67,21 @@ async fn who_is_primary_no_longer_becomes_secondary() {
     assert_eq!(links(&world).await[0].1, MappingType::Secondary);
     let back = done(&world, "PUT", "/mappings", link(Person::Anna, "PRIMARY"), 200).await;
     assert_eq!(back["change"], "changed");
+}
+
+#[tokio::test]
+async fn what_a_vehicle_sent_while_it_was_nobodys_is_nobodys() {
+    let world = world().await;
+    let (vin, journal) = (VIN.parse().unwrap(), &world.platform.journal);
+    let catalogue = &world.platform.catalogue;
+    let descriptor = catalogue.find("vehicle.vehicle.travelledDistance").unwrap();
+    let now = world.platform.clock.now();
+    let entry = Entry::new(catalogue, descriptor, now, Worth::Boolean(true), None);
+    journal.append(vec![Event::new(vin, now, vec![entry]).unwrap()], now).await.unwrap();
+    done(&world, "PUT", "/mappings", link(Person::Ben, "SECONDARY"), 201).await;
+    assert_eq!(journal.latest(vin).await.unwrap().len(), 1);
+    done(&world, "PUT", "/mappings", link(Person::Anna, "PRIMARY"), 201).await;
+    assert_eq!(journal.latest(vin).await.unwrap(), []);
 }
 
 #[tokio::test]
