@@ -35,8 +35,8 @@ struct Signer {
 
 impl Signer {
     fn elliptic(kid: &str) -> Self {
-        let (rng, kind) = (SystemRandom::new(), &ECDSA_P256_SHA256_FIXED_SIGNING);
-        let der = EcdsaKeyPair::generate_pkcs8(kind, &rng).unwrap();
+        let curve = &ECDSA_P256_SHA256_FIXED_SIGNING;
+        let der = EcdsaKeyPair::generate_pkcs8(curve, &SystemRandom::new()).unwrap();
         Self::new(EncodingKey::from_ec_der(der.as_ref()), Algorithm::ES256, kid)
     }
 
