@@ -19,6 +19,7 @@ from harness.stream import BAD_TOKEN, Subscriber, subscriber
 
 FIRST, SECOND = "WBYADMNT0X0000001", "WBYADMNT0X0000002"
 
+
 def admin(dev: Dev, *arguments: str) -> CompletedProcess[str]:
     """Runs `cardata admin`, which finds the server by its data folder."""
     return run("admin", *arguments, "--data-dir", str(dev.data_dir))
