@@ -1,6 +1,6 @@
 //! GCDM: the log-in of programs. A program gets its codes in [`device`], a person approves in the portal, the program
-//! fetches and refreshes its tokens in [`token`], and gives them back in [`revocation`]; [`keys`] signs them and
-//! [`verify`] opens doors to them, also to those of an [`outside`] identity provider. [`callers`] knows who calls.
+//! fetches and refreshes its tokens in [`token`], and gives them back in `revocation`; [`keys`] signs them and
+//! [`verify`] opens doors to them, also to those of an [`outside`] identity provider. `callers` knows who calls.
 
 mod callers;
 pub mod device;

@@ -1,5 +1,5 @@
 //! `POST /gcdm/oauth/token`: tokens for an approved device code, and new tokens for a refresh token.
-//! [`own_token`](super::own_token) has the third grant.
+//! `own_token` has the third grant.
 
 use std::sync::Arc;
 
