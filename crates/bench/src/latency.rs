@@ -155,6 +155,9 @@ pub enum LatencyError {
         /// From 1.
         number: u64,
     },
+    /// The system gives no more threads.
+    #[error("threads for the sessions that come back can't be started")]
+    Threads(#[source] std::io::Error),
     /// The readers are not entitled to the events.
     #[error("the container for the measurement can't be made")]
     Container(#[from] RestError),

@@ -12,6 +12,7 @@ pub mod room;
 pub mod sessions;
 pub mod target;
 
+mod apart;
 mod connection;
 mod crew;
 mod packet;

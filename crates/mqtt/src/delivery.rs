@@ -235,6 +235,11 @@ impl Deliveries {
         self.tracks.iter().filter(|(_, track)| track.qos.is_some()).map(|(vin, _)| *vin).collect()
     }
 
+    /// Whether events are known to exist that were not sent.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.tracks.values().any(|track| track.position < track.head)
+    }
+
     /// For each vehicle that is read with QoS 1 or 2: up to where everything was acknowledged.
     pub(crate) fn cursors(&self) -> Vec<(Vin, Sequence)> {
         let lasting = self.tracks.iter().filter(|(_, track)| track.is_lasting());

@@ -455,6 +455,11 @@ impl Session {
         }
     }
 
+    /// Whether there are events in the journal that the client is still to be sent.
+    pub fn is_behind(&self) -> bool {
+        matches!(&self.phase, Phase::Connected(connected) if connected.deliveries.is_behind())
+    }
+
     /// Whether the session outlives the connection.
     pub fn is_persistent(&self) -> bool {
         matches!(&self.phase, Phase::Connected(connected) if connected.session_expiry_seconds > 0)

@@ -12,6 +12,7 @@ use crate::gcdm::keys::Keys;
 use crate::gcdm::outside::OutsideProvider;
 use crate::portal::login::Visitors;
 use crate::profile::Profile;
+use crate::stream::catch_up::CatchUp;
 use crate::stream::cursors::Cursors;
 use crate::stream::router::Router;
 use crate::tally::Tally;
@@ -41,6 +42,8 @@ pub struct Platform {
     pub entitlements: Entitlements,
     /// Hands events to open connections, and finds connections to close.
     pub router: Arc<Router>,
+    /// Where connections catch up.
+    pub catch_up: CatchUp,
     /// How far persistent sessions got.
     pub cursors: Cursors,
     /// What stands before the customers' sessions.

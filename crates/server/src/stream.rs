@@ -1,6 +1,7 @@
 //! The customers' MQTT listener: sockets, tasks and stores around the session of `cardata-mqtt`.
 
 pub mod admission;
+pub mod catch_up;
 pub mod connection;
 pub mod cursors;
 pub mod listener;

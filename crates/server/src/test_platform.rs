@@ -30,6 +30,7 @@ use crate::gcdm::keys::{self, Keys};
 use crate::platform::Platform;
 use crate::portal::login::Visitors;
 use crate::profile::Profile;
+use crate::stream::catch_up::CatchUp;
 use crate::stream::cursors::Cursors;
 use crate::tally::Tally;
 use crate::tasks::Tasks;
@@ -159,6 +160,7 @@ impl World {
             public_url: "https://localhost:8443".to_owned(),
             stream_address: "localhost:9000".to_owned(),
             router,
+            catch_up: CatchUp::here(),
             cursors: Cursors::default(),
             door: Arc::new(Door::new("mqtt", LIMITS)),
             vehicles_door: Arc::new(Door::new("vehicles_mqtt", Limits::NONE)),

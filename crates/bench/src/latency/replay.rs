@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::LatencyError;
 use super::reader::{Course, Tally, read};
 use super::round::Readers;
+use crate::apart::Apart;
 use crate::connection::{Client, ConnectError, Socket};
 use crate::crew;
 use crate::progress::{Progress, Silent};
@@ -78,13 +79,15 @@ impl Away {
         if sessions == 0 {
             return Ok(None);
         }
+        // What they do all at once must not hold up the readers that are measured: elsewhere they are other machines.
+        let apart = Apart::start().map_err(LatencyError::Threads)?;
         let (missed, began) = (course.sent(), Instant::now());
         let mut readers = Readers { tallies: self.tallies, reading: JoinSet::new() };
         let doors = Arc::new(Semaphore::new(AT_ONCE));
         for (tally, number) in readers.tallies.iter().zip(0_u64..) {
             let (target, course, tally) = (self.target.clone(), course.clone(), tally.clone());
             let doors = doors.clone();
-            readers.reading.spawn(async move {
+            let reading = async move {
                 let door = doors.acquire().await;
                 let client = connect(&target, number, false).await;
                 let client = client.map_err(LatencyError::Reader)?;
@@ -93,14 +96,15 @@ impl Away {
                     return Err(LatencyError::Forgotten { number: number + 1 });
                 }
                 read(client, course, tally).await.map_err(LatencyError::Reader)
-            });
+            };
+            readers.reading.spawn_on(reading, apart.handle());
         }
         readers.wait_until(REPLAYED_WITHIN, |tally| tally.has_got(&missed)).await?;
         let (events, seconds) = (sessions * backlog, began.elapsed().as_secs_f64());
         #[expect(clippy::cast_precision_loss, reason = "figures for people")]
         let events_per_second = events as f64 / seconds;
         let replay = Replay { sessions, events, seconds, events_per_second, ..Replay::default() };
-        Ok(Some(Replaying { replay, readers }))
+        Ok(Some(Replaying { replay, readers, _apart: apart }))
     }
 }
 
@@ -108,6 +112,7 @@ impl Away {
 pub(super) struct Replaying {
     replay: Replay,
     readers: Readers,
+    _apart: Apart,
 }
 
 impl Replaying {

@@ -23,6 +23,7 @@ use cardata_server::gcdm::keys::Keys;
 use cardata_server::portal::login::Visitors;
 use cardata_server::profile::Connections;
 use cardata_server::serve;
+use cardata_server::stream::catch_up::CatchUp;
 use cardata_server::stream::cursors::Cursors;
 use cardata_server::stream::router::Router;
 use cardata_server::tally::Tally;
@@ -288,6 +289,7 @@ async fn platform(
         keys,
         outside,
         router,
+        catch_up: CatchUp::start().context("no threads can be started")?,
         cursors: Cursors::default(),
         door: Arc::new(Door::new("mqtt", args.limits())),
         // Vehicles have shown a certificate before they connect, and many share a mobile network's address.

@@ -16,7 +16,7 @@ use cardata_mqtt::packet::{Auth, Connect, Outgoing};
 use cardata_mqtt::{Action, CloseReason, ConnectRefusal, Session, Version};
 use cardata_store::journal::JournalError;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf, ReadHalf, WriteHalf};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::attempts::Peer;
@@ -44,9 +44,17 @@ const ARRIVALS_AT_ONCE: usize = 64;
 type Read = Pin<Box<dyn Future<Output = (Vin, Result<Found, JournalError>)> + Send>>;
 
 enum Found {
-    /// With the turn in which they are sent.
-    Events(Vec<Arc<Recorded>>, Option<OwnedSemaphorePermit>),
+    Events(Vec<Arc<Recorded>>),
     Latest(Vec<Entry>),
+}
+
+/// On which threads a connection is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// On those of live events.
+    Live,
+    /// On those of [`CatchUp`](crate::stream::catch_up::CatchUp).
+    CatchingUp,
 }
 
 struct Connection<S> {
@@ -66,6 +74,8 @@ struct Connection<S> {
     version: Version,
     open: Option<Open>,
     read: Option<Read>,
+    /// Whether there is more to catch up with than one read of the journal has given.
+    behind: bool,
     /// When the client has to have read something.
     write_deadline: Instant,
     closing: Option<CloseReason>,
@@ -92,6 +102,7 @@ pub(crate) fn serve<S>(
 where
     S: AsyncRead + AsyncWrite + Send + 'static,
 {
+    let shared = platform.clone();
     let (reader, writer) = tokio::io::split(stream);
     let now = Instant::now();
     let mut connection = Connection {
@@ -109,28 +120,63 @@ where
         version: Version::V311,
         open: None,
         read: None,
+        behind: false,
         write_deadline: now + WRITE_PATIENCE,
         closing: None,
     };
     async move {
         metrics::gauge!("cardata_mqtt_connections").increment(1);
-        let reason = connection.run(&mut stopping).await;
+        let reason = loop {
+            if let Some(reason) = connection.run(&mut stopping, Place::Live).await {
+                break reason;
+            }
+            let catching_up = connection.catch_up(stopping.clone());
+            let over;
+            (connection, over) = match shared.catch_up.spawn(catching_up).await {
+                Ok(back) => back,
+                Err(error) => match error.try_into_panic() {
+                    Ok(panic) => std::panic::resume_unwind(panic),
+                    // The threads are gone, since the server has stopped.
+                    Err(_) => return,
+                },
+            };
+            if let Some(reason) = over {
+                break reason;
+            }
+        };
         Box::pin(connection.finish(reason)).await;
         metrics::gauge!("cardata_mqtt_connections").decrement(1);
     }
 }
 
 impl<S: AsyncRead + AsyncWrite> Connection<S> {
-    async fn run(&mut self, stopping: &mut Stopping) -> CloseReason {
+    /// Serves the client until the connection is over, and says why it is; nothing when it has to go on in the other
+    /// place.
+    async fn run(&mut self, stopping: &mut Stopping, place: Place) -> Option<CloseReason> {
         loop {
             self.take_packets().await;
-            if let Some(reason) = self.closing {
-                return reason;
+            if self.closing.is_some() {
+                return self.closing;
+            }
+            if self.place() != place {
+                return None;
             }
             if let Err(reason) = self.wait(stopping).await {
-                return reason;
+                return Some(reason);
             }
         }
+    }
+
+    /// Serves the client until it has caught up, or the connection is over, and gives back the connection.
+    async fn catch_up(mut self, mut stopping: Stopping) -> (Self, Option<CloseReason>) {
+        let over = self.run(&mut stopping, Place::CatchingUp).await;
+        (self, over)
+    }
+
+    /// Where the connection belongs. It has caught up when the client has been sent all of it.
+    fn place(&mut self) -> Place {
+        self.behind &= self.read.is_some() || !self.output.is_empty() || self.session.is_behind();
+        if self.behind { Place::CatchingUp } else { Place::Live }
     }
 
     /// Gives back what a burst has left.
@@ -150,7 +196,6 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
         let writing = !self.output.is_empty() || self.unflushed;
         let open = self.open.as_ref();
         let mut look = None;
-        let mut turn = None;
         tokio::select! {
             () = stopping.wait() => self.session.close(CloseReason::ServerStopping),
             reason = wanted_closed(open) => self.session.close(reason),
@@ -176,9 +221,9 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
             (vin, found) = poll_read(&mut self.read) => {
                 self.read = None;
                 match found {
-                    Ok(Found::Events(events, of_this_turn)) => {
+                    Ok(Found::Events(events)) => {
                         self.session.handle_read(vin, &events);
-                        turn = of_this_turn;
+                        self.behind = self.session.is_behind();
                     }
                     Ok(Found::Latest(entries)) => self.session.handle_latest(vin, entries),
                     Err(error) => {
@@ -193,10 +238,6 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
         if let Some(askers) = look {
             Box::pin(self.look_anew(askers)).await;
         }
-        if turn.is_some() {
-            self.act().await;
-        }
-        drop(turn);
         if !writing {
             self.write_deadline = Instant::now() + WRITE_PATIENCE;
         }
@@ -276,12 +317,9 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
                     }
                 }
                 Action::Read { vin, after, limit } => {
-                    let (journal, router) =
-                        (self.platform.journal.clone(), self.platform.router.clone());
+                    let journal = self.platform.journal.clone();
                     self.read = Some(Box::pin(async move {
-                        let turn = router.turn().await;
-                        let read = journal.read(vin, after, limit).await;
-                        (vin, read.map(|events| Found::Events(events, turn)))
+                        (vin, journal.read(vin, after, limit).await.map(Found::Events))
                     }));
                 }
                 Action::ReadLatest { vin } => {

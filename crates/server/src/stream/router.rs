@@ -1,7 +1,6 @@
 //! Who reads which vehicle, and which connections are open.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
@@ -10,7 +9,7 @@ use cardata_domain::session::SessionKey;
 use cardata_domain::{ClientId, Gcid, Recorded, Vin};
 use cardata_mqtt::CloseReason;
 use cardata_store::journal::LiveFeed;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{Notify, Semaphore, oneshot};
 
 use crate::profile::Connections;
 
@@ -20,24 +19,11 @@ const MAILBOX_MAX: usize = 256;
 const MAILBOX_KEPT: usize = 8;
 
 /// Hands live events to the connections that read their vehicle, and keeps one connection for each session.
+#[derive(Default)]
 pub struct Router {
     readers: RwLock<HashMap<Vin, Vec<Arc<Mailbox>>>>,
     connections: Mutex<Connected>,
     opened_total: AtomicU64,
-    /// Turns at the journal.
-    turns: Arc<Semaphore>,
-}
-
-impl Default for Router {
-    fn default() -> Self {
-        let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        Self {
-            readers: RwLock::default(),
-            connections: Mutex::default(),
-            opened_total: AtomicU64::new(0),
-            turns: Arc::new(Semaphore::new(processors)),
-        }
-    }
 }
 
 /// The open connections, found by session and by whose they are.
@@ -159,14 +145,6 @@ impl Router {
     pub fn mailbox() -> (Arc<Mailbox>, Arrivals) {
         let mailbox = Arc::new(Mailbox::default());
         (mailbox.clone(), Arrivals(mailbox))
-    }
-
-    /// Waits for a connection's turn to read the journal and send what it found; it ends when what this gives is dropped.
-    ///
-    /// There are as many turns at a time as processors. However many sessions come back at once, no more of them are at
-    /// work than that, and a live event waits for these and not for all.
-    pub async fn turn(&self) -> Option<OwnedSemaphorePermit> {
-        self.turns.clone().acquire_owned().await.ok()
     }
 
     /// From now on, events of `vin` arrive in `mailbox`.
