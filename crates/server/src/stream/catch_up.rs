@@ -61,3 +61,16 @@ impl Drop for CatchUp {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn its_threads_give_way_to_others() {
+        let catch_up = CatchUp::start().unwrap();
+        let priority = || rustix::process::getpriority_process(None).unwrap();
+        let (here, there) = (priority(), catch_up.spawn(async move { priority() }).await.unwrap());
+        assert!(cfg!(not(target_os = "linux")) || there > here, "{there} here: {here}");
+    }
+}

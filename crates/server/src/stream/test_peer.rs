@@ -9,7 +9,7 @@ use cardata_domain::container::{ContainerId, ContainerRequest};
 use cardata_domain::vehicle::{Mapping, MappingType};
 use cardata_mqtt::Version;
 use cardata_store::directory::ContainerLimit;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream};
 use tokio::time::timeout;
 
 use super::connection;
@@ -26,7 +26,11 @@ pub(crate) const SHARED: &str = "WBY00000000000003";
 
 /// Anna and Ben with a car each, and one of Ben's that Anna drives as well.
 pub(crate) async fn world(profile: Profile) -> World {
-    let world = World::with(profile, None).await;
+    with_vehicles(World::with(profile, None).await).await
+}
+
+/// `world` with the vehicles of both customers.
+pub(crate) async fn with_vehicles(world: World) -> World {
     let mappings = [
         (Person::Anna, ANNAS, MappingType::Primary),
         (Person::Ben, BENS, MappingType::Primary),
@@ -262,6 +266,16 @@ impl Peer {
     /// A connection from `address`.
     pub(crate) fn open_from(world: &World, address: [u8; 4]) -> Self {
         let (client, server) = tokio::io::duplex(1 << 16);
+        Self::over(world, client, server, address)
+    }
+
+    /// A connection from `address` over a pipe, of which the listener's end is `server`.
+    pub(crate) fn over(
+        world: &World,
+        client: DuplexStream,
+        server: impl AsyncRead + AsyncWrite + Send + 'static,
+        address: [u8; 4],
+    ) -> Self {
         let platform = world.platform.clone();
         let from = attempts::Peer::new(address.into());
         let serving = connection::serve(platform.clone(), server, from, platform.tasks.stopping());

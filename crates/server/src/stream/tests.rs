@@ -1,5 +1,6 @@
 //! The listener's connections over a pipe: real bytes, real stores, no socket.
 
+mod catching_up;
 mod hostile;
 
 use std::sync::Arc;
