@@ -58,6 +58,13 @@ pub trait Journal: Send + Sync + 'static {
     /// Every event up to this number is on disk.
     fn synced(&self) -> Sequence;
 
+    /// A number from which on a reader sees every event, of any vehicle, that was appended at `at` or later, and few
+    /// others: by the times that `append` was given, if these never went back.
+    ///
+    /// # Errors
+    /// [`JournalError`] when the store can't be read.
+    async fn before(&self, at: Timestamp) -> Result<Sequence, JournalError>;
+
     /// The latest value of each signal of `vin`, by the entries' own times, whatever order events arrived in; of two
     /// with the same time, the one appended later. Retention does not touch them.
     ///

@@ -102,6 +102,34 @@ async fn what_append_answered_is_synced(setup: Setup) {
     }
 }
 
+async fn a_reader_of_a_time_begins_with_the_first_event_that_was_appended_then(setup: Setup) {
+    let Setup { journal, samples, .. } = setup;
+    assert_eq!(journal.before(at(0)).await.unwrap(), Sequence(0));
+    for second in 1..=20 {
+        // Of two vehicles, two events a second.
+        let events = [samples.events(vin(1), 1), samples.events(vin(2), 1)].concat();
+        journal.append(events, at(second)).await.unwrap();
+    }
+    let before = async |second| journal.before(at(second)).await.unwrap();
+    assert_eq!((before(0).await, before(1).await), (Sequence(0), Sequence(0)));
+    for second in 2..=21 {
+        assert_eq!(before(second).await, Sequence(second.cast_unsigned() * 2 - 2), "{second}");
+    }
+    assert_eq!(before(1000).await, Sequence(40));
+    // What was forgotten, or dropped, has no time.
+    journal.forget(vin(1)).await.unwrap();
+    for second in 1..=20 {
+        let read = journal.read(vin(2), before(second).await, 99).await.unwrap();
+        assert_eq!(read[0].sequence.0, second.cast_unsigned() * 2, "{second}");
+    }
+    assert!(journal.read(vin(2), before(21).await, 99).await.unwrap().is_empty());
+    journal.retain(no_older_than(5), at(20)).await.unwrap();
+    for (second, first) in [(0, 30), (15, 30), (16, 32)] {
+        let read = journal.read(vin(2), before(second).await, 99).await.unwrap();
+        assert_eq!(read[0].sequence, Sequence(first), "{second}");
+    }
+}
+
 async fn an_event_is_live_and_readable_before_it_is_synced(setup: Setup) {
     let Setup { journal, samples, feed, .. } = setup;
     journal.append(samples.events(vin(1), 1), at(0)).await.unwrap();
@@ -406,6 +434,7 @@ macro_rules! conforms {
             a_long_random_history_reads_like_the_list_of_its_events
             a_newer_value_is_never_replaced_by_an_older_one
             a_read_gives_one_vehicles_events_after_a_number_up_to_a_limit
+            a_reader_of_a_time_begins_with_the_first_event_that_was_appended_then
             an_empty_batch_returns_the_newest_number
             an_event_is_live_and_readable_before_it_is_synced
             forgetting_parts_what_came_before_the_call_from_what_came_after

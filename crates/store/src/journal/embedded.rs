@@ -261,6 +261,13 @@ impl Journal for EmbeddedJournal {
         Sequence(self.shared.synced.load(Ordering::Acquire))
     }
 
+    async fn before(&self, at: Timestamp) -> Result<Sequence, JournalError> {
+        // What is not on disk yet is newer than all that is.
+        let floor = Sequence(self.shared.floor.load(Ordering::Acquire));
+        let synced = self.synced();
+        self.on_disk(move |disk| disk.before(at, floor, synced)).await
+    }
+
     async fn latest(&self, vin: Vin) -> Result<Vec<Entry>, JournalError> {
         // Memory first: what a checkpoint moves to the disk meanwhile is seen twice instead of never.
         let (recent, forgotten) = {

@@ -26,6 +26,7 @@ struct State {
 }
 
 struct Kept {
+    sequence: Sequence,
     vin: Vin,
     appended_at: Timestamp,
     size_bytes: u64,
@@ -54,7 +55,8 @@ impl State {
         self.newest.0 += 1;
         let size_bytes = text::size_bytes(&event);
         self.size_bytes += size_bytes;
-        self.kept.push_back(Kept { vin: event.vin(), appended_at: now, size_bytes });
+        let (sequence, vin) = (self.newest, event.vin());
+        self.kept.push_back(Kept { sequence, vin, appended_at: now, size_bytes });
         let vehicle = self.vehicles.entry(event.vin()).or_default();
         vehicle.latest.offer_all(self.newest, &event);
         let recorded = Arc::new(Recorded::new(self.newest, vehicle.head, event));
@@ -96,6 +98,13 @@ impl Journal for MemoryJournal {
 
     fn synced(&self) -> Sequence {
         self.state().newest
+    }
+
+    async fn before(&self, at: Timestamp) -> Result<Sequence, JournalError> {
+        let state = self.state();
+        let first = state.kept.partition_point(|kept| kept.appended_at < at);
+        let first = state.kept.get(first).map(|kept| Sequence(kept.sequence.0 - 1));
+        Ok(first.unwrap_or(state.newest))
     }
 
     async fn latest(&self, vin: Vin) -> Result<Vec<Entry>, JournalError> {

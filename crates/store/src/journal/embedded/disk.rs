@@ -176,6 +176,40 @@ impl Disk {
             .collect()
     }
 
+    /// The newest number after `floor` and up to `newest` of an event that was appended before `at`, or `floor`.
+    pub(super) fn before(
+        &self,
+        at: Timestamp,
+        floor: Sequence,
+        newest: Sequence,
+    ) -> Result<Sequence, JournalError> {
+        let (mut before, mut last) = (floor.0, newest.0.max(floor.0));
+        while before < last {
+            let middle = before + (last - before).div_ceil(2);
+            match self.first_kept(Sequence(middle), Sequence(last))? {
+                Some((sequence, appended_at)) if appended_at < at => before = sequence.0,
+                // Or all of these were forgotten, and nobody reads them.
+                _ => last = middle - 1,
+            }
+        }
+        Ok(Sequence(before))
+    }
+
+    /// The first event from `first` to `last` that was not forgotten, and when it was appended.
+    fn first_kept(
+        &self,
+        first: Sequence,
+        last: Sequence,
+    ) -> Result<Option<(Sequence, Timestamp)>, JournalError> {
+        for guard in self.keyspace.range(record::log_key(first)..=record::log_key(last)) {
+            let (sequence, entry) = log_entry(guard)?;
+            if let LogEntry::Kept { appended_at, .. } = entry {
+                return Ok(Some((sequence, appended_at)));
+            }
+        }
+        Ok(None)
+    }
+
     /// The latest values of `vin`, as of the checkpoint, of those that came after `after`.
     pub(super) fn latest(&self, vin: Vin, after: Sequence) -> Result<LatestValues, JournalError> {
         let mut values = LatestValues::default();
