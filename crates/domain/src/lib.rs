@@ -17,6 +17,7 @@ pub mod projection;
 pub mod refresh;
 pub mod session;
 pub mod token;
+pub mod trip;
 pub mod value;
 pub mod vehicle;
 pub mod vin;
