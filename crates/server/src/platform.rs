@@ -13,6 +13,7 @@ use crate::gcdm::outside::OutsideProvider;
 use crate::portal::login::Visitors;
 use crate::profile::Profile;
 use crate::stream::cursors::Cursors;
+use crate::stream::groups::Groups;
 use crate::stream::router::Router;
 use crate::tally::Tally;
 use crate::tasks::Tasks;
@@ -41,6 +42,8 @@ pub struct Platform {
     pub entitlements: Entitlements,
     /// Hands events to open connections, and finds connections to close.
     pub router: Arc<Router>,
+    /// Who shares subscriptions.
+    pub groups: Groups,
     /// How far persistent sessions got.
     pub cursors: Cursors,
     /// What stands before the customers' sessions.

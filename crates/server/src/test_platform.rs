@@ -31,6 +31,7 @@ use crate::platform::Platform;
 use crate::portal::login::Visitors;
 use crate::profile::Profile;
 use crate::stream::cursors::Cursors;
+use crate::stream::groups::Groups;
 use crate::tally::Tally;
 use crate::tasks::Tasks;
 use crate::{admin, api, gcdm, ingest, portal, secret};
@@ -160,6 +161,7 @@ impl World {
             stream_address: "localhost:9000".to_owned(),
             router,
             cursors: Cursors::default(),
+            groups: Groups::default(),
             door: Arc::new(Door::new("mqtt", LIMITS)),
             vehicles_door: Arc::new(Door::new("vehicles_mqtt", Limits::NONE)),
             auto_approve: None,

@@ -24,6 +24,7 @@ use cardata_server::portal::login::Visitors;
 use cardata_server::profile::Connections;
 use cardata_server::serve;
 use cardata_server::stream::cursors::Cursors;
+use cardata_server::stream::groups::Groups;
 use cardata_server::stream::router::Router;
 use cardata_server::tally::Tally;
 use cardata_server::tasks::Tasks;
@@ -289,6 +290,7 @@ async fn platform(
         outside,
         router,
         cursors: Cursors::default(),
+        groups: Groups::default(),
         door: Arc::new(Door::new("mqtt", args.limits())),
         // Vehicles have shown a certificate before they connect, and many share a mobile network's address.
         vehicles_door: Arc::new(Door::new(
