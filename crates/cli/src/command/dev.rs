@@ -90,6 +90,10 @@ pub(crate) struct Args {
     /// Connections to the stream that a client may have at a time for each customer; one more closes the oldest
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000), env = "CARDATA_CONNECTIONS_PER_CLIENT")]
     connections_per_client: Option<u32>,
+    /// Connections at a time of a third party's client that streams for all customers who let it in; one more closes the
+    /// oldest
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000), env = "CARDATA_CONNECTIONS_PER_FLEET")]
+    connections_per_fleet: Option<u32>,
     /// What becomes of a second connection where a customer has one at a time, as with `--profile bmw`: it takes the place
     /// of the first one, or is refused; `evict` unless told
     #[arg(
@@ -315,6 +319,9 @@ fn profile(args: &Args) -> anyhow::Result<Profile> {
     };
     if let Some(max) = args.connections_per_client {
         profile.connections = Connections::PerClient(max.try_into()?);
+    }
+    if let Some(max) = args.connections_per_fleet {
+        profile.connections_per_fleet = max.try_into()?;
     }
     if let Some(policy) = args.second_connection {
         if let Connections::PerClient(_) = profile.connections {

@@ -1,6 +1,6 @@
 //! The listener's connections over a pipe: real bytes, real stores, no socket.
 
-mod fleet;
+pub(crate) mod fleet;
 mod hostile;
 
 use std::sync::Arc;
