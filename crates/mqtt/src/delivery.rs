@@ -205,13 +205,13 @@ impl Deliveries {
         let due_after = cursor.unwrap_or(head).min(head);
         let first = earlier.front().map(|first| Sequence(first.sequence.0.saturating_sub(1)));
         let position = first.unwrap_or(due_after).min(due_after);
-        let complete_until = left.complete_until.iter().find(|(of, _)| *of == vin);
+        let complete_until = left.complete_until.binary_search_by_key(&vin, |(of, _)| *of).ok();
         self.busy.insert(vin);
         let track = Track {
             customer,
             qos,
             position,
-            complete_until: complete_until.map(|(_, at)| *at),
+            complete_until: complete_until.map(|index| left.complete_until[index].1),
             head,
             cursor: due_after,
             merged: None,
@@ -310,7 +310,9 @@ impl Deliveries {
     pub(crate) fn missed(&mut self, vin: Vin, head: Sequence) {
         if let Some(track) = self.tracks.get_mut(&vin) {
             track.head = track.head.max(head);
-            self.busy.insert(vin);
+            if track.is_busy() {
+                self.busy.insert(vin);
+            }
         }
     }
 
@@ -647,8 +649,10 @@ impl Deliveries {
     }
 
     fn tell_cursor(&mut self, vin: Vin, actions: &mut VecDeque<Action>) {
-        let told = |track: &&Box<Track>| track.is_lasting() || self.shares && track.qos.is_some();
-        let Some(track) = self.tracks.get(&vin).filter(told) else { return };
+        let Some(track) = self.tracks.get(&vin) else { return };
+        if !(track.is_lasting() || self.shares && track.qos.is_some()) {
+            return;
+        }
         let cursor = self.acknowledged(vin, track);
         if let Some(track) = self.tracks.get_mut(&vin)
             && cursor > track.cursor

@@ -73,7 +73,9 @@ impl Connected {
     }
 
     fn resume(&mut self, kept: &StoredSession, actions: &mut VecDeque<Action>) {
-        let left = kept.left.clone().unwrap_or_default();
+        let mut left = kept.left.clone().unwrap_or_default();
+        // Each of a fleet's thousands of vehicles is looked for.
+        left.complete_until.sort_unstable_by_key(|(vin, _)| *vin);
         self.deliveries.resume(&left, actions);
         let cursors = kept.cursors.iter().copied().collect();
         self.follow(&cursors, &left, actions);

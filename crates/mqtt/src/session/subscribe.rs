@@ -70,37 +70,31 @@ impl Connected {
         actions: &mut VecDeque<Action>,
     ) -> Result<Granted, SubscribeRefusal> {
         let text = wanted.filter;
-        let shared = topic::shared(&text).filter(|_| self.version == Version::V5);
-        let highest = match (shared, self.reader) {
-            (None, _) => Qos::ExactlyOnce,
-            (Some(_), Reader::Customer(_)) => return Err(SubscribeRefusal::SharedNotSupported),
-            // A message of QoS 2 may not move to another member once it was sent (MQTT 5 §4.8.2). What is granted
-            // here may, so that no vehicle waits for a member that is gone.
-            (Some(_), Reader::Fleet) => Qos::AtLeastOnce,
-        };
-        if self.reader == Reader::Fleet && text.len() > GROUP_LENGTH_MAX && shared.is_some() {
-            return Err(SubscribeRefusal::QuotaExceeded);
+        let inner = topic::shared(&text).filter(|_| self.version == Version::V5);
+        let shared = inner.is_some();
+        if shared {
+            self.may_share(&text)?;
         }
-        let filter = Filter::parse(shared.unwrap_or(&text), self.reader);
+        let filter = Filter::parse(inner.unwrap_or(&text), self.reader);
         let filter = filter.ok_or_else(|| self.not_authorized())?;
-        let mixes =
-            |earlier: &Subscription| earlier.text != text && (shared.is_some() || earlier.shared);
-        if self.version == Version::V5 && self.subscriptions.iter().any(mixes) {
+        let mixes = |earlier: &Subscription| earlier.text != text && (shared || earlier.shared);
+        if self.subscriptions.iter().any(mixes) {
             return Err(SubscribeRefusal::Mixed);
         }
         // Of what is shared, a session has only its part.
         if let Filter::Vehicle(customer, vin) = filter
-            && shared.is_none()
+            && !shared
             && self.vehicles.customer(vin) != Some(customer)
         {
             return Err(self.not_authorized());
         }
-        let wanted_qos = wanted.qos.min(highest);
+        // A message of QoS 2 may not go to another member once it was sent (MQTT 5 §4.8.2). What is granted here may, so
+        // that no vehicle waits for a member that is gone.
+        let wanted_qos = if shared { wanted.qos.min(Qos::AtLeastOnce) } else { wanted.qos };
         let qos = match self.qos_max {
             Qos::AtMostOnce => wanted_qos,
             highest => wanted_qos.min(highest),
         };
-        let shares = shared.is_some();
         let full = self.subscriptions.len() >= subscriptions_max;
         let known = self.subscriptions.iter_mut().find(|earlier| earlier.text == text);
         let is_new = known.is_none();
@@ -115,14 +109,14 @@ impl Connected {
                 self.subscriptions.push(Subscription {
                     text,
                     filter,
-                    shared: shares,
+                    shared,
                     granted: qos,
                     identifier,
                 });
                 true
             }
         };
-        if shares && is_new {
+        if shared && is_new {
             self.begin_to_share(actions);
         }
         self.exactly_once |= qos.min(self.qos_max) == Qos::ExactlyOnce;
@@ -169,6 +163,15 @@ impl Connected {
         self.vehicles = Vehicles::default();
         self.deliveries.share(true);
         actions.push_back(Action::Join { group });
+    }
+
+    /// Whether the session may share `text` at all.
+    fn may_share(&self, text: &str) -> Result<(), SubscribeRefusal> {
+        match self.reader {
+            Reader::Customer(_) => Err(SubscribeRefusal::SharedNotSupported),
+            Reader::Fleet if text.len() > GROUP_LENGTH_MAX => Err(SubscribeRefusal::QuotaExceeded),
+            Reader::Fleet => Ok(()),
+        }
     }
 
     fn not_authorized(&self) -> SubscribeRefusal {

@@ -23,7 +23,9 @@ use crate::platform::Platform;
 use crate::profile::{Connections, Delivery};
 use crate::secret;
 use crate::stream::fleet::{Fleet, FleetViews};
-use crate::stream::router::{Arrivals, Mailbox, Registration, Router};
+use crate::stream::router::{
+    Arrivals, FLEET_MAILBOX_MAX, MAILBOX_MAX, Mailbox, Registration, Router,
+};
 
 /// The method of authentication that carries a token (MQTT 5 §4.12), so that a fresh one can follow without a gap.
 pub(crate) const AUTH_METHOD: &str = "cardata-token";
@@ -168,7 +170,11 @@ pub(crate) async fn admit(
     // Looked up after the registration: a right that ends from now on finds the connection and closes it.
     still_good(platform, connect, &bearer).await?;
     let kept = kept_session(platform, &key, connect.clean_start).await?;
-    let (mailbox, arrivals) = Router::mailbox();
+    let capacity = match bearer {
+        Bearer::Customer(_) => MAILBOX_MAX,
+        Bearer::Client(_) => FLEET_MAILBOX_MAX,
+    };
+    let (mailbox, arrivals) = Router::mailbox(capacity);
     let (reader, vehicles, views, fleet) = match &bearer {
         Bearer::Customer(claims) => {
             let view = platform.entitlements.cell(claims.gcid, claims.client_id).await?;

@@ -15,7 +15,9 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 use crate::profile::Connections;
 
 /// Live events that one connection has not looked at yet. When it is full, the connection reads the journal instead.
-const MAILBOX_MAX: usize = 256;
+pub const MAILBOX_MAX: usize = 256;
+/// The same for a fleet's connection, to which thousands of vehicles may report at once.
+pub const FLEET_MAILBOX_MAX: usize = 4096;
 /// Places that an empty mailbox keeps.
 const MAILBOX_KEPT: usize = 8;
 
@@ -50,10 +52,11 @@ struct Connected {
 }
 
 /// Where a connection's live events arrive. Most connections wait most of the time, so it is small while it is empty.
-#[derive(Default)]
 pub struct Mailbox {
     arrived: Mutex<Arrived>,
     told: Notify,
+    /// Events that find room.
+    capacity: usize,
 }
 
 #[derive(Default)]
@@ -78,7 +81,7 @@ pub enum Arrival {
 impl Mailbox {
     fn put(&self, event: &Arc<Recorded>) {
         let mut arrived = self.lock();
-        if arrived.events.len() < MAILBOX_MAX {
+        if arrived.events.len() < self.capacity {
             arrived.events.push_back(event.clone());
         } else {
             arrived.missed = true;
@@ -157,9 +160,10 @@ impl LiveFeed for Router {
 }
 
 impl Router {
-    /// A new mailbox that reads nothing yet.
-    pub fn mailbox() -> (Arc<Mailbox>, Arrivals) {
-        let mailbox = Arc::new(Mailbox::default());
+    /// A new mailbox with room for so many events that reads nothing yet.
+    pub fn mailbox(capacity: usize) -> (Arc<Mailbox>, Arrivals) {
+        let mailbox = Mailbox { arrived: Mutex::default(), told: Notify::new(), capacity };
+        let mailbox = Arc::new(mailbox);
         (mailbox.clone(), Arrivals(mailbox))
     }
 
