@@ -44,7 +44,7 @@ fn member(vehicles: &[Vin], cursors: &[(Vin, u64)], qos: u8) -> World {
     world.subscribe([(SHARED, qos)]);
     let cursors = cursors.iter().map(|(vin, cursor)| (*vin, Sequence(*cursor))).collect();
     world.done();
-    world.share(vehicles.to_vec(), &cursors);
+    world.share(vehicles, &cursors);
     world
 }
 
@@ -102,7 +102,7 @@ fn what_a_customer_ends_goes_and_the_others_stay() {
     world.append(car(1), &[Signal::Soc]);
     world.append(car(5), &[Signal::Soc]);
     world.settle();
-    world.change_vehicles(vec![car(5)]);
+    world.change_vehicles(&[car(5)]);
     world.congest(false);
     world.settle_all();
     assert_eq!(world.got(), ["2"]);
@@ -110,7 +110,7 @@ fn what_a_customer_ends_goes_and_the_others_stay() {
     assert_eq!(cursors.iter().map(|(vin, _)| *vin).collect::<Vec<_>>(), [car(5)]);
     // Let in again, the client sees nothing from in between.
     world.append(car(1), &[Signal::Soc]);
-    world.change_vehicles(vec![car(1), car(5)]);
+    world.change_vehicles(&[car(1), car(5)]);
     world.append(car(1), &[Signal::Soc]);
     world.settle_all();
     assert_eq!(world.got(), ["4"]);
@@ -166,7 +166,7 @@ fn a_session_reads_for_itself_or_shares_one_subscription() {
     assert_eq!(answer(&mut world, "$share/others/+/+"), Err(SubscribeRefusal::Mixed));
     world.unsubscribe([SHARED]);
     assert!(world.done().contains(&Done::LeftGroup));
-    world.change_vehicles(vec![car(1), car(5)]);
+    world.change_vehicles(&[car(1), car(5)]);
     assert_eq!(answer(&mut world, EVERYTHING), Ok(Qos::ExactlyOnce));
 }
 
@@ -191,7 +191,7 @@ fn a_member_reads_nothing_until_it_is_told_what_is_its_own() {
     world.settle_all();
     assert_eq!(world.got(), [""; 0]);
     // Its first vehicle begins where the others got, another one with what comes.
-    world.share(vec![car(1), car(5)], &BTreeMap::from([(car(1), Sequence(1))]));
+    world.share(&[car(1), car(5)], &BTreeMap::from([(car(1), Sequence(1))]));
     assert_eq!(moved(&mut world), [(car(5), 0)]);
     world.settle();
     // No newest values come with what is shared.
@@ -221,7 +221,7 @@ fn a_vehicle_that_moves_away_is_sent_no_more_and_its_late_acknowledgement_counts
     world.append(car(1), &[Signal::Soc]);
     world.settle();
     world.done();
-    world.share(vec![car(5)], &BTreeMap::new());
+    world.share(&[car(5)], &BTreeMap::new());
     world.append(car(1), &[Signal::Soc]);
     world.append(car(5), &[Signal::Soc]);
     world.settle_all();
@@ -242,7 +242,7 @@ fn a_member_that_comes_back_shares_again_and_repeats_nothing_of_its_own() {
     assert!(world.done().contains(&Done::Joined(SHARED.to_owned())));
     world.settle();
     assert_eq!(world.got(), ["1"]);
-    world.share(vec![car(1)], &BTreeMap::from([(car(1), Sequence(1))]));
+    world.share(&[car(1)], &BTreeMap::from([(car(1), Sequence(1))]));
     world.append(car(1), &[Signal::Soc]);
     world.settle_all();
     assert_eq!(world.got(), ["2"]);

@@ -130,8 +130,8 @@ fn take(world: &mut World, step: Step) {
             world.connect(kind);
         }
         Step::ChangeVehicles(cars) => {
-            let vehicles = cars.into_iter().map(|number| named(world, number)).collect();
-            world.change_vehicles(vehicles);
+            let vehicles: Vec<_> = cars.into_iter().map(|number| named(world, number)).collect();
+            world.change_vehicles(&vehicles);
         }
         Step::Crash => world.crash(),
         Step::Restart => {

@@ -317,20 +317,20 @@ impl World {
     }
 
     /// The customer has these vehicles from now on.
-    pub(crate) fn change_vehicles(&mut self, vehicles: Vec<Vin>) {
-        self.set_vehicles(vehicles.clone());
+    pub(crate) fn change_vehicles(&mut self, vehicles: &[Vin]) {
+        self.set_vehicles(vehicles.to_vec());
         if self.is_connected() {
             self.with_subscriptions(|_| {});
-            self.session().change_vehicles(owned(&vehicles));
+            self.session().change_vehicles(owned(vehicles));
             self.act();
         }
     }
 
     /// Of what is shared, the session has these vehicles from now on; of some it is said how far the others got.
-    pub(crate) fn share(&mut self, vehicles: Vec<Vin>, cursors: &BTreeMap<Vin, Sequence>) {
-        self.set_vehicles(vehicles.clone());
+    pub(crate) fn share(&mut self, vehicles: &[Vin], cursors: &BTreeMap<Vin, Sequence>) {
+        self.set_vehicles(vehicles.to_vec());
         self.with_subscriptions(|_| {});
-        self.session().share(owned(&vehicles), cursors);
+        self.session().share(owned(vehicles), cursors);
         self.act();
     }
 

@@ -48,8 +48,10 @@ struct Connected {
     by_session: HashMap<SessionKey, Arc<Connection>>,
     /// Those of each client of a customer by their numbers, so that the first one is the oldest.
     /// Those of fleets, which are no customer's, come under `None`.
-    by_client: HashMap<Option<Gcid>, HashMap<ClientId, BTreeMap<u64, Arc<Connection>>>>,
+    by_client: HashMap<Option<Gcid>, HashMap<ClientId, ByNumber>>,
 }
+
+type ByNumber = BTreeMap<u64, Arc<Connection>>;
 
 /// Where a connection's live events arrive. Most connections wait most of the time, so it is small while it is empty.
 pub struct Mailbox {
@@ -366,7 +368,7 @@ impl Connected {
         gcid: Option<Gcid>,
         client_id: ClientId,
     ) -> impl ExactSizeIterator<Item = &Arc<Connection>> {
-        static NONE: BTreeMap<u64, Arc<Connection>> = BTreeMap::new();
+        static NONE: ByNumber = BTreeMap::new();
         let of_customer = self.by_client.get(&gcid);
         of_customer.and_then(|clients| clients.get(&client_id)).unwrap_or(&NONE).values()
     }
