@@ -182,8 +182,8 @@ pub(crate) async fn admit(
             (Reader::Customer(claims.gcid), vehicles, Views::Customer(view), None)
         }
         Bearer::Client(claims) => {
-            let fleet = Box::new(Fleet::new(claims.client_id));
-            let vehicles = fleet.look(platform).await?;
+            let mut fleet = Box::new(Fleet::new(claims.client_id));
+            let vehicles = fleet.look(platform).await?.vehicles;
             (Reader::Fleet, vehicles, Views::Fleet(fleet.views()), Some(fleet))
         }
     };

@@ -23,7 +23,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::attempts::Peer;
 use crate::platform::Platform;
 use crate::stream::admission::{self, Admitted};
-use crate::stream::fleet::Fleet;
+use crate::stream::fleet::{Fleet, Look};
 use crate::stream::groups::Membership;
 use crate::stream::router::{Arrival, Arrivals, Registration};
 use crate::tasks::Stopping;
@@ -36,6 +36,9 @@ const OUTPUT_KEPT: usize = 512;
 const INPUT_CHUNK: usize = 4 * 1024;
 /// How long a client may take to read anything at all while something is on its way.
 const WRITE_PATIENCE: Duration = Duration::from_mins(1);
+/// How long a fleet's client may take for what is queued when some of it must not leave later: a customer's end takes
+/// effect within 100 ms.
+const CLEARING_PATIENCE: Duration = Duration::from_millis(50);
 /// How long the last words to a client may take.
 const FAREWELL_PATIENCE: Duration = Duration::from_secs(1);
 /// How long finding out who a client is may take, an earlier connection of its session included.
@@ -292,7 +295,9 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
                     }));
                 }
                 Action::Close(reason) => {
-                    if self.version == Version::V311 && ends_the_right(reason) {
+                    // After half a packet, nothing else would make sense.
+                    let is_cut = reason == CloseReason::WriteTimeout;
+                    if is_cut || self.version == Version::V311 && ends_the_right(reason) {
                         self.output.clear();
                     }
                     self.closing = Some(reason);
@@ -345,17 +350,21 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
 
     /// Tells the session which vehicles may be read now; of those that are shared, which are its own.
     async fn look(&mut self) {
-        let Some(open) = &self.open else { return };
+        let Some(open) = &mut self.open else { return };
         match vehicles(&self.platform, open).await {
-            Ok(vehicles) => match member(open) {
-                None => self.session.change_vehicles(vehicles),
-                Some(member) => {
+            Ok(Look { vehicles, loses }) => {
+                if let Some(member) = member(open) {
                     let (own, cursors) = member.share(&vehicles);
                     self.session.share(own.clone(), &cursors);
                     // Not before: what is another's now was read by this one until here.
                     member.let_go(&own);
+                } else {
+                    self.session.change_vehicles(vehicles);
                 }
-            },
+                if loses {
+                    self.clear_the_way().await;
+                }
+            }
             Err(error) => {
                 tracing::error!(
                     error = &error as &dyn std::error::Error,
@@ -363,6 +372,25 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
                 );
                 self.session.close(CloseReason::StoreFailed);
             }
+        }
+    }
+
+    /// Lets out what is queued, some of which may soon be nobody's to see. If the client does not take it at once, it stays
+    /// here, and the connection ends: the client gets what it may still see when it comes back.
+    async fn clear_the_way(&mut self) {
+        let (writer, output, unflushed) = (&mut self.writer, &mut self.output, &mut self.unflushed);
+        let push_all = async {
+            while !output.is_empty() || *unflushed {
+                match push(writer, output).await? {
+                    Pushed::Bytes => *unflushed = true,
+                    Pushed::Flushed => *unflushed = false,
+                }
+            }
+            Ok::<(), std::io::Error>(())
+        };
+        if !matches!(timeout(CLEARING_PATIENCE, push_all).await, Ok(Ok(()))) {
+            self.output.clear();
+            self.session.close(CloseReason::WriteTimeout);
         }
     }
 
@@ -542,12 +570,13 @@ fn member(open: &Open) -> Option<&Membership> {
 }
 
 /// The vehicles that a connection may read now.
-async fn vehicles(platform: &Platform, open: &Open) -> Result<Vehicles, DirectoryError> {
-    match (&open.fleet, open.registration.key().gcid) {
-        (Some(fleet), _) => fleet.look(platform).await,
-        (None, Some(gcid)) => admission::vehicles(platform, gcid).await,
-        (None, None) => Ok(Vehicles::default()),
-    }
+async fn vehicles(platform: &Platform, open: &mut Open) -> Result<Look, DirectoryError> {
+    let vehicles = match (&mut open.fleet, open.registration.key().gcid) {
+        (Some(fleet), _) => return fleet.look(platform).await,
+        (None, Some(gcid)) => admission::vehicles(platform, gcid).await?,
+        (None, None) => Vehicles::default(),
+    };
+    Ok(Look { vehicles, loses: false })
 }
 
 /// Forgets sessions that ended since their client has too many.

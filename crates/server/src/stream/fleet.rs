@@ -34,17 +34,26 @@ impl FleetViews {
     }
 }
 
+/// What a connection may read.
+pub(crate) struct Look {
+    pub(crate) vehicles: Vehicles,
+    /// Whether there was more before, of which nothing must leave any more.
+    pub(crate) loses: bool,
+}
+
 /// What the connection of a fleet has besides others.
 pub(crate) struct Fleet {
     client_id: ClientId,
     views: Arc<FleetViews>,
+    /// What it may read, as far as is known.
+    known: Vehicles,
     /// Where it shares with others.
     pub(crate) member: Option<Membership>,
 }
 
 impl Fleet {
     pub(crate) fn new(client_id: ClientId) -> Self {
-        Self { client_id, views: Arc::default(), member: None }
+        Self { client_id, views: Arc::default(), known: Vehicles::default(), member: None }
     }
 
     pub(crate) fn views(&self) -> Arc<FleetViews> {
@@ -56,7 +65,7 @@ impl Fleet {
     ///
     /// # Errors
     /// [`DirectoryError`]; the views are as before.
-    pub(crate) async fn look(&self, platform: &Platform) -> Result<Vehicles, DirectoryError> {
+    pub(crate) async fn look(&mut self, platform: &Platform) -> Result<Look, DirectoryError> {
         let vehicles = platform.directory.fleet(self.client_id, platform.clock.now()).await?;
         let known = self.views.0.load_full();
         let mut views = HashMap::new();
@@ -71,6 +80,10 @@ impl Fleet {
             views.insert(vehicle.gcid, Seen { view, until: vehicle.until });
         }
         self.views.0.store(Arc::new(views));
-        Ok(Vehicles::new(vehicles.iter().map(|vehicle| (vehicle.vin, vehicle.gcid)).collect()))
+        let vehicles: Vec<_> = vehicles.iter().map(|vehicle| (vehicle.vin, vehicle.gcid)).collect();
+        let vehicles = Vehicles::new(vehicles);
+        let known = std::mem::replace(&mut self.known, vehicles.clone());
+        let loses = known.iter().any(|(vin, of)| vehicles.customer(vin) != Some(of));
+        Ok(Look { vehicles, loses })
     }
 }

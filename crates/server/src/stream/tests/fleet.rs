@@ -406,6 +406,30 @@ async fn one_customers_end_takes_their_vehicles_and_backlog_and_leaves_the_conne
     assert_eq!(next(&mut peer).await, (topic(Person::Anna, ANNAS), 5));
 }
 
+/// What is queued must not leave later, and can't be told apart any more.
+#[tokio::test]
+async fn of_a_customer_who_ended_nothing_leaves_the_buffer_of_a_client_that_does_not_read() {
+    let fleet = Fleet::consented().await;
+    let mut peer = fleet.reading("a").await;
+    report(&fleet.world, BENS, 1).await;
+    assert_eq!(next(&mut peer).await.0, topic(Person::Ben, BENS));
+    assert_eq!(peer.subscribe(EVERYTHING, 0x20).await, 0);
+    // More than the pipe holds, so that the rest waits here.
+    for number in 0..600 {
+        report(&fleet.world, ANNAS, number).await;
+    }
+    fleet.end_consents(Person::Anna).await;
+    let mut bytes = 0;
+    while let Some((_, body)) = peer.receive().await {
+        bytes += body.len();
+    }
+    assert!(bytes <= 1 << 16, "{bytes} bytes came, and the pipe has room for {}", 1 << 16);
+    let (mut again, connack) = fleet.connected("a").await;
+    assert_eq!(connack.flags, 1);
+    report(&fleet.world, BENS, 2).await;
+    assert_eq!(next(&mut again).await, (topic(Person::Ben, BENS), 2));
+}
+
 #[tokio::test]
 async fn nothing_waits_of_a_customer_who_ended_and_consented_again_while_it_was_away() {
     let fleet = Fleet::consented().await;
