@@ -5,7 +5,6 @@ use std::num::NonZeroU32;
 
 use arbitrary::{Result, Unstructured};
 use bytes::BytesMut;
-use cardata_domain::Gcid;
 use cardata_mqtt::decode::{Decoder, OPENING_PACKET_MAX, PacketError};
 use cardata_mqtt::encode::{Encoder, PACKET_SIZE_MAX};
 use cardata_mqtt::packet::{ConnAck, Connect, Gap, Outgoing, Packet, Publish, TopicAlias};
@@ -170,12 +169,11 @@ fn first_packet(bytes: &[u8]) -> Option<&[u8]> {
 
 /// Encodes a packet to the client, and reads it with the library's decoder for clients.
 fn check_outgoing(input: &mut Unstructured<'_>) -> Result<()> {
-    let customer: Gcid = GCID.parse().expect("a GCID");
     let version = if input.arbitrary()? { Version::V311 } else { Version::V5 };
     let problem_information = input.arbitrary()?;
     let packet_size_max =
         if input.arbitrary()? { u32::MAX } else { input.int_in_range(1..=200)? };
-    let encoder = Encoder::new(version, customer).with_limits(problem_information, packet_size_max);
+    let encoder = Encoder::new(version).with_limits(problem_information, packet_size_max);
     let packet = outgoing(input, version)?;
 
     let mut bytes = BytesMut::from(&b"before"[..]);
@@ -236,6 +234,7 @@ fn outgoing(input: &mut Unstructured<'_>, version: Version) -> Result<Outgoing> 
             assigned_client_id: input.arbitrary()?,
             session_expiry_seconds: input.arbitrary()?,
             keep_alive_seconds: input.arbitrary()?,
+            shared_available: input.arbitrary()?,
             retain_available: input.arbitrary()?,
             auth_method: input.arbitrary()?,
         })),
@@ -294,7 +293,7 @@ fn publish(input: &mut Unstructured<'_>, version: Version) -> Result<Publish> {
     let gap = if input.arbitrary()? { Some(gap(input)?) } else { None };
     let retain = input.arbitrary()?;
     let payload = vec![b'x'; input.int_in_range(0..=20_000)?].into();
-    let message = Publish::new(VIN.parse().expect("a VIN"), payload);
+    let message = Publish::new(VIN.parse().expect("a VIN"), GCID.parse().expect("a GCID"), payload);
     Ok(Publish { qos, packet_id, duplicate, retain, gap, alias, identifiers, ..message })
 }
 
@@ -403,6 +402,7 @@ fn check_same_v5(sent: &Outgoing, read: &v5::Packet, problem_information: bool) 
                 && read.session_expiry_interval_secs == connack.session_expiry_seconds
                 && read.auth_method.as_deref() == connack.auth_method.as_deref()
                 && read.server_keepalive_sec == connack.keep_alive_seconds
+                && read.shared_subscription_available == connack.shared_available
                 && read.retain_available == connack.retain_available
                 && read.max_packet_size == Some(PACKET_SIZE_MAX)
         }

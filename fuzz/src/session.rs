@@ -18,7 +18,9 @@ use cardata_domain::{Entry, Recorded, Sequence, Vin};
 use cardata_mqtt::decode::PacketError;
 use cardata_mqtt::packet::{Auth, Connect, RetainHandling, Wanted};
 use cardata_mqtt::session::Limits;
-use cardata_mqtt::{Action, Admission, CloseReason, ConnectRefusal, Packet, Qos, Session, Version};
+use cardata_mqtt::{
+    Action, Admission, CloseReason, ConnectRefusal, Packet, Qos, Reader, Session, Vehicles, Version,
+};
 
 use self::promises::Promises;
 use self::world::{FuzzSource, Shared, World, gcid, vin};
@@ -322,8 +324,9 @@ impl Run {
                     if auth.data.is_empty() {
                         open.session.close(CloseReason::Reauthentication);
                     } else {
-                        let own = self.world.lock().own.iter().copied().collect();
-                        open.session.reauthenticated(self.now + Duration::from_hours(1), own);
+                        let own = Vehicles::of(gcid(), self.world.lock().own.iter().copied());
+                        open.session.change_vehicles(own);
+                        open.session.reauthenticated(self.now + Duration::from_hours(1));
                     }
                 }
                 Action::Send(packet) => {
@@ -349,6 +352,9 @@ impl Run {
                     let at_first = self.world.lock().latest(vin);
                     open.read = Some(Read::Latest { vin, at_first });
                 }
+                Action::Join { .. } | Action::LeaveGroup => {
+                    panic!("a customer's session shares nothing")
+                }
                 Action::Close(_) => self.finish(),
             }
         }
@@ -371,9 +377,9 @@ impl Run {
                 let kept = self.kept.take();
                 open.promises.admitted(kept.as_ref().filter(|_| !connect.clean_start));
                 open.session.admit(Admission {
-                    gcid: gcid(),
+                    reader: Reader::Customer(gcid()),
                     assigned_client_id: connect.client_id.is_empty().then(|| "assigned".to_owned()),
-                    vehicles,
+                    vehicles: Vehicles::of(gcid(), vehicles),
                     expires_at: self.now + Duration::from_hours(1),
                     qos_max: self.qos_max,
                     snapshots: self.snapshots,

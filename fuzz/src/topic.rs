@@ -1,7 +1,8 @@
-//! Topic filters: what is granted is below the customer's own GCID, and names the vehicles that the specification's
-//! rules of matching name.
+//! Topic filters: what is granted a customer is below the own GCID, what is granted a fleet has two levels, and both name
+//! the vehicles that the specification's rules of matching name.
 
 use cardata_domain::{Gcid, Vin};
+use cardata_mqtt::Reader;
 use cardata_mqtt::topic::Filter;
 
 use crate::reference;
@@ -38,7 +39,8 @@ fn check_filter(filter: &str) {
     let topic = |gcid: &str, vin: &Vin| format!("{gcid}/{}", vin.as_str());
     let matches = |topic: &str| reference::matches(filter, topic);
 
-    let Some(granted) = Filter::parse(filter, own) else {
+    check_for_fleet(filter, own, &vehicles);
+    let Some(granted) = Filter::parse(filter, Reader::Customer(own)) else {
         let wanted = vehicles.iter().any(|vin| matches(&topic(OWN, vin)));
         let beyond = reaches_beyond(filter, &vehicles);
         assert!(!wanted || beyond, "`{filter}` is refused, though it names own vehicles only");
@@ -47,8 +49,25 @@ fn check_filter(filter: &str) {
     assert!(reference::is_valid_filter(filter), "`{filter}` is granted, though it is malformed");
     assert!(!reaches_beyond(filter, &vehicles), "`{filter}` is granted, though it reaches beyond");
     for vin in &vehicles {
-        let told = granted.matches(*vin);
+        let told = granted.matches(own, *vin);
         assert_eq!(told, matches(&topic(OWN, vin)), "whether `{filter}` names {}", vin.as_str());
+    }
+}
+
+/// A fleet reads every customer's vehicles, and nothing else has a topic of that form.
+fn check_for_fleet(filter: &str, own: Gcid, vehicles: &[Vin]) {
+    let Some(granted) = Filter::parse(filter, Reader::Fleet) else { return };
+    assert!(reference::is_valid_filter(filter), "`{filter}` is granted, though it is malformed");
+    for other in ["$SYS/a", "$SYS", "$share/g"] {
+        assert!(!reference::matches(filter, other), "`{filter}` names {other}");
+    }
+    let foreign: Gcid = FOREIGN.parse().expect("a GCID");
+    for (customer, vin) in
+        [own, foreign].iter().flat_map(|of| vehicles.iter().map(move |vin| (*of, *vin)))
+    {
+        let topic = format!("{customer}/{}", vin.as_str());
+        let told = granted.matches(customer, vin);
+        assert_eq!(told, reference::matches(filter, &topic), "whether `{filter}` names {topic}");
     }
 }
 

@@ -21,6 +21,16 @@ impl Gcid {
     pub fn new(uuid: Uuid) -> Self {
         Self(uuid)
     }
+
+    /// Characters of its text.
+    pub const LENGTH: usize = uuid::fmt::Hyphenated::LENGTH;
+
+    /// Its text as bytes, for where it is written for each message.
+    pub fn to_bytes(self) -> [u8; Self::LENGTH] {
+        let mut text = [0; Self::LENGTH];
+        self.0.as_hyphenated().encode_lower(&mut text);
+        text
+    }
 }
 
 impl FromStr for Gcid {

@@ -13,8 +13,9 @@ use crate::vin::Vin;
 /// don't push each other out.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionKey {
-    /// Whose data.
-    pub gcid: Gcid,
+    /// Whose data; `None` in a fleet's session, where a third party's client reads for itself the vehicles of all
+    /// customers who let it in.
+    pub gcid: Option<Gcid>,
     /// For which OAuth client.
     pub client_id: ClientId,
     /// The client identifier of the MQTT CONNECT packet.
@@ -85,8 +86,58 @@ pub struct Unfinished {
 }
 
 impl LeftBehind {
+    /// Gives up what it has of `vehicles`, of which the client may see nothing any more. Whether that changes anything.
+    pub fn give_up(&mut self, vehicles: &[Vin]) -> bool {
+        let is_meant = |vin: &Vin| vehicles.contains(vin);
+        let before = (self.unfinished.len(), self.complete_until.len());
+        for delivery in self.unfinished.iter().filter(|delivery| is_meant(&delivery.vin)) {
+            if delivery.exactly_once && !delivery.done {
+                self.given_up.push(delivery.packet_id);
+            }
+        }
+        self.unfinished.retain(|delivery| !is_meant(&delivery.vin));
+        self.complete_until.retain(|(vin, _)| !is_meant(vin));
+        before != (self.unfinished.len(), self.complete_until.len())
+    }
+
     /// The newest event that it speaks of; 0 when it speaks of none.
     pub fn newest(&self) -> Sequence {
         self.unfinished.iter().map(|delivery| delivery.sequence).max().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_given_up_of_a_vehicle_leaves_only_identifiers_that_its_client_may_wait_for() {
+        let [ended, other]: [Vin; 2] =
+            ["WBY00000000000001", "WBY00000000000002"].map(|vin| vin.parse().unwrap());
+        let delivery = |id, vin, exactly_once, done| Unfinished {
+            packet_id: NonZeroU16::new(id).unwrap(),
+            vin,
+            sequence: Sequence(u64::from(id)),
+            at: Timestamp::UNIX_EPOCH,
+            part: 0,
+            exactly_once,
+            done,
+        };
+        let kept = delivery(4, other, true, false);
+        let mut left = LeftBehind {
+            unfinished: vec![
+                delivery(1, ended, false, false),
+                delivery(2, ended, true, false),
+                delivery(3, ended, true, true),
+                kept,
+            ],
+            complete_until: vec![(ended, Timestamp::UNIX_EPOCH), (other, Timestamp::UNIX_EPOCH)],
+            ..LeftBehind::default()
+        };
+        assert!(left.give_up(&[ended]));
+        assert_eq!(left.unfinished, [kept]);
+        assert_eq!(left.given_up, [NonZeroU16::new(2).unwrap()]);
+        assert_eq!(left.complete_until, [(other, Timestamp::UNIX_EPOCH)]);
+        assert!(!left.give_up(&[ended]));
     }
 }

@@ -153,10 +153,27 @@ pub enum Refusal {
 /// [`Refusal::Expired`] from the second of expiry on: the client should refresh. [`Refusal::MissingScope`]: the
 /// customer must subscribe the client to the service and authorize it again.
 pub fn check(claims: &Claims, needed: Scope, now: Timestamp) -> Result<(), Refusal> {
-    if claims.expires_at <= now {
-        return Err(Refusal::Expired(claims.expires_at));
+    check_parts(claims.scopes, claims.expires_at, needed, now)
+}
+
+/// The same for a client that acts for itself.
+///
+/// # Errors
+/// As for [`check`]; the client asks for another token.
+pub fn check_client(claims: &ClientClaims, needed: Scope, now: Timestamp) -> Result<(), Refusal> {
+    check_parts(claims.scopes, claims.expires_at, needed, now)
+}
+
+fn check_parts(
+    scopes: Scopes,
+    expires_at: Timestamp,
+    needed: Scope,
+    now: Timestamp,
+) -> Result<(), Refusal> {
+    if expires_at <= now {
+        return Err(Refusal::Expired(expires_at));
     }
-    if !claims.scopes.contains(needed) {
+    if !scopes.contains(needed) {
         return Err(Refusal::MissingScope(needed));
     }
     Ok(())
@@ -191,6 +208,18 @@ mod tests {
             check(&claims(), Scope::ApiRead, now),
             Err(Refusal::MissingScope(Scope::ApiRead))
         );
+    }
+
+    #[test]
+    fn a_clients_own_token_is_held_to_the_same() {
+        let Claims { client_id, scopes, expires_at, .. } = claims();
+        let own = ClientClaims { client_id, scopes, expires_at };
+        let now = Timestamp::UNIX_EPOCH;
+        assert_eq!(check_client(&own, Scope::StreamingRead, now), Ok(()));
+        let refusal = Refusal::MissingScope(Scope::ApiRead);
+        assert_eq!(check_client(&own, Scope::ApiRead, now), Err(refusal));
+        let refusal = Refusal::Expired(expires_at);
+        assert_eq!(check_client(&own, Scope::StreamingRead, expires_at), Err(refusal));
     }
 
     #[test]

@@ -9,7 +9,7 @@
 //! was over before an event could be delivered. While it is looked up, its track takes no events: a value of the
 //! snapshot must not come after a newer one.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::num::NonZeroU16;
 use std::ops::Bound;
@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use cardata_domain::event::Payloads;
 use cardata_domain::session::{LeftBehind, Unfinished};
-use cardata_domain::{DescriptorId, Entry, Event, Recorded, Sequence, Vin};
+use cardata_domain::{DescriptorId, Entry, Event, Gcid, Recorded, Sequence, Vin};
 use jiff::Timestamp;
 
 use crate::inflight::{Received, Window, WindowLimits};
@@ -30,10 +30,11 @@ pub trait Source: Send {
     fn attach(&mut self, vin: Vin) -> Sequence;
     /// Ends that.
     fn detach(&mut self, vin: Vin);
-    /// What the client may see of a recorded event at this very moment, ready to be sent; may be empty.
-    fn payloads(&self, recorded: &Recorded) -> Payloads;
+    /// What the client may see at this very moment of a recorded event of a vehicle that is `customer`'s, ready to be
+    /// sent; may be empty.
+    fn payloads(&self, customer: Gcid, recorded: &Recorded) -> Payloads;
     /// The same for an event that was put together from several.
-    fn payloads_of_merged(&self, event: &Event) -> Payloads;
+    fn payloads_of_merged(&self, customer: Gcid, event: &Event) -> Payloads;
     /// Counts a message that was left out because it is larger than what the client takes.
     fn note_oversized(&mut self);
     /// Counts an event that was merged into others because the client reads too slowly.
@@ -47,6 +48,15 @@ pub struct Deliveries {
     source: Box<dyn Source>,
     /// Boxed, since a node of the map has room for eleven, and most sessions read one or two vehicles.
     tracks: BTreeMap<Vin, Box<Track>>,
+    /// The vehicles whose tracks may want something of the journal, or have something merged. A fleet has thousands of
+    /// tracks, and those that are live need no look.
+    busy: BTreeSet<Vin>,
+    /// Those that may wait for their newest values.
+    awaiting_snapshot: BTreeSet<Vin>,
+    /// Whether a vehicle was ever read with QoS 0, which reads on when the window is full.
+    reads_fresh: bool,
+    /// Whether cursors are told of QoS 0 as well: others go on where this session stops.
+    shares: bool,
     window: Window,
     reading: Option<Reading>,
     /// The vehicle whose events were read last, so that the others get their turn.
@@ -68,6 +78,7 @@ enum Reading {
 }
 
 struct Track {
+    customer: Gcid,
     /// `None` when nothing is read but what an earlier connection has begun to deliver [MQTT-3.10.4-3].
     qos: Option<Qos>,
     position: Sequence,
@@ -115,6 +126,10 @@ impl Deliveries {
         Self {
             source,
             tracks: BTreeMap::new(),
+            busy: BTreeSet::new(),
+            awaiting_snapshot: BTreeSet::new(),
+            reads_fresh: false,
+            shares: false,
             window: Window::new(limits),
             reading: None,
             read_last: None,
@@ -133,15 +148,22 @@ impl Deliveries {
         }
     }
 
-    /// Begins to read `vin` with `qos`, from `cursor` if there is one and else from now on, and sends again what `left`
+    /// Notes whether others go on where this session stops, so that they have to know how far it got.
+    pub(crate) fn share(&mut self, shares: bool) {
+        self.shares = shares;
+    }
+
+    /// Begins to read `vin`, which is `customer`'s, with `qos`, from `cursor` if there is one and else from now on, and sends again what `left`
     /// has of it. A track that is there already changes its `qos` only. Reading begins with [`Deliveries::read_on`].
     pub(crate) fn attach(
         &mut self,
-        vin: Vin,
+        (vin, customer): (Vin, Gcid),
         qos: Qos,
         cursor: Option<Sequence>,
         left: &LeftBehind,
     ) {
+        self.reads_fresh |= qos == Qos::AtMostOnce;
+        self.busy.insert(vin);
         if let Some(track) = self.tracks.get_mut(&vin) {
             if track.qos.is_none() {
                 track.head = self.source.attach(vin);
@@ -151,15 +173,15 @@ impl Deliveries {
         } else {
             let head = self.source.attach(vin);
             let cursor = cursor.filter(|_| qos > Qos::AtMostOnce);
-            self.begin(vin, Some(qos), head, cursor, left);
+            self.begin((vin, customer), Some(qos), head, cursor, left);
         }
     }
 
     /// Sends again, like [`Deliveries::attach`], what `left` has of `vin`, which no subscription names any more [MQTT-3.10.4-3].
-    pub(crate) fn complete(&mut self, vin: Vin, left: &LeftBehind) {
+    pub(crate) fn complete(&mut self, (vin, customer): (Vin, Gcid), left: &LeftBehind) {
         let of_vin = left.unfinished.iter().filter(|delivery| delivery.vin == vin);
         let Some(last) = of_vin.map(|delivery| delivery.sequence).max() else { return };
-        self.begin(vin, None, last, None, left);
+        self.begin((vin, customer), None, last, None, left);
     }
 
     /// Gives up what `left` has of `vin`, of which the client may see nothing any more.
@@ -170,7 +192,7 @@ impl Deliveries {
 
     fn begin(
         &mut self,
-        vin: Vin,
+        (vin, customer): (Vin, Gcid),
         qos: Option<Qos>,
         head: Sequence,
         cursor: Option<Sequence>,
@@ -183,11 +205,13 @@ impl Deliveries {
         let due_after = cursor.unwrap_or(head).min(head);
         let first = earlier.front().map(|first| Sequence(first.sequence.0.saturating_sub(1)));
         let position = first.unwrap_or(due_after).min(due_after);
-        let complete_until = left.complete_until.iter().find(|(of, _)| *of == vin);
+        let complete_until = left.complete_until.binary_search_by_key(&vin, |(of, _)| *of).ok();
+        self.busy.insert(vin);
         let track = Track {
+            customer,
             qos,
             position,
-            complete_until: complete_until.map(|(_, at)| *at),
+            complete_until: complete_until.map(|index| left.complete_until[index].1),
             head,
             cursor: due_after,
             merged: None,
@@ -198,6 +222,13 @@ impl Deliveries {
         };
         self.tracks.insert(vin, Box::new(track));
         self.drop_earlier(vin, position);
+    }
+
+    /// Tells from where `vin` is read, for others who go on where this session stops.
+    pub(crate) fn tell_beginning(&self, vin: Vin, actions: &mut VecDeque<Action>) {
+        if let Some(track) = self.tracks.get(&vin).filter(|track| track.qos.is_some()) {
+            actions.push_back(Action::MoveCursor { vin, cursor: track.cursor });
+        }
     }
 
     /// Stops to read `vin`, but for what an earlier connection has begun to deliver. Deliveries on their way can still be
@@ -227,6 +258,8 @@ impl Deliveries {
     pub(crate) fn send_snapshot(&mut self, vin: Vin) {
         if let Some(track) = self.tracks.get_mut(&vin).filter(|track| track.qos.is_some()) {
             track.snapshot = Some(Snapshot::Subscribed);
+            self.busy.insert(vin);
+            self.awaiting_snapshot.insert(vin);
         }
     }
 
@@ -273,6 +306,7 @@ impl Deliveries {
         if contiguous && self.has_way(vin) {
             self.deliver(vin, recorded, actions);
         } else {
+            self.busy.insert(vin);
             self.read_on(actions);
         }
     }
@@ -281,6 +315,9 @@ impl Deliveries {
     pub(crate) fn missed(&mut self, vin: Vin, head: Sequence) {
         if let Some(track) = self.tracks.get_mut(&vin) {
             track.head = track.head.max(head);
+            if track.is_busy() {
+                self.busy.insert(vin);
+            }
         }
     }
 
@@ -332,11 +369,13 @@ impl Deliveries {
         actions: &mut VecDeque<Action>,
     ) {
         let Some(track) = self.tracks.get_mut(&vin) else { return };
+        self.busy.insert(vin);
         if track.qos.is_some() && position > track.due_after {
             self.source.note_gap();
             let from = track.gap.map_or(track.complete_until, |untold| untold.from);
             track.gap = Some(UntoldGap { from, to });
             track.snapshot.get_or_insert(Snapshot::Gap);
+            self.awaiting_snapshot.insert(vin);
         }
         track.position = position;
         self.drop_earlier(vin, position);
@@ -364,9 +403,9 @@ impl Deliveries {
                 && let Ok(event) = Event::new(vin, newest, entries)
             {
                 let retain = snapshot == Snapshot::Subscribed;
-                for payload in self.source.payloads_of_merged(&event).iter() {
+                for payload in self.source.payloads_of_merged(track.customer, &event).iter() {
                     let gap = track.tell_gap(newest);
-                    let message = Publish::new(vin, payload.clone());
+                    let message = Publish::new(vin, track.customer, payload.clone());
                     actions.push_back(send(Publish { snapshot: true, retain, gap, ..message }));
                 }
                 if track.is_fresh() {
@@ -445,19 +484,21 @@ impl Deliveries {
 
     /// Sends what was merged, as much of it as may be handed over at once.
     fn send_merged(&mut self, actions: &mut VecDeque<Action>) {
-        for (vin, track) in &mut self.tracks {
+        for vin in &self.busy {
             if self.congested || self.handed_bytes >= HANDED_BYTES_MAX {
                 return;
             }
+            let Some(track) = self.tracks.get_mut(vin) else { continue };
             let Some(merged) = track.merged.take() else { continue };
             let mut entries: Vec<_> = merged.entries.into_values().collect();
             entries.sort_by_key(Entry::at);
             let event = Event::new(*vin, merged.at, entries)
                 .expect("a merged event has the entries of at least one");
-            for payload in self.source.payloads_of_merged(&event).iter() {
+            for payload in self.source.payloads_of_merged(track.customer, &event).iter() {
                 let gap = track.tell_gap(merged.at);
                 self.handed_bytes += payload.len();
-                actions.push_back(send(Publish { gap, ..Publish::new(*vin, payload.clone()) }));
+                let message = Publish::new(*vin, track.customer, payload.clone());
+                actions.push_back(send(Publish { gap, ..message }));
             }
         }
     }
@@ -466,19 +507,12 @@ impl Deliveries {
     fn has_way(&self, vin: Vin) -> bool {
         self.tracks.get(&vin).is_none_or(|track| {
             let has_room = self.window.room() > 0 && !self.congested;
-            self.has_turn(track) && (track.is_fresh() || has_room)
+            self.turn().has_come(track) && (track.is_fresh() || has_room)
         })
     }
 
-    /// Whether it is the turn of this vehicle's events, if there is room for them. QoS 0 needs none: when the way is
-    /// full, it is merged.
-    fn has_turn(&self, track: &Track) -> bool {
-        let has_turn = if track.is_fresh() {
-            self.congested || self.handed_bytes < HANDED_BYTES_MAX
-        } else {
-            self.begun == 0 || !track.earlier.is_empty()
-        };
-        has_turn && track.snapshot.is_none()
+    fn turn(&self) -> Turn {
+        Turn { congested: self.congested, handed_bytes: self.handed_bytes, begun: self.begun }
     }
 
     fn deliver(&mut self, vin: Vin, recorded: &Recorded, actions: &mut VecDeque<Action>) {
@@ -511,12 +545,14 @@ impl Deliveries {
         if self.congested || track.merged.is_some() {
             self.source.note_merged();
             track.merge(&recorded.event);
+            self.busy.insert(vin);
             return;
         }
-        for payload in self.source.payloads(recorded).iter() {
+        for payload in self.source.payloads(track.customer, recorded).iter() {
             let gap = track.tell_gap(at);
             self.handed_bytes += payload.len();
-            actions.push_back(send(Publish { gap, ..Publish::new(vin, payload.clone()) }));
+            let message = Publish::new(vin, track.customer, payload.clone());
+            actions.push_back(send(Publish { gap, ..message }));
         }
     }
 
@@ -531,7 +567,7 @@ impl Deliveries {
         let Some(track) = self.tracks.get_mut(&vin) else { return };
         let wanted = track.qos.filter(|qos| *qos > Qos::AtMostOnce);
         let duplicate = !begun.is_empty();
-        let payloads = self.source.payloads(recorded);
+        let payloads = self.source.payloads(track.customer, recorded);
         for payload in payloads.iter() {
             let part = if payloads.len() == 1 { 0 } else { digest(payload) };
             let begun_before = begun.iter().position(|delivery| delivery.part == part);
@@ -557,7 +593,7 @@ impl Deliveries {
                 (self.window.push(delivery, payload.len()), qos)
             };
             let (packet_id, gap) = (Some(packet_id), track.tell_gap(at));
-            let message = Publish::new(vin, payload.clone());
+            let message = Publish::new(vin, track.customer, payload.clone());
             actions.push_back(send(Publish { qos, packet_id, duplicate, gap, ..message }));
         }
         for hidden in begun {
@@ -618,7 +654,10 @@ impl Deliveries {
     }
 
     fn tell_cursor(&mut self, vin: Vin, actions: &mut VecDeque<Action>) {
-        let Some(track) = self.tracks.get(&vin).filter(|track| track.is_lasting()) else { return };
+        let Some(track) = self.tracks.get(&vin) else { return };
+        if !(track.is_lasting() || self.shares && track.qos.is_some()) {
+            return;
+        }
         let cursor = self.acknowledged(vin, track);
         if let Some(track) = self.tracks.get_mut(&vin)
             && cursor > track.cursor
@@ -635,24 +674,84 @@ impl Deliveries {
         if self.reading.is_some() {
             return;
         }
-        let wanted = self.tracks.iter().find(|(_, track)| track.snapshot.is_some());
-        if let Some((vin, track)) = wanted.filter(|_| !self.congested) {
-            actions.push_back(Action::ReadLatest { vin: *vin });
-            self.reading = Some(Reading::Latest { vin: *vin, head: track.head });
+        if !self.congested
+            && let Some((vin, head)) = self.next_snapshot()
+        {
+            actions.push_back(Action::ReadLatest { vin });
+            self.reading = Some(Reading::Latest { vin, head });
             return;
         }
         let room = self.window.is_roomy() && !self.congested;
-        let due = |(_, track): &(&Vin, &Track)| {
-            self.has_turn(track) && track.position < track.head && (track.is_fresh() || room)
-        };
+        if !room && !self.reads_fresh {
+            return;
+        }
         let after = self.read_last.map_or(Bound::Unbounded, Bound::Excluded);
-        let tracks = self.tracks.range((after, Bound::Unbounded)).chain(&self.tracks);
-        let next = tracks.map(|(vin, track)| (vin, &**track)).find(due);
-        let Some((vin, track)) = next else { return };
+        let turn = self.turn();
+        let due = |track: &Track| {
+            turn.has_come(track) && track.position < track.head && (track.is_fresh() || room)
+        };
+        let next = self.next_busy(after, due).or_else(|| self.next_busy(Bound::Unbounded, due));
+        let Some((vin, track)) = next.and_then(|vin| Some((vin, self.tracks.get(&vin)?))) else {
+            return;
+        };
         let limit = if track.is_fresh() { READ_MAX } else { self.window.room().min(READ_MAX) };
-        actions.push_back(Action::Read { vin: *vin, after: track.position, limit });
-        self.read_last = Some(*vin);
-        self.reading = Some(Reading::Events { vin: *vin, head: track.head, limit });
+        let (after, head) = (track.position, track.head);
+        actions.push_back(Action::Read { vin, after, limit });
+        self.read_last = Some(vin);
+        self.reading = Some(Reading::Events { vin, head, limit });
+    }
+
+    /// The first vehicle that waits for its newest values, and its head.
+    fn next_snapshot(&mut self) -> Option<(Vin, Sequence)> {
+        while let Some(vin) = self.awaiting_snapshot.first().copied() {
+            match self.tracks.get(&vin) {
+                Some(track) if track.snapshot.is_some() => return Some((vin, track.head)),
+                _ => self.awaiting_snapshot.remove(&vin),
+            };
+        }
+        None
+    }
+
+    /// The first busy vehicle after `after` whose track is `wanted`; those that turn out not to be busy are left out from
+    /// now on.
+    fn next_busy(&mut self, after: Bound<Vin>, wanted: impl Fn(&Track) -> bool) -> Option<Vin> {
+        let mut idle = Vec::new();
+        let mut found = None;
+        for vin in self.busy.range((after, Bound::Unbounded)) {
+            match self.tracks.get(vin) {
+                Some(track) if wanted(track) => {
+                    found = Some(*vin);
+                    break;
+                }
+                Some(track) if track.is_busy() => {}
+                _ => idle.push(*vin),
+            }
+        }
+        for vin in idle {
+            self.busy.remove(&vin);
+        }
+        found
+    }
+}
+
+/// Whose turn it is.
+#[derive(Clone, Copy)]
+struct Turn {
+    congested: bool,
+    handed_bytes: usize,
+    begun: usize,
+}
+
+impl Turn {
+    /// Whether it is the turn of this vehicle's events, if there is room for them. QoS 0 needs none: when the way is
+    /// full, it is merged.
+    fn has_come(self, track: &Track) -> bool {
+        let has_come = if track.is_fresh() {
+            self.congested || self.handed_bytes < HANDED_BYTES_MAX
+        } else {
+            self.begun == 0 || !track.earlier.is_empty()
+        };
+        has_come && track.snapshot.is_none()
     }
 }
 
@@ -683,6 +782,11 @@ impl Track {
             self.cursor = self.position.max(self.due_after);
         }
         self.qos = Some(qos);
+    }
+
+    /// Whether it wants something of the journal, or has something merged.
+    fn is_busy(&self) -> bool {
+        self.position < self.head || self.snapshot.is_some() || self.merged.is_some()
     }
 
     /// Whether events are sent with QoS 1 or 2.

@@ -4,7 +4,7 @@
 use std::num::NonZeroU16;
 
 use bytes::{BufMut, BytesMut};
-use cardata_domain::Gcid;
+use cardata_domain::{Gcid, Vin};
 
 use crate::packet::{ConnAck, Outgoing, Publish, Qos, Version};
 use crate::property;
@@ -14,31 +14,19 @@ use crate::reason::{ConnectRefusal, PUBLISH_REFUSED, SubscribeRefusal};
 #[derive(Debug, Clone)]
 pub struct Encoder {
     version: Version,
-    /// The first level of the customer's topics with its slash.
-    customer: [u8; GCID_LENGTH + 1],
     /// Whether reason strings may be sent with any packet (MQTT 5 §3.1.2.11.7).
     problem_information: bool,
     /// Bytes that a packet may have.
     packet_size_max: usize,
 }
 
-const GCID_LENGTH: usize = 36;
 /// The bytes of a topic: GCID, slash and VIN.
-const TOPIC_LENGTH: usize = GCID_LENGTH + 1 + cardata_domain::Vin::LENGTH;
+const TOPIC_LENGTH: usize = Gcid::LENGTH + 1 + Vin::LENGTH;
 
 impl Encoder {
-    /// For a client that speaks `version` and reads the topics of `customer`.
-    ///
-    /// # Panics
-    /// Never: a GCID prints as 36 characters.
-    pub fn new(version: Version, customer: Gcid) -> Self {
-        let text = format!("{customer}/");
-        Self {
-            version,
-            customer: text.as_bytes().try_into().expect("a GCID has 36 characters"),
-            problem_information: true,
-            packet_size_max: usize::MAX,
-        }
+    /// For a client that speaks `version`.
+    pub fn new(version: Version) -> Self {
+        Self { version, problem_information: true, packet_size_max: usize::MAX }
     }
 
     /// Leaves out reason strings where the client did not ask for them, and where they would make a packet too large.
@@ -173,7 +161,8 @@ impl Encoder {
             buffer.put_u16(0);
         } else {
             buffer.put_u16(u16::try_from(TOPIC_LENGTH).expect("a topic has 54 bytes"));
-            buffer.put_slice(&self.customer);
+            buffer.put_slice(&publish.customer.to_bytes());
+            buffer.put_u8(b'/');
             buffer.put_slice(publish.vin.as_bytes());
         }
         if let Some(packet_id) = publish.packet_id {
@@ -258,7 +247,8 @@ fn connack_v5(connack: &ConnAck, buffer: &mut BytesMut) {
     if !connack.retain_available {
         properties.put_slice(&[property::RETAIN_AVAILABLE, 0]);
     }
-    properties.put_slice(&[property::SHARED_SUBSCRIPTION_AVAILABLE, 0]);
+    let shared = u8::from(connack.shared_available);
+    properties.put_slice(&[property::SHARED_SUBSCRIPTION_AVAILABLE, shared]);
     properties.put_u8(property::MAXIMUM_PACKET_SIZE);
     properties.put_u32(PACKET_SIZE_MAX);
     if let Some(seconds) = connack.session_expiry_seconds {
@@ -363,12 +353,13 @@ mod tests {
 
     fn bytes(version: Version, packet: &Outgoing) -> Vec<u8> {
         let mut buffer = BytesMut::new();
-        Encoder::new(version, GCID.parse().unwrap()).encode(packet, &mut buffer);
+        Encoder::new(version).encode(packet, &mut buffer);
         buffer.to_vec()
     }
 
     fn publish(payload: &[u8]) -> Publish {
-        Publish::new("WBY00000000000001".parse().unwrap(), Bytes::copy_from_slice(payload))
+        let vin = "WBY00000000000001".parse().unwrap();
+        Publish::new(vin, GCID.parse().unwrap(), Bytes::copy_from_slice(payload))
     }
 
     #[test]
@@ -443,7 +434,7 @@ mod tests {
                     gap: Some(gap),
                     ..publish(&vec![b'x'; length])
                 };
-                let size = Encoder::new(version, GCID.parse().unwrap()).publish_size(&packet);
+                let size = Encoder::new(version).publish_size(&packet);
                 assert_eq!(
                     bytes(version, &Outgoing::Publish(packet)).len(),
                     size,
@@ -513,8 +504,7 @@ mod tests {
             for (wanted, size_max, expected) in
                 [(true, size, &whole[..]), (true, size - 1, bare), (false, u32::MAX, bare)]
             {
-                let encoder =
-                    Encoder::new(Version::V5, GCID.parse().unwrap()).with_limits(wanted, size_max);
+                let encoder = Encoder::new(Version::V5).with_limits(wanted, size_max);
                 let mut buffer = BytesMut::new();
                 assert!(encoder.encode(&packet, &mut buffer));
                 assert_eq!(buffer[..], *expected, "{packet:?} in {size_max}");

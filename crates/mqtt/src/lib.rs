@@ -14,7 +14,7 @@
 //! | 3.4 to 3.7, 4.3, 4.4, 4.9: acknowledgements, quality of service, redelivery, flow control | [`inflight`] |
 //! | 3.8 to 3.11: SUBSCRIBE, UNSUBSCRIBE and their answers | `session::subscribe` |
 //! | 3.12 to 3.15, 4.12, 4.13: PING, DISCONNECT, AUTH, errors | [`session`] |
-//! | 4.7: topic names and filters | [`topic`] |
+//! | 4.7, 4.8.2: topic names and filters, shared subscriptions | [`topic`], and [`reader`] for who may use which |
 
 pub mod decode;
 pub mod delivery;
@@ -23,11 +23,13 @@ pub mod inflight;
 mod outlet;
 pub mod packet;
 mod property;
+pub mod reader;
 pub mod reason;
 pub mod session;
 pub mod topic;
 
 pub use delivery::Source;
 pub use packet::{Packet, Qos, Version};
+pub use reader::{Reader, Vehicles};
 pub use reason::{CloseReason, ConnectRefusal, SubscribeRefusal};
 pub use session::{Action, Admission, Session};

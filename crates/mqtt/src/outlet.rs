@@ -13,13 +13,13 @@ pub(crate) struct Outlet {
     encoder: Encoder,
     packet_size_max: usize,
     alias_max: u16,
-    aliases: HashMap<Vin, NonZeroU16>,
+    aliases: HashMap<(Gcid, Vin), NonZeroU16>,
 }
 
 impl Outlet {
-    pub(crate) fn new(connect: &Connect, customer: Gcid) -> Self {
+    pub(crate) fn new(connect: &Connect) -> Self {
         Self {
-            encoder: Encoder::new(connect.version, customer),
+            encoder: Encoder::new(connect.version),
             packet_size_max: usize::try_from(connect.packet_size_max).unwrap_or(usize::MAX),
             alias_max: connect.topic_alias_max,
             aliases: HashMap::new(),
@@ -33,20 +33,21 @@ impl Outlet {
         publish: Publish,
         identifiers: Vec<NonZeroU32>,
     ) -> Option<Publish> {
-        let alias = self.alias(publish.vin);
+        let topic = (publish.customer, publish.vin);
+        let alias = self.alias(topic);
         let prepared = Publish { alias, identifiers, ..publish };
         if self.encoder.publish_size(&prepared) > self.packet_size_max {
             return None;
         }
         if let Some(TopicAlias { number, known: false }) = alias {
-            self.aliases.insert(prepared.vin, number);
+            self.aliases.insert(topic, number);
         }
         Some(prepared)
     }
 
     /// The alias of a vehicle's topic: the one that the client knows, a new one while there are some, or none.
-    fn alias(&self, vin: Vin) -> Option<TopicAlias> {
-        if let Some(number) = self.aliases.get(&vin) {
+    fn alias(&self, topic: (Gcid, Vin)) -> Option<TopicAlias> {
+        if let Some(number) = self.aliases.get(&topic) {
             return Some(TopicAlias { number: *number, known: true });
         }
         let next =

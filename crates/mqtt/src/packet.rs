@@ -7,7 +7,7 @@ use std::fmt::{self, Display};
 use std::num::{NonZeroU16, NonZeroU32};
 
 use bytes::Bytes;
-use cardata_domain::Vin;
+use cardata_domain::{Gcid, Vin};
 use jiff::Timestamp;
 
 use crate::reason::{CloseReason, ConnectRefusal, SubscribeRefusal};
@@ -245,17 +245,21 @@ pub struct ConnAck {
     pub session_expiry_seconds: Option<u32>,
     /// Seconds between two packets of the client at the most, where that differs from what it asked for.
     pub keep_alive_seconds: Option<u16>,
+    /// Whether subscriptions may be shared.
+    pub shared_available: bool,
     /// Whether subscriptions bring retained messages.
     pub retain_available: bool,
     /// The method of authentication, as it came.
     pub auth_method: Option<String>,
 }
 
-/// A vehicle's message on its way; the topic is `{gcid}/{vin}` of the connection's customer.
+/// A vehicle's message on its way; the topic is `{gcid}/{vin}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Publish {
     /// Whose.
     pub vin: Vin,
+    /// Whose vehicle that is.
+    pub customer: Gcid,
     /// The finished payload.
     pub payload: Bytes,
     /// How it is sent.
@@ -278,9 +282,10 @@ pub struct Publish {
 
 impl Publish {
     /// A message of QoS 0.
-    pub fn new(vin: Vin, payload: Bytes) -> Self {
+    pub fn new(vin: Vin, customer: Gcid, payload: Bytes) -> Self {
         Self {
             vin,
+            customer,
             payload,
             qos: Qos::AtMostOnce,
             packet_id: None,

@@ -81,11 +81,21 @@ pub enum SubscribeRefusal {
     /// It reaches beyond the customer's own vehicles.
     #[error("only topics {{gcid}}/{{vin}} of your own vehicles can be read")]
     NotAuthorized,
+    /// It reaches beyond what a fleet reads.
+    #[error(
+        "a fleet reads +/+, {{gcid}}/+ or {{gcid}}/{{vin}} of customers who let it in; a bare # would name topics that no vehicle has"
+    )]
+    NotForFleets,
+    /// A session that shares has one subscription.
+    #[error(
+        "a session reads for itself or shares one subscription, not both; use a connection for each"
+    )]
+    Mixed,
     /// The session has as many subscriptions as allowed.
     #[error("the session has as many subscriptions as allowed")]
     QuotaExceeded,
     /// A shared subscription.
-    #[error("shared subscriptions are not supported")]
+    #[error("shared subscriptions are for third parties that read for all of their customers")]
     SharedNotSupported,
 }
 
@@ -93,7 +103,9 @@ impl SubscribeRefusal {
     /// The SUBACK reason code of MQTT 5.
     pub fn reason_code(self) -> u8 {
         match self {
-            Self::NotAuthorized => 0x87,
+            Self::NotAuthorized | Self::NotForFleets => 0x87,
+            // "Implementation specific error".
+            Self::Mixed => 0x83,
             Self::QuotaExceeded => 0x97,
             Self::SharedNotSupported => 0x9E,
         }

@@ -6,19 +6,20 @@
 mod connect;
 mod subscribe;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::num::{NonZeroU16, NonZeroU32};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cardata_domain::session::{StoredSession, StoredSubscription};
-use cardata_domain::{Entry, Gcid, Recorded, Sequence, Vin};
+use cardata_domain::{Entry, Recorded, Sequence, Vin};
 use thiserror::Error;
 
 use crate::decode::PacketError;
 use crate::delivery::{Deliveries, Source};
 use crate::outlet::Outlet;
 use crate::packet::{Auth, Connect, Outgoing, Packet, Qos, Version};
+use crate::reader::{Reader, Vehicles};
 use crate::reason::{CloseReason, ConnectRefusal};
 use crate::topic::Filter;
 
@@ -88,18 +89,25 @@ pub enum Action {
         /// Whose.
         vin: Vin,
     },
+    /// Share the subscription `group` with others, then call [`Session::share`], before anything after this.
+    Join {
+        /// The filter as the client wrote it: the same for all who share.
+        group: String,
+    },
+    /// Share no longer, then call [`Session::change_vehicles`], before anything after this.
+    LeaveGroup,
     /// Send what is queued, then close the connection.
     Close(CloseReason),
 }
 
 /// Who was let in, and what is known of the session.
 pub struct Admission {
-    /// The customer whose topics the client may read.
-    pub gcid: Gcid,
+    /// Who reads.
+    pub reader: Reader,
     /// The client identifier that the server chose, where the client left that to it.
     pub assigned_client_id: Option<String>,
-    /// The vehicles of which the customer is PRIMARY.
-    pub vehicles: Vec<Vin>,
+    /// The vehicles that may be read: of which the customer is PRIMARY, or all customers who let the client in.
+    pub vehicles: Vehicles,
     /// When the token's time is over.
     pub expires_at: Instant,
     /// The highest QoS of deliveries. 0 grants what is asked for and delivers with 0 (wire §2.4).
@@ -175,8 +183,8 @@ enum Phase {
 }
 
 struct Connected {
-    gcid: Gcid,
-    vehicles: Vec<Vin>,
+    reader: Reader,
+    vehicles: Vehicles,
     version: Version,
     /// How long the session outlives the connection.
     session_expiry_seconds: u32,
@@ -199,6 +207,8 @@ struct Connected {
 struct Subscription {
     text: String,
     filter: Filter,
+    /// With others, of whom each has its part of the vehicles; a fleet's session then has no other subscription.
+    shared: bool,
     granted: Qos,
     identifier: Option<NonZeroU32>,
 }
@@ -227,7 +237,7 @@ impl Session {
             match (action, &mut self.phase) {
                 (Action::Send(Outgoing::Publish(publish)), Phase::Connected(connected)) => {
                     let packet_id = publish.packet_id;
-                    let identifiers = connected.identifiers(publish.vin);
+                    let identifiers = connected.identifiers(publish.customer, publish.vin);
                     match connected.outlet.prepare(publish, identifiers) {
                         Some(publish) => return Some(Action::Send(Outgoing::Publish(publish))),
                         None => connected.deliveries.leave_out(packet_id, &mut self.actions),
@@ -350,22 +360,29 @@ impl Session {
         self.phase = Phase::Connected(Box::new(connected));
     }
 
-    /// The fresh token is good until `expires_at`, and the customer is PRIMARY of `vehicles` now: a stream may go on for
-    /// weeks, in which vehicles are bought and sold.
-    pub fn reauthenticated(&mut self, expires_at: Instant, vehicles: Vec<Vin>) {
+    /// The fresh token is good until `expires_at`. What it opens now is told with [`Session::change_vehicles`]: a stream
+    /// may go on for weeks, in which vehicles are bought and sold.
+    pub fn reauthenticated(&mut self, expires_at: Instant) {
         if let Phase::Connected(connected) = &mut self.phase
             && let Some(method) = connected.auth_method.clone()
         {
             connected.expires_at = expires_at;
-            connected.change_vehicles(vehicles, &mut self.actions);
             self.actions.push_back(Action::Send(Outgoing::AuthSuccess { method }));
         }
     }
 
-    /// The customer is PRIMARY of `vehicles` now. What is on its way of others is not sent any more.
-    pub fn change_vehicles(&mut self, vehicles: Vec<Vin>) {
+    /// `vehicles` may be read now. What is on its way of others is not sent any more.
+    pub fn change_vehicles(&mut self, vehicles: Vehicles) {
         if let Phase::Connected(connected) = &mut self.phase {
             connected.change_vehicles(vehicles, &mut self.actions);
+        }
+    }
+
+    /// Of a subscription that is shared, this session has `vehicles` now; of each that is new to it, `cursors` say how far
+    /// the others got. Where they don't, it begins with what comes, and says from where ([`Action::MoveCursor`]).
+    pub fn share(&mut self, vehicles: Vehicles, cursors: &BTreeMap<Vin, Sequence>) {
+        if let Phase::Connected(connected) = &mut self.phase {
+            connected.share(vehicles, cursors, &mut self.actions);
         }
     }
 
@@ -462,7 +479,15 @@ impl Session {
 
     /// Whether the session outlives the connection.
     pub fn is_persistent(&self) -> bool {
-        matches!(&self.phase, Phase::Connected(connected) if connected.session_expiry_seconds > 0)
+        self.kept_seconds() > 0
+    }
+
+    /// For how long the session outlives the connection; the highest number for ever.
+    pub fn kept_seconds(&self) -> u32 {
+        match &self.phase {
+            Phase::Connected(connected) => connected.session_expiry_seconds,
+            _ => 0,
+        }
     }
 
     /// What the session's next connection needs; `None` when nothing is kept, or the connection is not closed.
@@ -494,7 +519,8 @@ impl Connected {
             qos: one.granted.level(),
             identifier: one.identifier,
         };
-        let mut cursors = self.deliveries.cursors();
+        // Those of a subscription that is shared are kept by all who share it.
+        let mut cursors = if self.is_shared() { Vec::new() } else { self.deliveries.cursors() };
         cursors.extend(&self.cursors);
         // "For ever" is the highest number there is (MQTT 5 §3.1.2.11.2).
         let expiry_seconds =
@@ -518,6 +544,15 @@ impl Connected {
     fn into_kept(self) -> Option<StoredSession> {
         let stored = self.stored();
         let is_kept = self.session_expiry_seconds > 0;
-        is_kept.then(|| StoredSession { left: Some(self.deliveries.into_left()), ..stored })
+        let is_shared = self.is_shared();
+        is_kept.then(|| {
+            let mut left = self.deliveries.into_left();
+            if is_shared {
+                // Others go on with what they share at once (MQTT 5 §4.8.2). What has QoS 2 was not shared.
+                left.unfinished.retain(|delivery| delivery.exactly_once);
+                left.complete_until.clear();
+            }
+            StoredSession { left: Some(left), ..stored }
+        })
     }
 }

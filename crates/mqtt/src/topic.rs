@@ -1,38 +1,48 @@
-//! Topic filters, and which of a customer's vehicles they name.
+//! Topic filters, and which vehicles they name.
 //!
-//! All topics have the form `{gcid}/{vin}`. A filter is granted only below the customer's own GCID (wire §2.4).
+//! All topics have the form `{gcid}/{vin}`. A customer's client is granted filters below the customer's own GCID; a
+//! fleet, which reads for many customers, also filters over all of them (wire §2.4, §2.9).
 
 use cardata_domain::{Gcid, Vin};
 
-/// A filter that may be granted: it names vehicles of one customer.
+use crate::reader::Reader;
+
+/// A filter that may be granted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Filter {
-    /// Every vehicle, those of the future included: `{gcid}/+`, `{gcid}/#` and the like.
-    AllVehicles,
+    /// Every vehicle of every customer who let the client in, those of the future included: `+/+` and `+/#`; fleets only.
+    Everything,
+    /// Every vehicle of one customer, those of the future included: `{gcid}/+`, `{gcid}/#` and the like.
+    Customer(Gcid),
     /// One vehicle: `{gcid}/{vin}`.
-    Vehicle(Vin),
+    Vehicle(Gcid, Vin),
 }
 
 impl Filter {
-    /// Reads `filter` as `customer` may use it; `None` where it reaches beyond, is malformed, or could never match.
-    pub fn parse(filter: &str, customer: Gcid) -> Option<Self> {
+    /// Reads `filter` as `reader` may use it; `None` where it reaches beyond, is malformed, or could never match.
+    pub fn parse(filter: &str, reader: Reader) -> Option<Self> {
         let (first, rest) = filter.split_once('/')?;
-        if first != customer.to_string() {
-            return None;
-        }
+        let customer = match reader {
+            Reader::Customer(own) => Some(own).filter(|own| first == own.to_string())?,
+            Reader::Fleet if first == "+" => {
+                return matches!(rest, "+" | "#" | "+/#").then_some(Self::Everything);
+            }
+            Reader::Fleet => first.parse().ok()?,
+        };
         // `#` stands for the parent level, too [MQTT-4.7.1-2], so `{gcid}/+/#` matches `{gcid}/{vin}`.
         match rest.strip_suffix("/#").unwrap_or(rest) {
-            "+" => Some(Self::AllVehicles),
-            "#" if rest == "#" => Some(Self::AllVehicles),
-            vin => vin.parse().ok().map(Self::Vehicle),
+            "+" => Some(Self::Customer(customer)),
+            "#" if rest == "#" => Some(Self::Customer(customer)),
+            vin => vin.parse().ok().map(|vin| Self::Vehicle(customer, vin)),
         }
     }
 
-    /// Whether it names `vin`.
-    pub fn matches(self, vin: Vin) -> bool {
+    /// Whether it names `vin`, which is `customer`'s.
+    pub fn matches(self, customer: Gcid, vin: Vin) -> bool {
         match self {
-            Self::AllVehicles => true,
-            Self::Vehicle(own) => own == vin,
+            Self::Everything => true,
+            Self::Customer(own) => own == customer,
+            Self::Vehicle(own, one) => (own, one) == (customer, vin),
         }
     }
 }
@@ -64,7 +74,13 @@ pub fn is_sound_if_shared(filter: &str) -> bool {
     shared.split_once('/').is_some_and(|(name, filter)| is_name(name) && !filter.is_empty())
 }
 
-const SHARE: &str = "$share/";
+/// The filter of a shared subscription, without `$share` and the group's name; `None` where it is none.
+pub fn shared(filter: &str) -> Option<&str> {
+    filter.strip_prefix(SHARE)?.split_once('/').map(|(_, filter)| filter)
+}
+
+/// What filters of shared subscriptions begin with.
+pub const SHARE: &str = "$share/";
 
 #[cfg(test)]
 mod tests {
@@ -73,17 +89,21 @@ mod tests {
     const GCID: &str = "aa111192-d570-4d3d-8835-656ee00edcd7";
     const VIN: &str = "WBY00000000000001";
 
+    fn gcid() -> Gcid {
+        GCID.parse().unwrap()
+    }
+
     fn parse(filter: &str) -> Option<Filter> {
-        Filter::parse(filter, GCID.parse().unwrap())
+        Filter::parse(filter, Reader::Customer(gcid()))
     }
 
     #[test]
     fn filters_below_the_own_gcid_are_granted() {
-        let vehicle = Some(Filter::Vehicle(VIN.parse().unwrap()));
+        let vehicle = Some(Filter::Vehicle(gcid(), VIN.parse().unwrap()));
         assert_eq!(parse(&format!("{GCID}/{VIN}")), vehicle);
         assert_eq!(parse(&format!("{GCID}/{VIN}/#")), vehicle);
         for all in ["+", "#", "+/#"] {
-            assert_eq!(parse(&format!("{GCID}/{all}")), Some(Filter::AllVehicles), "{all}");
+            assert_eq!(parse(&format!("{GCID}/{all}")), Some(Filter::Customer(gcid())), "{all}");
         }
     }
 
@@ -121,6 +141,35 @@ mod tests {
         }
         assert_eq!(parse(&format!("{}/+", GCID.to_uppercase())), None);
     }
+
+    #[test]
+    fn a_fleet_reads_all_customers_or_one_of_them_and_nothing_that_is_no_vehicles_topic() {
+        let parse = |filter: &str| Filter::parse(filter, Reader::Fleet);
+        for all in ["+/+", "+/#", "+/+/#"] {
+            assert_eq!(parse(all), Some(Filter::Everything), "{all}");
+        }
+        for one in ["+", "#", "+/#"] {
+            assert_eq!(parse(&format!("{GCID}/{one}")), Some(Filter::Customer(gcid())), "{one}");
+        }
+        let vehicle = Filter::Vehicle(gcid(), VIN.parse().unwrap());
+        assert_eq!(parse(&format!("{GCID}/{VIN}")), Some(vehicle));
+        for beyond in ["#", "+", "", "/", "/+", "+/", "+/+/+", "+/x", "$share/g/+/+", "$SYS/#"] {
+            assert_eq!(parse(beyond), None, "{beyond}");
+        }
+        assert_eq!(parse(&format!("+/{VIN}")), None);
+        assert_eq!(parse(&format!("{}/+", GCID.to_uppercase())), None);
+    }
+
+    #[test]
+    fn a_filter_over_one_customer_names_no_vehicle_of_another() {
+        let foreign = "bb111192-d570-4d3d-8835-656ee00edcd7".parse().unwrap();
+        let vin = VIN.parse().unwrap();
+        for own in [Filter::Customer(gcid()), Filter::Vehicle(gcid(), vin)] {
+            assert!(own.matches(gcid(), vin) && !own.matches(foreign, vin), "{own:?}");
+        }
+        assert!(Filter::Everything.matches(foreign, vin));
+    }
+
     #[test]
     fn a_wildcard_has_a_level_to_itself_and_the_multi_level_one_is_last() {
         for sound in
@@ -145,6 +194,8 @@ mod tests {
         {
             assert!(is_sound_if_shared(sound), "{sound}");
         }
+        assert_eq!(shared("$share/group/+/+"), Some("+/+"));
+        assert_eq!((shared("+/+"), shared("$share")), (None, None));
         for unsound in ["$share/", "$share//a", "$share/group", "$share/group/", "$share/+/a"] {
             assert!(!is_sound_if_shared(unsound), "{unsound}");
         }

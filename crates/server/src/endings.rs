@@ -12,6 +12,7 @@ use cardata_domain::container::Container;
 use cardata_domain::ledger::{Act, Actor, Record};
 use cardata_domain::vehicle::MappingType;
 use cardata_domain::{ClientId, Gcid, Vin};
+use cardata_mqtt::CloseReason;
 use cardata_store::directory::DirectoryError;
 use cardata_store::journal::JournalError;
 use thiserror::Error;
@@ -93,6 +94,7 @@ async fn end_consents_now(
         // One that does not close in time is noted all the same: its end is on its way.
         let _ = timeout(CLOSING_PATIENCE, closing.done()).await;
         end_backlog(platform, consent.gcid, consent.client_id).await?;
+        leave_fleet(platform, consent.gcid, consent.client_id).await?;
         ended.took = began.elapsed();
         metrics::counter!("cardata_consents_ended_total", "why" => why.as_str()).increment(1);
         metrics::histogram!("cardata_revocation_seconds").record(ended.took);
@@ -127,7 +129,77 @@ async fn end_backlog(
     if consents.iter().any(|consent| consent.client_id == client_id && consent.is_active(now)) {
         return Ok(());
     }
-    for key in platform.directory.remove_sessions_of(gcid, client_id).await? {
+    for key in platform.directory.remove_sessions_of(Some(gcid), client_id).await? {
+        platform.cursors.forget(&key);
+    }
+    Ok(())
+}
+
+/// Lets a client's fleet show nothing of a customer any more whose last consent to it has ended, and ends what waits for
+/// it. The fleet's connections stay open.
+async fn leave_fleet(
+    platform: &Platform,
+    gcid: Gcid,
+    client_id: ClientId,
+) -> Result<(), DirectoryError> {
+    fleets_look_anew(platform, &[client_id]).await;
+    let now = platform.clock.now();
+    let vehicles = platform.directory.fleet(client_id, now).await?;
+    if vehicles.iter().any(|vehicle| vehicle.gcid == gcid) {
+        return Ok(());
+    }
+    let mappings = platform.directory.mappings(gcid).await?;
+    let own = mappings.iter().filter(|mapping| mapping.mapping_type == MappingType::Primary);
+    let own: Vec<_> = own.map(|mapping| mapping.vin).collect();
+    forget_in_fleets(platform, Some(client_id), &own).await
+}
+
+/// Forgets how far fleets got with vehicles that they may read no longer: those of `client_id`, or of all clients. They
+/// must have looked anew.
+async fn forget_in_fleets(
+    platform: &Platform,
+    client_id: Option<ClientId>,
+    vehicles: &[Vin],
+) -> Result<(), DirectoryError> {
+    platform.groups.leave_fleets(client_id, vehicles);
+    platform.cursors.leave_fleets(client_id, vehicles);
+    platform.directory.leave_fleets(client_id, vehicles).await
+}
+
+/// Lets the fleets of `clients` look anew at which vehicles they may read.
+pub async fn fleets_look_anew(platform: &Platform, clients: &[ClientId]) {
+    let looking = platform.router.fleets_look_anew(clients);
+    // One that does not look in time is closed, so that it shows nothing that it must not.
+    if timeout(CLOSING_PATIENCE, looking.done()).await.is_err() {
+        for client_id in clients {
+            drop(platform.router.close_fleet(*client_id, CloseReason::StoreFailed));
+        }
+    }
+}
+
+/// Ends a client's connections that rest on its own tokens. Those with a token that is good come back with that.
+pub async fn close_fleet(platform: &Platform, client_id: ClientId) {
+    let closing = platform.router.close_fleet(client_id, CloseReason::TokenExpired);
+    let _ = timeout(CLOSING_PATIENCE, closing.done()).await;
+}
+
+/// Ends a client's own tokens, and the connections that rest on them.
+///
+/// # Errors
+/// [`DirectoryError`]; to be tried again.
+pub async fn end_own_tokens(
+    platform: &Platform,
+    client_id: ClientId,
+) -> Result<(), DirectoryError> {
+    platform.directory.revoke_client_tokens_of(client_id).await?;
+    close_fleet(platform, client_id).await;
+    Ok(())
+}
+
+/// Ends what waits for a client's fleet, which is closed.
+async fn end_fleet(platform: &Platform, client_id: ClientId) -> Result<(), DirectoryError> {
+    end_own_tokens(platform, client_id).await?;
+    for key in platform.directory.remove_sessions_of(None, client_id).await? {
         platform.cursors.forget(&key);
     }
     Ok(())
@@ -149,6 +221,7 @@ pub async fn delete_client(
         if let Ok(state) = client.delete(now) {
             platform.directory.put_client(&Client { state, ..client.clone() }).await?;
         }
+        end_fleet(platform, client.id).await?;
         let consents = platform.directory.consents_to(client.id).await?;
         let ended = end_consents_now(platform, &consents, EndReason::ClientDeleted, actor).await?;
         let mut record = Record::new(now, actor, Act::ClientDeleted)
@@ -260,6 +333,9 @@ pub async fn end_mapping(
         let streams = look_anew(&owned, gcid).await;
         owned.cursors.forget_vehicle(gcid, vin);
         owned.directory.remove_cursors_of(gcid, vin).await?;
+        if mapping.mapping_type == MappingType::Primary {
+            forget_in_fleets(&owned, None, &[vin]).await?;
+        }
         let took = began.elapsed();
         if mapping.mapping_type == MappingType::Primary {
             owned.journal.forget(vin).await?;
@@ -275,7 +351,8 @@ pub async fn end_mapping(
     platform.tasks.see_through("end_mapping", work).await.ok_or(EndError::Stopping)?
 }
 
-/// Lets open streams of a customer look anew at which vehicles are theirs; how many there are.
+/// Lets open streams of a customer look anew at which vehicles are theirs; how many there are. Fleets that may read them
+/// do so as well.
 pub async fn look_anew(platform: &Platform, gcid: Gcid) -> usize {
     let looking = platform.router.look_anew(gcid);
     let streams = looking.len();
@@ -283,7 +360,19 @@ pub async fn look_anew(platform: &Platform, gcid: Gcid) -> usize {
     if timeout(CLOSING_PATIENCE, looking.done()).await.is_err() {
         platform.router.close_customer(gcid);
     }
+    fleets_look_anew(platform, &fleets_of(platform, gcid).await).await;
     streams
+}
+
+/// The clients with open fleets that may read vehicles of a customer; where nobody can say which, all.
+async fn fleets_of(platform: &Platform, gcid: Gcid) -> Vec<ClientId> {
+    let mut fleets = platform.router.fleets();
+    if !fleets.is_empty()
+        && let Ok(consents) = platform.directory.consents_of(gcid).await
+    {
+        fleets.retain(|client_id| consents.iter().any(|consent| consent.client_id == *client_id));
+    }
+    fleets
 }
 
 /// Deletes a customer with everything: access of all clients, events and values of the vehicles that are theirs, and
@@ -315,6 +404,8 @@ pub async fn delete_customer(
             }
             platform.directory.remove_mapping(gcid, mapping.vin).await?;
             if is_primary {
+                // Fleets show nothing of it since the consents have ended.
+                forget_in_fleets(platform, None, &[mapping.vin]).await?;
                 platform.journal.forget(mapping.vin).await?;
             }
         }

@@ -14,6 +14,7 @@ use crate::portal::login::Visitors;
 use crate::profile::Profile;
 use crate::stream::catch_up::CatchUp;
 use crate::stream::cursors::Cursors;
+use crate::stream::groups::Groups;
 use crate::stream::router::Router;
 use crate::tally::Tally;
 use crate::tasks::Tasks;
@@ -44,6 +45,8 @@ pub struct Platform {
     pub router: Arc<Router>,
     /// Where connections catch up.
     pub catch_up: CatchUp,
+    /// Who shares subscriptions.
+    pub groups: Groups,
     /// How far persistent sessions got.
     pub cursors: Cursors,
     /// What stands before the customers' sessions.

@@ -13,6 +13,8 @@ use cardata_store::directory::{ContainerLimit, SESSIONS_MAX};
 pub struct Profile {
     /// How many connections at a time, and who gives way.
     pub connections: Connections,
+    /// How many connections of a client that reads for itself what many customers let it see; the oldest gives way.
+    pub connections_per_fleet: usize,
     /// How many persistent sessions for each customer and client; those of which nothing was heard longest go first.
     pub sessions_per_client: u32,
     /// How many containers.
@@ -76,11 +78,15 @@ pub enum Delivery {
     AtMostOnce,
 }
 
+/// More than a customer's client has: to share the load is what they are for.
+const CONNECTIONS_PER_FLEET: usize = 20;
+
 impl Profile {
     /// The default: what users of the real service wish for.
     pub fn open() -> Self {
         Self {
             connections: Connections::PerClient(5),
+            connections_per_fleet: CONNECTIONS_PER_FLEET,
             sessions_per_client: SESSIONS_MAX,
             containers: Containers::ActivePerClient(10),
             packing: Packing::Event,
@@ -95,6 +101,7 @@ impl Profile {
     pub fn bmw() -> Self {
         Self {
             connections: Connections::OnePerCustomerEvict,
+            connections_per_fleet: CONNECTIONS_PER_FLEET,
             // No session outlives its connection there.
             sessions_per_client: SESSIONS_MAX,
             containers: Containers::PerCustomer {

@@ -4,6 +4,8 @@ pub mod admission;
 pub mod catch_up;
 pub mod connection;
 pub mod cursors;
+pub(crate) mod fleet;
+pub mod groups;
 pub mod listener;
 pub mod router;
 pub(crate) mod websocket;

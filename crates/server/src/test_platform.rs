@@ -32,6 +32,7 @@ use crate::portal::login::Visitors;
 use crate::profile::Profile;
 use crate::stream::catch_up::CatchUp;
 use crate::stream::cursors::Cursors;
+use crate::stream::groups::Groups;
 use crate::tally::Tally;
 use crate::tasks::Tasks;
 use crate::{admin, api, gcdm, ingest, portal, secret};
@@ -162,6 +163,7 @@ impl World {
             router,
             catch_up: CatchUp::here(),
             cursors: Cursors::default(),
+            groups: Groups::default(),
             door: Arc::new(Door::new("mqtt", LIMITS)),
             vehicles_door: Arc::new(Door::new("vehicles_mqtt", Limits::NONE)),
             auto_approve: None,

@@ -153,6 +153,17 @@ impl std::fmt::Debug for SigningKey {
     }
 }
 
+/// A vehicle that a client may stream for itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FleetVehicle {
+    /// Which.
+    pub vin: Vin,
+    /// Whose.
+    pub gcid: Gcid,
+    /// When the consent ends that lasts longest, exclusively; `None` until somebody ends it.
+    pub until: Option<Timestamp>,
+}
+
 /// How many containers a customer may have, and which of them count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ContainerLimit {
@@ -279,6 +290,13 @@ pub trait Directory: Send + Sync + 'static {
     async fn consents_of(&self, gcid: Gcid) -> Result<Vec<Consent>, DirectoryError>;
     /// The consents to a client that were not ended, the oldest first; also those whose time is over.
     async fn consents_to(&self, client_id: ClientId) -> Result<Vec<Consent>, DirectoryError>;
+    /// What `client_id` may stream for itself at `now`: the PRIMARY vehicles of each customer with an active consent to
+    /// it that has the scope of the stream; each vehicle once, in the order of their numbers.
+    async fn fleet(
+        &self,
+        client_id: ClientId,
+        now: Timestamp,
+    ) -> Result<Vec<FleetVehicle>, DirectoryError>;
     /// The consents that were not ended and whose time is over at `now`.
     async fn expired_consents(&self, now: Timestamp) -> Result<Vec<Consent>, DirectoryError>;
     /// Ends a consent and every token that rests on it; false when it was ended before or never was.
@@ -409,6 +427,8 @@ pub trait Directory: Send + Sync + 'static {
     ) -> Result<(), DirectoryError>;
     /// The client's token with this hash.
     async fn client_token(&self, hash: &TokenHash) -> Result<Option<ClientToken>, DirectoryError>;
+    /// Ends every token of a client for itself; how many there were.
+    async fn revoke_client_tokens_of(&self, client_id: ClientId) -> Result<u64, DirectoryError>;
     /// Ends a client's token before its time; whether there was one.
     async fn revoke_client_token(&self, hash: &TokenHash) -> Result<bool, DirectoryError>;
     /// The access token with this hash.
@@ -490,14 +510,22 @@ pub trait Directory: Send + Sync + 'static {
     ) -> Result<Vec<SessionKey>, DirectoryError>;
     /// Ends a persistent session; whether there was one.
     async fn remove_session(&self, key: &SessionKey) -> Result<bool, DirectoryError>;
-    /// Ends every persistent session of a client at a customer, so that nothing of its backlog is left; which.
+    /// Ends every persistent session of a client at a customer, or its fleet's where there is none, so that nothing of
+    /// its backlog is left; which.
     async fn remove_sessions_of(
         &self,
-        gcid: Gcid,
+        gcid: Option<Gcid>,
         client_id: ClientId,
     ) -> Result<Vec<SessionKey>, DirectoryError>;
     /// Forgets how far a customer's sessions got with a vehicle that is theirs no longer.
     async fn remove_cursors_of(&self, gcid: Gcid, vin: Vin) -> Result<(), DirectoryError>;
+    /// Forgets how far fleets' sessions got with `vehicles`, which they may read no longer, and what they left behind of
+    /// them: those of `client_id`, or of all clients.
+    async fn leave_fleets(
+        &self,
+        client_id: Option<ClientId>,
+        vehicles: &[Vin],
+    ) -> Result<(), DirectoryError>;
 
     /// Lets go of the store and leaves it in a form that can be copied; later calls fail.
     async fn close(&self);

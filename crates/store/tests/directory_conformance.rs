@@ -57,6 +57,8 @@ macro_rules! every_rule {
             consents::a_consent_that_ends_takes_its_tokens_and_no_others
             consents::a_customers_consents_are_listed_oldest_first_with_those_that_ended
             consents::the_consents_to_a_client_are_those_that_nobody_ended_oldest_first
+            consents::a_fleet_has_the_primary_vehicles_of_those_who_consent_to_the_stream
+            consents::a_fleet_has_a_vehicle_until_the_last_of_its_consents_ends
             consents::a_consent_expires_at_the_second_at_which_it_is_good_no_longer
             choices::a_stream_configuration_is_replaced_whole
             choices::a_client_may_know_places_exactly_until_the_customer_chose
@@ -97,6 +99,7 @@ macro_rules! every_rule {
             tokens::of_a_consents_tokens_the_newest_thousand_stay
             tokens::an_access_token_is_revoked_once_and_alone
             tokens::a_clients_token_comes_back_as_it_was_added_and_is_revoked_once
+            tokens::a_clients_tokens_are_revoked_together
             tokens::a_clients_expired_tokens_go_when_it_gets_the_next
             tokens::of_a_clients_tokens_the_thousand_that_expire_last_stay
             tokens::a_signing_key_is_removed_once_and_alone
@@ -123,6 +126,9 @@ macro_rules! every_rule {
             sessions::of_a_clients_sessions_the_hundred_that_were_put_last_stay
             sessions::the_sessions_of_a_client_at_a_customer_go_together
             sessions::a_customers_cursors_of_a_vehicle_go_in_every_session
+            sessions::a_fleets_sessions_are_kept_like_a_customers
+            sessions::what_fleets_may_read_no_longer_is_forgotten_and_nothing_else
+            sessions::what_was_on_its_way_of_a_vehicle_goes_when_a_fleet_may_read_it_no_longer
         }
     };
     ($empty:path: $($noun:ident::$rule:ident)+) => {

@@ -29,7 +29,7 @@ use sqlx::{AssertSqlSafe, Connection as _, SqliteConnection};
 const ALL: LedgerQuery = LedgerQuery { gcid: None, on_consent: false, before: None, limit: 1000 };
 
 fn key() -> SessionKey {
-    SessionKey { gcid: gcid(1), client_id: client_id(1), mqtt_client_id: "a".into() }
+    SessionKey { gcid: Some(gcid(1)), client_id: client_id(1), mqtt_client_id: "a".into() }
 }
 
 fn session() -> StoredSession {
@@ -414,7 +414,9 @@ async fn of_the_previous_version(path: &Path) {
          INSERT INTO containers VALUES
              ('BBBBBBBBBBBBB', '{first}', '{personal}', 'name', 'purpose', '[\"vehicle.a\"]', 5000000, 6000000);
          INSERT INTO sessions (gcid, client_id, mqtt_client_id, subscriptions)
-             VALUES ('{first}', '{personal}', 'a', '[]');",
+             VALUES ('{first}', '{personal}', 'a', '[]');
+         INSERT INTO cursors VALUES (1, '{vin}', 7);",
+        vin = vin(1).as_str(),
         personal = client_id(1),
         third = client_id(2),
         active = consent_id(1),
@@ -479,7 +481,13 @@ async fn a_directory_of_the_previous_version_keeps_what_it_held() {
     assert_eq!(containers.len(), 1);
     let deleted = directory.container("BBBBBBBBBBBBB".parse().unwrap()).await.unwrap().unwrap();
     assert_eq!(deleted.state, container::State::Deleted { at: at(6) });
-    assert!(directory.session(&key(), at(0)).await.unwrap().is_some());
+    let session = directory.session(&key(), at(0)).await.unwrap().unwrap();
+    assert_eq!(session.cursors, [(vin(1), Sequence(7))]);
+    // Which is counted, and takes its cursors along.
+    let directory = directory.with_sessions_max(1);
+    let other = SessionKey { mqtt_client_id: "b".into(), ..key() };
+    let ended = directory.put_session(&other, &StoredSession::default()).await.unwrap();
+    assert_eq!(ended, [key()]);
 
     // And all of it ends as what is new does.
     assert!(directory.end_consent(active.id, at(9), EndReason::Customer).await.unwrap());

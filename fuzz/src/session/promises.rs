@@ -292,6 +292,7 @@ impl Promises {
         let left_to_server = self.connect.client_id.is_empty();
         assert_eq!(connack.assigned_client_id.is_some(), left_to_server);
         assert_eq!(connack.retain_available, self.snapshots);
+        assert!(!connack.shared_available);
     }
 
     fn published(&mut self, publish: &Publish) {
@@ -440,8 +441,7 @@ const KEPT_MAX: usize = 8192;
 const VEHICLES: usize = 3;
 
 fn encoder(connect: &Connect) -> Encoder {
-    Encoder::new(connect.version, gcid())
-        .with_limits(connect.problem_information, connect.packet_size_max)
+    Encoder::new(connect.version).with_limits(connect.problem_information, connect.packet_size_max)
 }
 
 fn is_below_own(filter: &str) -> bool {

@@ -158,11 +158,11 @@ impl Source for FuzzSource {
         assert!(self.0.lock().attached.remove(&vin), "{} is detached twice", vin.as_str());
     }
 
-    fn payloads(&self, recorded: &Recorded) -> Payloads {
+    fn payloads(&self, _: Gcid, recorded: &Recorded) -> Payloads {
         recorded.payloads(&self.0.view(), encode)
     }
 
-    fn payloads_of_merged(&self, event: &Event) -> Payloads {
+    fn payloads_of_merged(&self, _: Gcid, event: &Event) -> Payloads {
         self.0.view().payloads(event, encode)
     }
 

@@ -25,6 +25,7 @@ use cardata_server::profile::Connections;
 use cardata_server::serve;
 use cardata_server::stream::catch_up::CatchUp;
 use cardata_server::stream::cursors::Cursors;
+use cardata_server::stream::groups::Groups;
 use cardata_server::stream::router::Router;
 use cardata_server::tally::Tally;
 use cardata_server::tasks::Tasks;
@@ -90,6 +91,10 @@ pub(crate) struct Args {
     /// Connections to the stream that a client may have at a time for each customer; one more closes the oldest
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000), env = "CARDATA_CONNECTIONS_PER_CLIENT")]
     connections_per_client: Option<u32>,
+    /// Connections at a time of a third party's client that streams for all customers who let it in; one more closes the
+    /// oldest
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000), env = "CARDATA_CONNECTIONS_PER_FLEET")]
+    connections_per_fleet: Option<u32>,
     /// What becomes of a second connection where a customer has one at a time, as with `--profile bmw`: it takes the place
     /// of the first one, or is refused; `evict` unless told
     #[arg(
@@ -291,6 +296,7 @@ async fn platform(
         router,
         catch_up: CatchUp::start().context("no threads can be started")?,
         cursors: Cursors::default(),
+        groups: Groups::default(),
         door: Arc::new(Door::new("mqtt", args.limits())),
         // Vehicles have shown a certificate before they connect, and many share a mobile network's address.
         vehicles_door: Arc::new(Door::new(
@@ -315,6 +321,9 @@ fn profile(args: &Args) -> anyhow::Result<Profile> {
     };
     if let Some(max) = args.connections_per_client {
         profile.connections = Connections::PerClient(max.try_into()?);
+    }
+    if let Some(max) = args.connections_per_fleet {
+        profile.connections_per_fleet = max.try_into()?;
     }
     if let Some(policy) = args.second_connection {
         if let Connections::PerClient(_) = profile.connections {

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use cardata_domain::Gcid;
 use cardata_domain::session::StoredSession;
 
 use super::{Action, Admission, Connected, Limits, Subscription};
@@ -11,7 +10,8 @@ use crate::delivery::Deliveries;
 use crate::inflight::WindowLimits;
 use crate::outlet::Outlet;
 use crate::packet::{ConnAck, Connect, Outgoing, Qos, Version};
-use crate::topic::Filter;
+use crate::reader::Reader;
+use crate::topic::{self, Filter};
 
 impl Connected {
     /// Lets the sender of `connect` in: answers, and goes on with what was kept of its session.
@@ -21,7 +21,7 @@ impl Connected {
         limits: &Limits,
         actions: &mut VecDeque<Action>,
     ) -> Self {
-        let Admission { gcid, assigned_client_id, vehicles, expires_at, .. } = admission;
+        let Admission { reader, assigned_client_id, vehicles, expires_at, .. } = admission;
         let Admission { qos_max, snapshots, keeps_sessions, kept, source, .. } = admission;
         let wanted = connect.session_expiry_seconds;
         let session_expiry_seconds =
@@ -38,6 +38,7 @@ impl Connected {
             session_expiry_seconds: Some(session_expiry_seconds).filter(|told| *told != wanted),
             keep_alive_seconds: Some(keep_alive_seconds)
                 .filter(|told| *told != connect.keep_alive_seconds),
+            shared_available: reader == Reader::Fleet,
             retain_available: snapshots,
             auth_method: auth_method.clone(),
         }))));
@@ -49,7 +50,7 @@ impl Connected {
             bytes_max: limits.inflight_bytes_max,
         };
         let mut connected = Self {
-            gcid,
+            reader,
             vehicles,
             version: connect.version,
             session_expiry_seconds,
@@ -58,12 +59,13 @@ impl Connected {
             expires_at,
             qos_max,
             snapshots,
-            subscriptions: subscriptions(&kept, gcid),
+            subscriptions: subscriptions(&kept, reader, connect.version),
             exactly_once: kept.exactly_once,
             cursors,
             deliveries: Deliveries::new(source, window),
-            outlet: Outlet::new(connect, gcid),
+            outlet: Outlet::new(connect),
         };
+        connected.begin_to_share(actions);
         connected.resume(&kept, actions);
         // Also for a new session: from now on its name is taken, and a restart finds it.
         connected.store_if_kept(actions);
@@ -71,17 +73,22 @@ impl Connected {
     }
 
     fn resume(&mut self, kept: &StoredSession, actions: &mut VecDeque<Action>) {
-        let left = kept.left.clone().unwrap_or_default();
+        let mut left = kept.left.clone().unwrap_or_default();
+        // Each of a fleet's thousands of vehicles is looked for.
+        left.complete_until.sort_unstable_by_key(|(vin, _)| *vin);
         self.deliveries.resume(&left, actions);
-        self.follow(&kept.cursors, &left, actions);
+        let cursors = kept.cursors.iter().copied().collect();
+        self.follow(&cursors, &left, actions);
         let mut begun: Vec<_> = left.unfinished.iter().map(|delivery| delivery.vin).collect();
         begun.sort_unstable();
         begun.dedup();
         for vin in begun {
-            if !self.vehicles.contains(&vin) {
-                self.deliveries.give_up(vin, &left);
-            } else if self.qos(vin).is_none() {
-                self.deliveries.complete(vin, &left);
+            match self.vehicles.customer(vin) {
+                None => self.deliveries.give_up(vin, &left),
+                Some(customer) if self.qos(customer, vin).is_none() => {
+                    self.deliveries.complete((vin, customer), &left);
+                }
+                Some(_) => {}
             }
         }
         self.deliveries.read_on(actions);
@@ -105,11 +112,14 @@ fn keep_alive_seconds(connect: &Connect, limits: &Limits) -> u16 {
     }
 }
 
-fn subscriptions(kept: &StoredSession, gcid: Gcid) -> Vec<Subscription> {
+fn subscriptions(kept: &StoredSession, reader: Reader, version: Version) -> Vec<Subscription> {
     let subscriptions = kept.subscriptions.iter().filter_map(|one| {
-        let filter = Filter::parse(&one.filter, gcid)?;
+        // A client that comes back with 3.1.1 has no words for what it shared.
+        let shared = topic::shared(&one.filter).filter(|_| version == Version::V5);
+        let filter = Filter::parse(shared.unwrap_or(&one.filter), reader)?;
         let (granted, identifier) = (Qos::from_level(one.qos)?, one.identifier);
-        Some(Subscription { text: one.filter.clone(), filter, granted, identifier })
+        let (text, shared) = (one.filter.clone(), shared.is_some());
+        Some(Subscription { text, filter, shared, granted, identifier })
     });
     subscriptions.collect()
 }

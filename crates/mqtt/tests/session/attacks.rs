@@ -7,11 +7,13 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use cardata_domain::event::Payloads;
 use cardata_domain::session::StoredSession;
-use cardata_domain::{Catalogue, Entry, Event, Recorded, Sequence, Value, Vin};
+use cardata_domain::{Catalogue, Entry, Event, Gcid, Recorded, Sequence, Value, Vin};
 use cardata_mqtt::encode::Encoder;
 use cardata_mqtt::packet::{RetainHandling, Wanted};
 use cardata_mqtt::session::Limits;
-use cardata_mqtt::{Action, Admission, CloseReason, Packet, Qos, Session, Source, Version};
+use cardata_mqtt::{
+    Action, Admission, CloseReason, Packet, Qos, Reader, Session, Source, Vehicles, Version,
+};
 use jiff::Timestamp;
 
 use crate::world::{Kind, all, connect_packet, gcid, start};
@@ -29,11 +31,11 @@ impl Source for Fleet {
 
     fn detach(&mut self, _: Vin) {}
 
-    fn payloads(&self, _: &Recorded) -> Payloads {
+    fn payloads(&self, _: Gcid, _: &Recorded) -> Payloads {
         [self.payload.clone()].into()
     }
 
-    fn payloads_of_merged(&self, _: &Event) -> Payloads {
+    fn payloads_of_merged(&self, _: Gcid, _: &Event) -> Payloads {
         [self.payload.clone()].into()
     }
 
@@ -66,9 +68,9 @@ fn session(
     let mut session = Session::new(Limits::default(), start());
     session.handle(connect_packet(kind, 30), start()).unwrap();
     session.admit(Admission {
-        gcid: gcid(),
+        reader: Reader::Customer(gcid()),
         assigned_client_id: None,
-        vehicles,
+        vehicles: Vehicles::of(gcid(), vehicles),
         expires_at: start() + Duration::from_hours(1),
         qos_max: Qos::ExactlyOnce,
         snapshots: false,
@@ -91,7 +93,7 @@ fn drain(session: &mut Session) {
 
 /// Bytes that the driver puts into its buffer while the client reads nothing.
 fn bytes_at_once(session: &mut Session) -> usize {
-    let encoder = Encoder::new(Version::V311, gcid());
+    let encoder = Encoder::new(Version::V311);
     let mut buffer = BytesMut::new();
     while let Some(action) = session.poll_action() {
         if let Action::Send(packet) = action {

@@ -6,6 +6,7 @@ mod attacks;
 mod connecting;
 mod delivering;
 mod exactly_once;
+mod fleet;
 mod properties;
 mod resuming;
 mod snapshots;

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use cardata_domain::Vin;
 use cardata_domain::projection::Packing;
-use cardata_mqtt::{CloseReason, Version};
+use cardata_mqtt::{CloseReason, Reader, Version};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::subsequence;
 use proptest::test_runner::FileFailurePersistence;
 
-use crate::world::{Kind, Lookup, Signal, Terms, World, all, car, only};
+use crate::world::{Kind, Lookup, Signal, Terms, World, all, car, gcid, only};
 
 const CARS: usize = 3;
 
@@ -99,18 +99,27 @@ fn cars() -> impl Strategy<Value = Vec<usize>> {
     prop_oneof![2 => Just(all.clone()), 1 => subsequence(all, 0..=CARS)]
 }
 
-fn filter(car_number: Option<usize>) -> String {
-    car_number.map_or_else(all, |number| only(car(number)))
+/// A fleet's vehicles are of two customers.
+fn named(world: &World, number: usize) -> Vin {
+    car(if world.reader == Reader::Fleet { number + 2 } else { number })
+}
+
+fn filter(world: &World, car_number: Option<usize>) -> String {
+    match (car_number, world.reader) {
+        (Some(number), _) => only(named(world, number)),
+        (None, Reader::Customer(_)) => all(),
+        (None, Reader::Fleet) => "+/+".to_owned(),
+    }
 }
 
 fn take(world: &mut World, step: Step) {
     let connected = world.is_connected();
     match step {
         Step::Append(number, signals) => {
-            world.append(car(number), &signals);
+            world.append(named(world, number), &signals);
         }
         Step::Burst(number, count) => (0..count).for_each(|_| {
-            world.append(car(number), &[Signal::Soc]);
+            world.append(named(world, number), &[Signal::Soc]);
         }),
         Step::Sync => world.sync(),
         Step::Flush => world.flush(),
@@ -120,7 +129,10 @@ fn take(world: &mut World, step: Step) {
             world.terms = terms;
             world.connect(kind);
         }
-        Step::ChangeVehicles(cars) => world.change_vehicles(cars.into_iter().map(car).collect()),
+        Step::ChangeVehicles(cars) => {
+            let vehicles: Vec<_> = cars.into_iter().map(|number| named(world, number)).collect();
+            world.change_vehicles(&vehicles);
+        }
         Step::Crash => world.crash(),
         Step::Restart => {
             world.close(CloseReason::ServerStopping);
@@ -132,13 +144,14 @@ fn take(world: &mut World, step: Step) {
         Step::Reauthenticate(cars) => {
             if world.terms.version == Version::V5 {
                 let lifetime = world.token_lifetime;
-                world.reauthenticate(cars.into_iter().map(car).collect(), lifetime);
+                let vehicles = cars.into_iter().map(|number| named(world, number)).collect();
+                world.reauthenticate(vehicles, lifetime);
             }
         }
         Step::Subscribe(number, qos) => {
-            world.subscribe([(filter(number), qos)]);
+            world.subscribe([(filter(world, number), qos)]);
         }
-        Step::Unsubscribe(number) => world.unsubscribe([filter(number)]),
+        Step::Unsubscribe(number) => world.unsubscribe([filter(world, number)]),
         Step::Receive(count) => world.receive(count),
         Step::Ack(index) if index < world.unacked().len() => world.ack(index),
         Step::Refuse(index) if index < world.unacked().len() => world.refuse_message(index),
@@ -176,6 +189,7 @@ proptest! {
         packing in prop_oneof![2 => Just(Packing::Event), 1 => Just(Packing::Entry)],
         inflight_max in 1..6_usize,
         mailbox in 1..6_usize,
+        reader in prop_oneof![Just(Reader::Customer(gcid())), Just(Reader::Fleet)],
         snapshots: bool,
         terms in terms(),
         steps in vec(step(), 1..120),
@@ -183,7 +197,8 @@ proptest! {
         let mut world = World::with(packing, inflight_max, mailbox);
         world.snapshots = snapshots;
         world.terms = terms;
-        world.vehicles = (1..=CARS).map(car).collect::<Vec<Vin>>();
+        world.reader = reader;
+        world.vehicles = (1..=CARS).map(|number| named(&world, number)).collect();
         world.connect(Kind::Persistent);
         for step in steps {
             take(&mut world, step);

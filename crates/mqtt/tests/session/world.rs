@@ -19,10 +19,12 @@ use cardata_domain::session::{LeftBehind, StoredSession, StoredSubscription};
 use cardata_domain::{Entry, Recorded, Sequence, Vin};
 use cardata_mqtt::packet::{Auth, Connect, Outgoing, Publish, RetainHandling};
 use cardata_mqtt::session::Limits;
-use cardata_mqtt::{Action, Admission, CloseReason, ConnectRefusal, Packet, Qos, Session, Version};
+use cardata_mqtt::{
+    Action, Admission, CloseReason, ConnectRefusal, Packet, Qos, Reader, Session, Vehicles, Version,
+};
 
 use self::journal::FakeJournal;
-pub(crate) use self::source::{FakeSource, Message, Signal, at, gcid};
+pub(crate) use self::source::{FakeSource, Message, Signal, at, gcid, other_gcid, owner};
 use self::source::{Mailbox, Surroundings, entries, event};
 use self::witness::Witness;
 
@@ -57,6 +59,8 @@ pub(crate) enum Done {
     Moved(Vin, Sequence),
     Read { vin: Vin, after: Sequence, limit: usize },
     ReadLatest(Vin),
+    Joined(String),
+    LeftGroup,
     Asked(Auth),
     Closed(CloseReason),
 }
@@ -65,6 +69,7 @@ pub(crate) struct World {
     pub(crate) now: Instant,
     pub(crate) limits: Limits,
     pub(crate) qos_max: Qos,
+    pub(crate) reader: Reader,
     pub(crate) vehicles: Vec<Vin>,
     pub(crate) keep_alive_seconds: u16,
     /// How the client wants to be spoken to in the connections to come.
@@ -143,6 +148,10 @@ pub(crate) fn car(number: usize) -> Vin {
     format!("WBY0000000000000{number}").parse().unwrap()
 }
 
+fn owned(vehicles: &[Vin]) -> Vehicles {
+    Vehicles::new(vehicles.iter().map(|vin| (*vin, owner(*vin))).collect())
+}
+
 /// A subscription as it is kept.
 pub(crate) fn subscription(filter: &str, qos: u8) -> StoredSubscription {
     StoredSubscription { filter: filter.to_owned(), qos, identifier: None }
@@ -150,7 +159,7 @@ pub(crate) fn subscription(filter: &str, qos: u8) -> StoredSubscription {
 
 /// The filter for one vehicle.
 pub(crate) fn only(vin: Vin) -> String {
-    format!("{}/{}", gcid(), vin.as_str())
+    format!("{}/{}", owner(vin), vin.as_str())
 }
 
 /// The filter for all vehicles.
@@ -209,6 +218,7 @@ impl World {
             now: start(),
             limits: Limits { inflight_max, ..Limits::default() },
             qos_max: Qos::ExactlyOnce,
+            reader: Reader::Customer(gcid()),
             vehicles: vec![car(1), car(2)],
             keep_alive_seconds: 30,
             terms: Terms::PLAIN,
@@ -299,20 +309,35 @@ impl World {
     /// A fresh token was found to be good for `lifetime` from now on, and the vehicles are those of the world.
     pub(crate) fn reauthenticated(&mut self, lifetime: Duration) {
         let expires_at = self.now + lifetime;
-        let vehicles = self.vehicles.clone();
+        let vehicles = owned(&self.vehicles);
         self.with_subscriptions(|_| {});
-        self.session().reauthenticated(expires_at, vehicles);
+        self.session().change_vehicles(vehicles);
+        self.session().reauthenticated(expires_at);
         self.act();
     }
 
     /// The customer has these vehicles from now on.
-    pub(crate) fn change_vehicles(&mut self, vehicles: Vec<Vin>) {
-        self.set_vehicles(vehicles.clone());
+    pub(crate) fn change_vehicles(&mut self, vehicles: &[Vin]) {
+        self.set_vehicles(vehicles.to_vec());
         if self.is_connected() {
             self.with_subscriptions(|_| {});
-            self.session().change_vehicles(vehicles);
+            self.session().change_vehicles(owned(vehicles));
             self.act();
         }
+    }
+
+    /// Of what is shared, the session has these vehicles from now on; of some it is said how far the others got.
+    pub(crate) fn share(&mut self, vehicles: &[Vin], cursors: &BTreeMap<Vin, Sequence>) {
+        self.set_vehicles(vehicles.to_vec());
+        self.with_subscriptions(|_| {});
+        self.session().share(owned(vehicles), cursors);
+        self.act();
+    }
+
+    /// What the test expects the client to be shown, while the session knows nothing of it.
+    pub(crate) fn set_alone(&mut self, vehicles: Vec<Vin>) {
+        self.set_vehicles(vehicles);
+        self.with_subscriptions(|_| {});
     }
 
     fn set_vehicles(&mut self, vehicles: Vec<Vin>) {
@@ -526,6 +551,8 @@ impl World {
                 Action::MoveCursor { vin, cursor } => self.move_cursor(vin, cursor),
                 Action::Read { vin, after, limit } => self.read(vin, after, limit),
                 Action::ReadLatest { vin } => self.read_latest(vin),
+                Action::Join { group } => Done::Joined(group),
+                Action::LeaveGroup => Done::LeftGroup,
                 Action::Close(reason) => {
                     self.connection.as_mut().unwrap().closed = Some(reason);
                     Done::Closed(reason)
@@ -554,9 +581,9 @@ impl World {
             goes_on.flat_map(|kept| kept.subscriptions.iter().map(subscription)).collect();
         self.with_subscriptions(|known| known.extend(subscriptions));
         let admission = Admission {
-            gcid: gcid(),
+            reader: self.reader,
             assigned_client_id: None,
-            vehicles: self.vehicles.clone(),
+            vehicles: owned(&self.vehicles),
             expires_at: self.now + self.token_lifetime,
             qos_max: self.qos_max,
             snapshots: self.snapshots,
@@ -600,7 +627,12 @@ impl World {
 
     fn move_cursor(&mut self, vin: Vin, cursor: Sequence) -> Done {
         assert!(cursor <= self.surroundings().journal.newest(), "{cursor:?} is no event");
-        if self.connection.as_ref().is_some_and(|open| open.session.is_persistent()) {
+        let open = self.connection.as_ref().unwrap();
+        // What is shared is kept by all who share it.
+        if open.subscriptions.keys().any(|filter| filter.starts_with("$share/")) {
+            return Done::Moved(vin, cursor);
+        }
+        if open.session.is_persistent() {
             let ahead = self.sessions.ahead.entry(vin).or_default();
             assert!(*ahead < cursor, "the cursor of {vin} goes from {ahead:?} to {cursor:?}");
             *ahead = cursor;

@@ -168,6 +168,9 @@ async fn change(
         platform.directory.put_client(&client).await?;
         platform.directory.append_to_ledger(&records).await?;
     }
+    if !client.services.stream {
+        endings::close_fleet(&platform, client.id).await;
+    }
     // Also those that an earlier attempt left.
     let Services { api: has_api, stream: has_stream } = client.services;
     let mut uncovered = Vec::new();
@@ -195,6 +198,8 @@ async fn renew_secret(
     let secret = secret::token();
     client.secret_hash = Some(secret::hash(&secret).0);
     platform.directory.put_client(&client).await?;
+    // Whoever got tokens with the old secret may have stolen it.
+    endings::end_own_tokens(&platform, client.id).await?;
     let record = about(&client, Act::SecretRenewed, &platform);
     platform.directory.append_to_ledger(&[record]).await?;
     let mut answer = describe(&client);

@@ -134,7 +134,7 @@ async fn one_of_two_consents_of_a_client_ends_without_the_backlog_of_the_other()
     let first = consents[..1].to_vec();
     end_consents(&world.platform, first, EndReason::Client, Actor::Client).await.unwrap();
     let key = SessionKey {
-        gcid: Person::Anna.gcid(),
+        gcid: Some(Person::Anna.gcid()),
         client_id: Person::Anna.client_id(),
         mqtt_client_id: "keeper".into(),
     };

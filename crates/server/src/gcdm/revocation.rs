@@ -112,6 +112,10 @@ async fn end(platform: &Arc<Platform>, client: &Client, token: &str) -> Result<O
     match directory.client_token(&hash).await? {
         Some(token) if token.client_id == client.id => {
             directory.revoke_client_token(&hash).await?;
+            // Nobody remembers which connection came with it.
+            if token.scopes.contains(Scope::StreamingRead) {
+                endings::close_fleet(platform, client.id).await;
+            }
             Ok(Outcome::ClientToken)
         }
         Some(_) => Ok(Outcome::Foreign),

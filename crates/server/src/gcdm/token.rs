@@ -115,6 +115,9 @@ async fn by_device_code(
         return Err(PollRefusal::InvalidGrant.into());
     }
     note_grant(platform, &consent).await?;
+    if consent.scopes.contains(Scope::StreamingRead) {
+        endings::fleets_look_anew(platform, &[client.id]).await;
+    }
     tracing::info!(client.id = %client.id, consent.id = %consent.id, "client {} got its tokens", client.id);
     Ok(fresh.response)
 }

@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use cardata_domain::session::{SessionKey, StoredSession};
-use cardata_domain::{Entry, Gcid, Recorded, Vin};
+use cardata_domain::{Entry, Recorded, Sequence, Vin};
 use cardata_mqtt::decode::{Decoder, PacketError};
 use cardata_mqtt::encode::Encoder;
 use cardata_mqtt::packet::{Auth, Connect, Outgoing};
-use cardata_mqtt::{Action, CloseReason, ConnectRefusal, Session, Version};
+use cardata_mqtt::{Action, CloseReason, ConnectRefusal, Session, Vehicles, Version};
+use cardata_store::directory::DirectoryError;
 use cardata_store::journal::JournalError;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf, ReadHalf, WriteHalf};
 use tokio::sync::oneshot;
@@ -22,6 +23,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::attempts::Peer;
 use crate::platform::Platform;
 use crate::stream::admission::{self, Admitted};
+use crate::stream::fleet::{Fleet, Look};
+use crate::stream::groups::Membership;
 use crate::stream::router::{Arrival, Arrivals, Registration};
 use crate::tasks::Stopping;
 
@@ -33,6 +36,9 @@ const OUTPUT_KEPT: usize = 512;
 const INPUT_CHUNK: usize = 4 * 1024;
 /// How long a client may take to read anything at all while something is on its way.
 const WRITE_PATIENCE: Duration = Duration::from_mins(1);
+/// How long a fleet's client may take for what is queued when some of it must not leave later: a customer's end takes
+/// effect within 100 ms.
+const CLEARING_PATIENCE: Duration = Duration::from_millis(50);
 /// How long the last words to a client may take.
 const FAREWELL_PATIENCE: Duration = Duration::from_secs(1);
 /// How long finding out who a client is may take, an earlier connection of its session included.
@@ -87,6 +93,8 @@ struct Open {
     arrivals: Arrivals,
     /// Whether the session was stored, and has to be laid to rest or removed at the end.
     stored: bool,
+    /// What a client that reads for itself has besides.
+    fleet: Option<Box<Fleet>>,
 }
 
 /// Serves one client until either side ends the connection.
@@ -116,7 +124,7 @@ where
         output: BytesMut::new(),
         unflushed: false,
         congested: false,
-        encoder: Encoder::new(Version::V311, Gcid::new(uuid::Uuid::nil())),
+        encoder: Encoder::new(Version::V311),
         version: Version::V311,
         open: None,
         read: None,
@@ -290,7 +298,7 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
         if self.open.is_none()
             && let Some(version) = self.decoder.version()
         {
-            self.encoder = Encoder::new(version, Gcid::new(uuid::Uuid::nil()));
+            self.encoder = Encoder::new(version);
         }
         self.session.handle_error(error);
     }
@@ -309,13 +317,9 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
                     }
                 }
                 Action::Store(stored) => self.store(&stored).await,
-                Action::MoveCursor { vin, cursor } => {
-                    if let Some(open) = &self.open
-                        && self.session.is_persistent()
-                    {
-                        self.platform.cursors.advance(open.registration.key(), vin, cursor);
-                    }
-                }
+                Action::MoveCursor { vin, cursor } => self.move_cursor(vin, cursor),
+                Action::Join { group } => Box::pin(self.join(&group)).await,
+                Action::LeaveGroup => Box::pin(self.leave_group()).await,
                 Action::Read { vin, after, limit } => {
                     let journal = self.platform.journal.clone();
                     self.read = Some(Box::pin(async move {
@@ -329,7 +333,9 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
                     }));
                 }
                 Action::Close(reason) => {
-                    if self.version == Version::V311 && ends_the_right(reason) {
+                    // After half a packet, nothing else would make sense.
+                    let is_cut = reason == CloseReason::WriteTimeout;
+                    if is_cut || self.version == Version::V311 && ends_the_right(reason) {
                         self.output.clear();
                     }
                     self.closing = Some(reason);
@@ -364,35 +370,111 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
         metrics::counter!("cardata_mqtt_reauthentications_total", "outcome" => outcome)
             .increment(1);
         match good {
-            Some((expires_at, vehicles)) => self.session.reauthenticated(expires_at, vehicles),
+            Some(expires_at) => {
+                // A stream may go on for weeks, in which vehicles are bought and sold.
+                self.look().await;
+                self.session.reauthenticated(expires_at);
+            }
             None => self.session.close(CloseReason::Reauthentication),
         }
     }
 
-    /// Looks anew at which vehicles are the customer's. Whoever asked for it is told by being dropped.
+    /// Looks anew at which vehicles may be read. Whoever asked for it is told by being dropped.
     async fn look_anew(&mut self, askers: Vec<oneshot::Sender<()>>) {
-        let Some(open) = &self.open else { return };
-        match admission::vehicles(&self.platform, open.registration.key().gcid).await {
-            Ok(vehicles) => self.session.change_vehicles(vehicles),
+        self.look().await;
+        self.act().await;
+        drop(askers);
+    }
+
+    /// Tells the session which vehicles may be read now; of those that are shared, which are its own.
+    async fn look(&mut self) {
+        let Some(open) = &mut self.open else { return };
+        match vehicles(&self.platform, open).await {
+            Ok(Look { vehicles, loses }) => {
+                if let Some(member) = member(open) {
+                    let (own, cursors) = member.share(&vehicles);
+                    self.session.share(own.clone(), &cursors);
+                    // Not before: what is another's now was read by this one until here.
+                    member.let_go(&own);
+                } else {
+                    self.session.change_vehicles(vehicles);
+                }
+                if loses {
+                    self.clear_the_way().await;
+                }
+            }
             Err(error) => {
                 tracing::error!(
                     error = &error as &dyn std::error::Error,
-                    "a customer's vehicles can't be read"
+                    "the vehicles of a connection can't be read"
                 );
                 self.session.close(CloseReason::StoreFailed);
             }
         }
-        self.act().await;
-        drop(askers);
+    }
+
+    /// Lets out what is queued, some of which may soon be nobody's to see. If the client does not take it at once, it stays
+    /// here, and the connection ends: the client gets what it may still see when it comes back.
+    async fn clear_the_way(&mut self) {
+        let (writer, output, unflushed) = (&mut self.writer, &mut self.output, &mut self.unflushed);
+        let push_all = async {
+            while !output.is_empty() || *unflushed {
+                match push(writer, output).await? {
+                    Pushed::Bytes => *unflushed = true,
+                    Pushed::Flushed => *unflushed = false,
+                }
+            }
+            Ok::<(), std::io::Error>(())
+        };
+        if !matches!(timeout(CLEARING_PATIENCE, push_all).await, Ok(Ok(()))) {
+            self.output.clear();
+            self.session.close(CloseReason::WriteTimeout);
+        }
+    }
+
+    /// Takes a place in `group`, and what is this session's of it.
+    async fn join(&mut self, group: &str) {
+        let kept_seconds = self.session.kept_seconds();
+        let Some(open) = &mut self.open else { return };
+        let Some(fleet) = &mut open.fleet else { return };
+        let begun = Membership::begin(&self.platform, &open.registration, group, kept_seconds);
+        match begun.await {
+            Ok(member) => fleet.member = Some(member),
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, "what is kept of a group can't be read or written");
+                self.session.close(CloseReason::StoreFailed);
+                return;
+            }
+        }
+        self.look().await;
+    }
+
+    /// Gives the place in a group free, and reads alone again.
+    async fn leave_group(&mut self) {
+        let fleet = self.open.as_mut().and_then(|open| open.fleet.as_mut());
+        if let Some(member) = fleet.and_then(|fleet| fleet.member.take()) {
+            member.leave(&self.platform).await;
+        }
+        self.look().await;
+    }
+
+    fn move_cursor(&self, vin: Vin, cursor: Sequence) {
+        let Some(open) = &self.open else { return };
+        if let Some(member) = member(open) {
+            member.advance(&self.platform, vin, cursor);
+        } else if self.session.is_persistent() {
+            self.platform.cursors.advance(open.registration.key(), vin, cursor);
+        }
     }
 
     fn send(&mut self, packet: &Outgoing) {
         match packet {
             Outgoing::Publish(publish) => {
                 if let Some(open) = &self.open {
-                    let SessionKey { gcid, client_id, .. } = *open.registration.key();
+                    let client_id = open.registration.key().client_id;
                     let now = self.platform.clock.now();
-                    self.platform.tally.sent(gcid, client_id, publish.vin, now);
+                    self.platform.tally.sent(publish.customer, client_id, publish.vin, now);
                 }
                 let qos = ["0", "1", "2"][usize::from(publish.qos.level())];
                 metrics::counter!("cardata_mqtt_messages_total", "qos" => qos).increment(1);
@@ -422,20 +504,20 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
         }
     }
 
-    fn use_version(&mut self, connect: &Connect, customer: Gcid) {
+    fn use_version(&mut self, connect: &Connect) {
         self.version = connect.version;
-        self.encoder = Encoder::new(connect.version, customer)
+        self.encoder = Encoder::new(connect.version)
             .with_limits(connect.problem_information, connect.packet_size_max);
     }
 
     async fn authenticate(&mut self, connect: &Connect) {
         let now = Instant::now().into_std();
-        self.use_version(connect, Gcid::new(uuid::Uuid::nil()));
+        self.use_version(connect);
         let admitted =
             timeout(ADMISSION_PATIENCE, admission::admit(&self.platform, connect, self.peer, now))
                 .await;
         match admitted {
-            Ok(Ok(Admitted { admission, registration, arrivals })) => {
+            Ok(Ok(Admitted { admission, registration, arrivals, fleet })) => {
                 metrics::counter!("cardata_mqtt_connects_total", "outcome" => "accepted")
                     .increment(1);
                 tracing::info!(
@@ -446,9 +528,8 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
                     "client {} connected",
                     registration.key().client_id
                 );
-                self.use_version(connect, admission.gcid);
                 let stored = admission.kept.is_some();
-                self.open = Some(Open { registration, arrivals, stored });
+                self.open = Some(Open { registration, arrivals, stored, fleet });
                 self.session.admit(admission);
             }
             Ok(Err(refused)) => self.refuse(refused.code(), &refused),
@@ -473,7 +554,10 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
         let Self { platform, mut session, open, mut writer, mut output, .. } = self;
         session.close(reason);
         metrics::counter!("cardata_mqtt_closed_total", "reason" => reason.to_string()).increment(1);
-        if let Some(open) = open {
+        if let Some(mut open) = open {
+            if let Some(member) = open.fleet.as_mut().and_then(|fleet| fleet.member.take()) {
+                member.leave(&platform).await;
+            }
             tracing::info!(conn.id = open.registration.number(), mqtt.reason = %reason, "connection closed: {reason}");
             leave(&platform, &open, session.into_kept()).await;
         } else {
@@ -519,8 +603,22 @@ async fn leave(platform: &Platform, open: &Open, kept: Option<StoredSession>) {
     }
 }
 
+fn member(open: &Open) -> Option<&Membership> {
+    open.fleet.as_ref()?.member.as_ref()
+}
+
+/// The vehicles that a connection may read now.
+async fn vehicles(platform: &Platform, open: &mut Open) -> Result<Look, DirectoryError> {
+    let vehicles = match (&mut open.fleet, open.registration.key().gcid) {
+        (Some(fleet), _) => return fleet.look(platform).await,
+        (None, Some(gcid)) => admission::vehicles(platform, gcid).await?,
+        (None, None) => Vehicles::default(),
+    };
+    Ok(Look { vehicles, loses: false })
+}
+
 /// Forgets sessions that ended since their client has too many.
-fn forget_surplus(platform: &Platform, surplus: &[SessionKey]) {
+pub(super) fn forget_surplus(platform: &Platform, surplus: &[SessionKey]) {
     let Some(first) = surplus.first() else { return };
     for key in surplus {
         platform.cursors.forget(key);

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 
 use cardata_domain::session::{SessionKey, StoredSession};
-use cardata_domain::{Gcid, Sequence, Vin};
+use cardata_domain::{ClientId, Gcid, Sequence, Vin};
 use cardata_store::Directory;
 use cardata_store::directory::DirectoryError;
 
@@ -93,10 +93,20 @@ impl Cursors {
 
     /// Forgets how far a customer's sessions got with a vehicle that is theirs no longer.
     pub fn forget_vehicle(&self, gcid: Gcid, vin: Vin) {
+        self.forget_vehicles(&[vin], |key| key.gcid == Some(gcid));
+    }
+
+    /// Forgets how far fleets got with vehicles that they may read no longer: those of `client_id`, or of all clients.
+    pub fn leave_fleets(&self, client_id: Option<ClientId>, vehicles: &[Vin]) {
+        let is_meant = |key: &SessionKey| client_id.is_none_or(|client| client == key.client_id);
+        self.forget_vehicles(vehicles, |key| key.gcid.is_none() && is_meant(key));
+    }
+
+    fn forget_vehicles(&self, vehicles: &[Vin], is_meant: impl Fn(&SessionKey) -> bool) {
         let mut ahead = self.lock();
-        ahead.iter_mut().filter(|(key, _)| key.gcid == gcid).for_each(|(_, known)| {
-            known.remove(&vin);
-        });
+        for (_, known) in ahead.iter_mut().filter(|(key, _)| is_meant(key)) {
+            known.retain(|vin, _| !vehicles.contains(vin));
+        }
         ahead.retain(|_, known| !known.is_empty());
     }
 
@@ -166,7 +176,7 @@ mod tests {
 
     fn key() -> SessionKey {
         SessionKey {
-            gcid: "aa111192-d570-4d3d-8835-656ee00edcd7".parse().unwrap(),
+            gcid: Some("aa111192-d570-4d3d-8835-656ee00edcd7".parse().unwrap()),
             client_id: "31c357a0-7a1d-4590-aa99-33b97244d048".parse().unwrap(),
             mqtt_client_id: "a".into(),
         }
@@ -198,6 +208,25 @@ mod tests {
         assert_eq!(cursors.resume(&key()).over(storable.clone()), stored);
         cursors.forget(&key());
         assert_eq!(cursors.resume(&key()).over(storable.clone()), storable);
+    }
+
+    #[test]
+    fn a_fleet_forgets_vehicles_and_a_customers_sessions_do_not() {
+        let cursors = Cursors::default();
+        let fleet = SessionKey { gcid: None, ..key() };
+        let other = SessionKey {
+            client_id: "41c357a0-7a1d-4590-aa99-33b97244d048".parse().unwrap(),
+            ..fleet.clone()
+        };
+        for key in [&key(), &fleet, &other] {
+            cursors.advance(key, vin(), Sequence(1));
+        }
+        let known = || [&key(), &fleet, &other].map(|key| cursors.resume(key).0.len());
+        cursors.forget_vehicle("bb111192-d570-4d3d-8835-656ee00edcd7".parse().unwrap(), vin());
+        cursors.leave_fleets(Some(fleet.client_id), &[vin()]);
+        assert_eq!(known(), [1, 0, 1]);
+        cursors.leave_fleets(None, &[vin()]);
+        assert_eq!(known(), [1, 0, 0]);
     }
 
     #[test]

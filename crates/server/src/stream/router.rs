@@ -14,7 +14,9 @@ use tokio::sync::{Notify, Semaphore, oneshot};
 use crate::profile::Connections;
 
 /// Live events that one connection has not looked at yet. When it is full, the connection reads the journal instead.
-const MAILBOX_MAX: usize = 256;
+pub const MAILBOX_MAX: usize = 256;
+/// The same for a fleet's connection, to which thousands of vehicles may report at once.
+pub const FLEET_MAILBOX_MAX: usize = 4096;
 /// Places that an empty mailbox keeps.
 const MAILBOX_KEPT: usize = 8;
 
@@ -31,14 +33,18 @@ pub struct Router {
 struct Connected {
     by_session: HashMap<SessionKey, Arc<Connection>>,
     /// Those of each client of a customer by their numbers, so that the first one is the oldest.
-    by_client: HashMap<Gcid, HashMap<ClientId, BTreeMap<u64, Arc<Connection>>>>,
+    /// Those of fleets, which are no customer's, come under `None`.
+    by_client: HashMap<Option<Gcid>, HashMap<ClientId, ByNumber>>,
 }
 
+type ByNumber = BTreeMap<u64, Arc<Connection>>;
+
 /// Where a connection's live events arrive. Most connections wait most of the time, so it is small while it is empty.
-#[derive(Default)]
 pub struct Mailbox {
     arrived: Mutex<Arrived>,
     told: Notify,
+    /// Events that find room.
+    capacity: usize,
 }
 
 #[derive(Default)]
@@ -63,7 +69,7 @@ pub enum Arrival {
 impl Mailbox {
     fn put(&self, event: &Arc<Recorded>) {
         let mut arrived = self.lock();
-        if arrived.events.len() < MAILBOX_MAX {
+        if arrived.events.len() < self.capacity {
             arrived.events.push_back(event.clone());
         } else {
             arrived.missed = true;
@@ -105,14 +111,15 @@ impl Arrivals {
 /// An open connection, as others see it.
 struct Connection {
     key: SessionKey,
-    consent_id: ConsentId,
+    /// None for a fleet's, which rests on the client's own token.
+    consent_id: Option<ConsentId>,
     /// Grows from connection to connection.
     number: u64,
     /// Why it has to close, once somebody wants that.
     close: OnceLock<CloseReason>,
     /// Closed with that.
     closing: Semaphore,
-    /// Who waits until the connection has looked anew at which vehicles are its customer's.
+    /// Who waits until the connection has looked anew at which vehicles it may read.
     looking: Mutex<Vec<oneshot::Sender<()>>>,
     /// Told when somebody does.
     look: Notify,
@@ -141,9 +148,10 @@ impl LiveFeed for Router {
 }
 
 impl Router {
-    /// A new mailbox that reads nothing yet.
-    pub fn mailbox() -> (Arc<Mailbox>, Arrivals) {
-        let mailbox = Arc::new(Mailbox::default());
+    /// A new mailbox with room for so many events that reads nothing yet.
+    pub fn mailbox(capacity: usize) -> (Arc<Mailbox>, Arrivals) {
+        let mailbox = Mailbox { arrived: Mutex::default(), told: Notify::new(), capacity };
+        let mailbox = Arc::new(mailbox);
         (mailbox.clone(), Arrivals(mailbox))
     }
 
@@ -175,7 +183,7 @@ impl Router {
     pub async fn register(
         self: &Arc<Self>,
         key: SessionKey,
-        consent_id: ConsentId,
+        consent_id: Option<ConsentId>,
         limit: Connections,
     ) -> Result<Registration, Occupied> {
         loop {
@@ -191,7 +199,7 @@ impl Router {
     fn try_register(
         self: &Arc<Self>,
         key: &SessionKey,
-        consent_id: ConsentId,
+        consent_id: Option<ConsentId>,
         limit: Connections,
     ) -> Result<Place, Occupied> {
         let mut connections = self.lock();
@@ -232,7 +240,7 @@ impl Router {
     pub fn close_consent(&self, consent: ConsentId) -> Closing {
         let connections = self.lock();
         let all = connections.by_session.values();
-        let resting = all.filter(|connection| connection.consent_id == consent);
+        let resting = all.filter(|connection| connection.consent_id == Some(consent));
         let closing = Closing(resting.cloned().collect());
         closing.0.iter().for_each(|connection| connection.close(CloseReason::ConsentEnded));
         closing
@@ -241,30 +249,54 @@ impl Router {
     /// Tells every connection of a customer to look anew at which vehicles are theirs.
     pub fn look_anew(&self, gcid: Gcid) -> Looking {
         let connections = self.lock();
-        let looking = connections.of_customer(gcid).map(|connection| connection.look_anew());
-        Looking(looking.collect())
+        let of_customer = connections.of_customer(Some(gcid));
+        Looking(of_customer.map(|connection| connection.look_anew()).collect())
+    }
+
+    /// Tells every connection of these clients' fleets to look anew at which vehicles they may read.
+    pub fn fleets_look_anew(&self, clients: &[ClientId]) -> Looking {
+        let connections = self.lock();
+        let of_fleets = clients.iter().flat_map(|client| connections.of_client(None, *client));
+        Looking(of_fleets.map(|connection| connection.look_anew()).collect())
+    }
+
+    /// The clients with fleets that are connected.
+    pub fn fleets(&self) -> Vec<ClientId> {
+        let connections = self.lock();
+        connections.by_client.get(&None).into_iter().flat_map(HashMap::keys).copied().collect()
+    }
+
+    /// Closes every connection of a client's fleet.
+    pub fn close_fleet(&self, client_id: ClientId, reason: CloseReason) -> Closing {
+        let connections = self.lock();
+        let closing = Closing(connections.of_client(None, client_id).cloned().collect());
+        closing.0.iter().for_each(|connection| connection.close(reason));
+        closing
     }
 
     /// Closes every connection of a customer that can't be told otherwise.
     pub fn close_customer(&self, gcid: Gcid) {
         let connections = self.lock();
         connections
-            .of_customer(gcid)
+            .of_customer(Some(gcid))
             .for_each(|connection| connection.close(CloseReason::StoreFailed));
     }
 
-    /// Closes every connection of a client at a customer, whose entitlement can't be read: showing nothing would move
-    /// their cursors past what they are due.
+    /// Closes every connection of a client at a customer, and of its fleet, whose entitlement can't be read: showing
+    /// nothing would move their cursors past what they are due.
     pub fn close_client(&self, gcid: Gcid, client_id: ClientId) {
-        for connection in self.lock().of_client(gcid, client_id) {
-            connection.close(CloseReason::StoreFailed);
+        let connections = self.lock();
+        for of in [Some(gcid), None] {
+            for connection in connections.of_client(of, client_id) {
+                connection.close(CloseReason::StoreFailed);
+            }
         }
     }
 
     /// Closes every connection of a client at a customer, since one of its tokens was ended and nobody remembers which
     /// connection came with it. Those with another token that is good come back with that.
     pub fn ask_for_tokens(&self, gcid: Gcid, client_id: ClientId) {
-        for connection in self.lock().of_client(gcid, client_id) {
+        for connection in self.lock().of_client(Some(gcid), client_id) {
             connection.close(CloseReason::TokenExpired);
         }
     }
@@ -311,15 +343,15 @@ impl Connected {
     /// The connections of a client at a customer, the oldest first.
     fn of_client(
         &self,
-        gcid: Gcid,
+        gcid: Option<Gcid>,
         client_id: ClientId,
     ) -> impl ExactSizeIterator<Item = &Arc<Connection>> {
-        static NONE: BTreeMap<u64, Arc<Connection>> = BTreeMap::new();
+        static NONE: ByNumber = BTreeMap::new();
         let of_customer = self.by_client.get(&gcid);
         of_customer.and_then(|clients| clients.get(&client_id)).unwrap_or(&NONE).values()
     }
 
-    fn of_customer(&self, gcid: Gcid) -> impl Iterator<Item = &Arc<Connection>> {
+    fn of_customer(&self, gcid: Option<Gcid>) -> impl Iterator<Item = &Arc<Connection>> {
         self.by_client.get(&gcid).into_iter().flat_map(HashMap::values).flat_map(BTreeMap::values)
     }
 }
@@ -391,6 +423,16 @@ impl Connection {
     }
 }
 
+/// Tells a connection to look anew at which vehicles it may read.
+pub struct Bell(Arc<Connection>);
+
+impl Bell {
+    /// Does that; nobody waits for it.
+    pub fn ring(&self) {
+        drop(self.0.look_anew());
+    }
+}
+
 /// Waits until `semaphore` is closed, which is all that happens to those here: a signal that takes less memory than a
 /// channel, and there are two for each connection.
 async fn closed(semaphore: &Semaphore) {
@@ -413,7 +455,7 @@ impl Registration {
         self.connection.close.get().copied()
     }
 
-    /// Waits until somebody wants the connection to look anew at which vehicles are its customer's. Whoever wants it
+    /// Waits until somebody wants the connection to look anew at which vehicles it may read. Whoever wants it
     /// waits until what this gives is dropped.
     pub async fn wanted_to_look(&self) -> Vec<oneshot::Sender<()>> {
         loop {
@@ -430,8 +472,13 @@ impl Registration {
         &self.connection.key
     }
 
-    /// The consent that the connection rests on.
-    pub fn consent_id(&self) -> ConsentId {
+    /// Tells the connection, as often as whoever has this wants, to look anew.
+    pub fn bell(&self) -> Bell {
+        Bell(self.connection.clone())
+    }
+
+    /// The consent that the connection rests on; a fleet's rests on none.
+    pub fn consent_id(&self) -> Option<ConsentId> {
         self.connection.consent_id
     }
 
@@ -455,7 +502,7 @@ mod tests {
 
     fn key(client: u128, mqtt: &str) -> SessionKey {
         SessionKey {
-            gcid: "aa111192-d570-4d3d-8835-656ee00edcd7".parse().unwrap(),
+            gcid: Some("aa111192-d570-4d3d-8835-656ee00edcd7".parse().unwrap()),
             client_id: ClientId::new(uuid::Uuid::from_u128(client)),
             mqtt_client_id: mqtt.into(),
         }
@@ -466,7 +513,7 @@ mod tests {
         key: SessionKey,
         limit: Connections,
     ) -> Result<Registration, Occupied> {
-        router.register(key, ConsentId::new(uuid::Uuid::nil()), limit).await
+        router.register(key, Some(ConsentId::new(uuid::Uuid::nil())), limit).await
     }
 
     fn reason(registration: &Registration) -> Option<CloseReason> {
@@ -534,11 +581,33 @@ mod tests {
         let router = Arc::new(Router::default());
         let first = register(&router, key(1, "a"), Connections::PerClient(5)).await.unwrap();
         let second = register(&router, key(1, "b"), Connections::PerClient(5)).await.unwrap();
-        let looking = router.look_anew(first.key().gcid);
+        let looking = router.look_anew(first.key().gcid.unwrap());
         assert_eq!(looking.len(), 2);
         drop(first.wanted_to_look().await);
         drop(second);
         looking.done().await;
+    }
+
+    #[tokio::test]
+    async fn a_fleet_is_nobody_elses_connections() {
+        let router = Arc::new(Router::default());
+        let limit = Connections::PerClient(1);
+        let of_customer = register(&router, key(1, "a"), limit).await.unwrap();
+        let fleet = SessionKey { gcid: None, ..key(1, "a") };
+        let fleet = router.register(fleet, None, limit).await.unwrap();
+        let other = SessionKey { gcid: None, ..key(2, "a") };
+        let other = router.register(other, None, limit).await.unwrap();
+        assert_eq!([&of_customer, &fleet, &other].map(reason), [None; 3]);
+        let client = fleet.key().client_id;
+        assert_eq!(router.fleets_look_anew(&[client]).len(), 1);
+        drop(fleet.wanted_to_look().await);
+        assert!(router.fleets().contains(&client));
+        assert_eq!(router.close_fleet(client, CloseReason::TokenExpired).len(), 1);
+        let reasons = [None, Some(CloseReason::TokenExpired), None];
+        assert_eq!([&of_customer, &fleet, &other].map(reason), reasons);
+        router.close_client(of_customer.key().gcid.unwrap(), other.key().client_id);
+        let failed = Some(CloseReason::StoreFailed);
+        assert_eq!([&of_customer, &other].map(reason), [None, failed]);
     }
 
     #[tokio::test]
@@ -549,7 +618,7 @@ mod tests {
         let client = (one.gcid, one.client_id);
         let first = register(&router, one, limit).await.unwrap();
         let second = register(&router, other, limit).await.unwrap();
-        router.close_client(client.0, client.1);
+        router.close_client(client.0.unwrap(), client.1);
         assert_eq!([&first, &second].map(reason), [Some(CloseReason::StoreFailed), None]);
     }
 }

@@ -1,6 +1,7 @@
 //! The listener's connections over a pipe: real bytes, real stores, no socket.
 
 mod catching_up;
+pub(crate) mod fleet;
 mod hostile;
 
 use std::sync::Arc;
@@ -27,7 +28,7 @@ use crate::test_platform::{LIMITS, Person, SCOPES, START, World, third_party};
 /// The session that `person`'s own client has under this MQTT client identifier.
 fn session_key(person: Person, mqtt_client_id: &str) -> SessionKey {
     SessionKey {
-        gcid: person.gcid(),
+        gcid: Some(person.gcid()),
         client_id: person.client_id(),
         mqtt_client_id: mqtt_client_id.into(),
     }
@@ -312,7 +313,7 @@ async fn an_ended_consent_ends_the_stream_and_the_session_does_not_come_back_wit
     let (ended, last) = tokio::join!(ending, peer.receive());
     assert_eq!((ended.unwrap().streams, last), (1, None));
     let key = SessionKey {
-        gcid: Person::Anna.gcid(),
+        gcid: Some(Person::Anna.gcid()),
         client_id: Person::Anna.client_id(),
         mqtt_client_id: "keeper".into(),
     };

@@ -41,7 +41,8 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 
 use super::{
     AccessToken, AddContainerError, AddError, Additions, ClientToken, ContainerLimit, Delivery,
-    Directory, DirectoryError, LedgerQuery, RefreshToken, SESSIONS_MAX, SigningKey, TokenHash,
+    Directory, DirectoryError, FleetVehicle, LedgerQuery, RefreshToken, SESSIONS_MAX, SigningKey,
+    TokenHash,
 };
 use failure::{FailingTo, Failure};
 
@@ -250,6 +251,14 @@ impl Directory for SqliteDirectory {
         consents::to(&self.readers, client_id).await.failing_to("list the consents to a client")
     }
 
+    async fn fleet(
+        &self,
+        client_id: ClientId,
+        now: Timestamp,
+    ) -> Result<Vec<FleetVehicle>, DirectoryError> {
+        consents::fleet(&self.readers, client_id, now).await.failing_to("list a fleet's vehicles")
+    }
+
     async fn expired_consents(&self, now: Timestamp) -> Result<Vec<Consent>, DirectoryError> {
         consents::expired(&self.readers, now).await.failing_to("list expired consents")
     }
@@ -432,6 +441,12 @@ impl Directory for SqliteDirectory {
         tokens::clients(&self.readers, hash).await.failing_to("find a client's token")
     }
 
+    async fn revoke_client_tokens_of(&self, client_id: ClientId) -> Result<u64, DirectoryError> {
+        tokens::revoke_all_of_client(&self.writer, client_id)
+            .await
+            .failing_to("end a client's tokens")
+    }
+
     async fn revoke_client_token(&self, hash: &TokenHash) -> Result<bool, DirectoryError> {
         tokens::revoke_clients(&self.writer, hash).await.failing_to("end a client's token")
     }
@@ -543,7 +558,7 @@ impl Directory for SqliteDirectory {
 
     async fn remove_sessions_of(
         &self,
-        gcid: Gcid,
+        gcid: Option<Gcid>,
         client_id: ClientId,
     ) -> Result<Vec<SessionKey>, DirectoryError> {
         sessions::remove_of(&self.writer, gcid, client_id)
@@ -553,6 +568,16 @@ impl Directory for SqliteDirectory {
 
     async fn remove_cursors_of(&self, gcid: Gcid, vin: Vin) -> Result<(), DirectoryError> {
         sessions::remove_cursors_of(&self.writer, gcid, vin).await.failing_to("remove cursors")
+    }
+
+    async fn leave_fleets(
+        &self,
+        client_id: Option<ClientId>,
+        vehicles: &[Vin],
+    ) -> Result<(), DirectoryError> {
+        sessions::leave_out(&self.writer, client_id, vehicles)
+            .await
+            .failing_to("remove vehicles from fleets")
     }
 
     async fn close(&self) {

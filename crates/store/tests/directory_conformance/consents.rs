@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use cardata_domain::consent::{Consent, ConsentId, EndReason, State};
 use cardata_domain::device_grant;
+use cardata_domain::vehicle::{Mapping, MappingType};
+use cardata_domain::{Gcid, Vin};
 use cardata_store::Directory;
 
 use super::samples::*;
@@ -145,4 +147,61 @@ pub(crate) async fn a_consent_expires_at_the_second_at_which_it_is_good_no_longe
     assert_eq!(expired(1_000_000).await, [consent_id(1), consent_id(3)]);
     directory.end_consent(consent_id(1), at(12), EndReason::Expired).await.unwrap();
     assert_eq!(expired(1_000_000).await, [consent_id(3)]);
+}
+
+/// The same with the scope of the stream.
+fn streaming(number: u32, customer: u128, client: u128) -> Consent {
+    Consent {
+        scopes: "openid cardata:api:read cardata:streaming:read".parse().unwrap(),
+        ..granted(number, customer, client)
+    }
+}
+
+/// The vehicles of client 1 at `second`.
+async fn fleet(directory: &impl Directory, second: i64) -> Vec<(Vin, Gcid)> {
+    let vehicles = directory.fleet(client_id(1), at(second)).await.unwrap();
+    vehicles.iter().map(|vehicle| (vehicle.vin, vehicle.gcid)).collect()
+}
+
+pub(crate) async fn a_fleet_has_the_primary_vehicles_of_those_who_consent_to_the_stream(
+    directory: Arc<impl Directory>,
+) {
+    populate(&*directory).await;
+    directory.put_vehicle(&vehicle(3)).await.unwrap();
+    let secondary = Mapping { mapping_type: MappingType::Secondary, ..mapping(1, 2) };
+    for link in [mapping(1, 3), mapping(1, 1), secondary, mapping(2, 2)] {
+        directory.put_mapping(&link).await.unwrap();
+    }
+    assert_eq!(fleet(&*directory, 5).await, []);
+    // Another client's, one without the scope, and one whose time is over.
+    add(&*directory, 1, &streaming(1, 1, 2)).await;
+    add(&*directory, 2, &granted(2, 1, 1)).await;
+    add(&*directory, 3, &Consent { expires_at: Some(at(5)), ..streaming(3, 1, 1) }).await;
+    assert_eq!(fleet(&*directory, 5).await, []);
+    assert_eq!(fleet(&*directory, 4).await, [(vin(1), gcid(1)), (vin(3), gcid(1))]);
+    add(&*directory, 4, &streaming(4, 2, 1)).await;
+    assert_eq!(fleet(&*directory, 5).await, [(vin(2), gcid(2))]);
+    assert!(directory.end_consent(consent_id(4), at(6), EndReason::Customer).await.unwrap());
+    assert_eq!(fleet(&*directory, 5).await, []);
+}
+
+pub(crate) async fn a_fleet_has_a_vehicle_until_the_last_of_its_consents_ends(
+    directory: Arc<impl Directory>,
+) {
+    populate(&*directory).await;
+    directory.put_mapping(&mapping(1, 1)).await.unwrap();
+    let until = async |second| {
+        let vehicles = directory.fleet(client_id(1), at(second)).await.unwrap();
+        vehicles.iter().map(|vehicle| vehicle.until).collect::<Vec<_>>()
+    };
+    for (number, end) in [(1, 20), (2, 30), (3, 25)] {
+        let consent = Consent { expires_at: Some(at(end)), ..streaming(number, 1, 1) };
+        add(&*directory, number.into(), &consent).await;
+    }
+    assert_eq!(until(0).await, [Some(at(30))]);
+    assert_eq!(until(29).await, [Some(at(30))]);
+    assert_eq!(until(30).await, []);
+    add(&*directory, 4, &streaming(4, 1, 1)).await;
+    assert_eq!(until(0).await, [None]);
+    assert_eq!(until(30).await, [None]);
 }

@@ -13,7 +13,16 @@ use cardata_store::directory::SESSIONS_MAX;
 use super::samples::*;
 
 fn key(mqtt_client_id: &str) -> SessionKey {
-    SessionKey { gcid: gcid(1), client_id: client_id(1), mqtt_client_id: mqtt_client_id.into() }
+    SessionKey {
+        gcid: Some(gcid(1)),
+        client_id: client_id(1),
+        mqtt_client_id: mqtt_client_id.into(),
+    }
+}
+
+/// Of client 1 for itself.
+fn fleet(mqtt_client_id: &str) -> SessionKey {
+    SessionKey { gcid: None, ..key(mqtt_client_id) }
 }
 
 fn session(cursors: &[(u32, u64)]) -> StoredSession {
@@ -115,8 +124,10 @@ pub(crate) async fn sessions_differ_in_each_part_of_their_key(directory: Arc<imp
         key("a"),
         key("A"),
         key(""),
-        SessionKey { gcid: gcid(2), ..key("a") },
+        SessionKey { gcid: Some(gcid(2)), ..key("a") },
         SessionKey { client_id: client_id(2), ..key("a") },
+        fleet("a"),
+        SessionKey { client_id: client_id(2), ..fleet("a") },
     ];
     for (sequence, key) in (1..).zip(&keys) {
         directory.put_session(key, &session(&[(1, sequence)])).await.unwrap();
@@ -155,7 +166,7 @@ pub(crate) async fn no_cursor_moves_back(directory: Arc<impl Directory>) {
 pub(crate) async fn cursors_of_unknown_sessions_are_left_out(directory: Arc<impl Directory>) {
     populate(&*directory).await;
     directory.put_session(&key("a"), &session(&[(1, 1)])).await.unwrap();
-    let stranger = SessionKey { gcid: gcid(9), client_id: client_id(9), ..key("a") };
+    let stranger = SessionKey { gcid: Some(gcid(9)), client_id: client_id(9), ..key("a") };
     let cursors = session(&[(1, 2)]).cursors;
     let moves = [key("gone"), stranger, key("a")].map(|key| (key, cursors.clone()));
     directory.move_cursors(&moves).await.unwrap();
@@ -219,8 +230,9 @@ pub(crate) async fn of_a_clients_sessions_the_hundred_that_were_put_last_stay(
 ) {
     populate(&*directory).await;
     let neighbours = [
-        SessionKey { gcid: gcid(2), ..key("0") },
+        SessionKey { gcid: Some(gcid(2)), ..key("0") },
         SessionKey { client_id: client_id(2), ..key("0") },
+        fleet("0"),
     ];
     for neighbour in &neighbours {
         directory.put_session(neighbour, &session(&[(1, 1)])).await.unwrap();
@@ -234,7 +246,7 @@ pub(crate) async fn of_a_clients_sessions_the_hundred_that_were_put_last_stay(
     assert_eq!(one_more, [key("1")], "it is told which one ended");
     assert_eq!(found(&*directory, &key("0")).await, Some(session(&[(1, 2)])));
     assert_eq!(found(&*directory, &key("1")).await, None);
-    for kept in [&key("2"), &key("one more"), &neighbours[0], &neighbours[1]] {
+    for kept in [&key("2"), &key("one more"), &neighbours[0], &neighbours[1], &neighbours[2]] {
         assert!(found(&*directory, kept).await.is_some(), "{kept:?}");
     }
     // One that ended while it was connected comes back when it is laid to rest, in another one's place.
@@ -250,17 +262,17 @@ pub(crate) async fn the_sessions_of_a_client_at_a_customer_go_together(
 ) {
     populate(&*directory).await;
     let neighbours = [
-        SessionKey { gcid: gcid(2), ..key("a") },
+        SessionKey { gcid: Some(gcid(2)), ..key("a") },
         SessionKey { client_id: client_id(2), ..key("a") },
     ];
     for key in [key("a"), key("b"), neighbours[0].clone(), neighbours[1].clone()] {
         directory.put_session(&key, &session(&[(1, 1)])).await.unwrap();
     }
     directory.rest_session(&key("b"), &left(9), at(0)).await.unwrap();
-    let mut removed = directory.remove_sessions_of(gcid(1), client_id(1)).await.unwrap();
+    let mut removed = directory.remove_sessions_of(Some(gcid(1)), client_id(1)).await.unwrap();
     removed.sort_by(|one, other| one.mqtt_client_id.cmp(&other.mqtt_client_id));
     assert_eq!(removed, [key("a"), key("b")]);
-    assert_eq!(directory.remove_sessions_of(gcid(1), client_id(1)).await.unwrap(), []);
+    assert_eq!(directory.remove_sessions_of(Some(gcid(1)), client_id(1)).await.unwrap(), []);
     for key in [key("a"), key("b")] {
         assert_eq!(found(&*directory, &key).await, None);
         // Nothing of the backlog is left for one that comes back under the same name.
@@ -276,7 +288,7 @@ pub(crate) async fn a_customers_cursors_of_a_vehicle_go_in_every_session(
     directory: Arc<impl Directory>,
 ) {
     populate(&*directory).await;
-    let of_another = SessionKey { gcid: gcid(2), ..key("a") };
+    let of_another = SessionKey { gcid: Some(gcid(2)), ..key("a") };
     let of_the_customer = [key("a"), key("b"), SessionKey { client_id: client_id(2), ..key("a") }];
     for key in of_the_customer.iter().chain([&of_another]) {
         directory.put_session(key, &session(&[(1, 5), (2, 6)])).await.unwrap();
@@ -291,4 +303,70 @@ pub(crate) async fn a_customers_cursors_of_a_vehicle_go_in_every_session(
     // Should the vehicle come back, it begins anew.
     directory.move_cursors(&[(key("a"), vec![(vin(1), Sequence(3))])]).await.unwrap();
     assert_eq!(cursors(&key("a")).await, [(vin(1), Sequence(3)), (vin(2), Sequence(6))]);
+}
+
+pub(crate) async fn a_fleets_sessions_are_kept_like_a_customers(directory: Arc<impl Directory>) {
+    populate(&*directory).await;
+    let none: [SessionKey; 0] = [];
+    for number in 0..SESSIONS_MAX {
+        directory.put_session(&fleet(&number.to_string()), &session(&[(1, 1)])).await.unwrap();
+    }
+    assert_eq!(directory.put_session(&fleet("0"), &session(&[(1, 2)])).await.unwrap(), none);
+    let ended = directory.put_session(&fleet("one more"), &session(&[])).await.unwrap();
+    assert_eq!(ended, [fleet("1")]);
+    directory.move_cursors(&[(fleet("0"), vec![(vin(1), Sequence(7))])]).await.unwrap();
+    assert_eq!(found(&*directory, &fleet("0")).await, Some(session(&[(1, 7)])));
+    directory.rest_session(&fleet("0"), &left(9), at(0)).await.unwrap();
+    assert_eq!(found(&*directory, &fleet("0")).await, Some(left(9)));
+    assert_eq!(directory.remove_expired_sessions(at(100)).await.unwrap(), [fleet("0")]);
+    assert!(directory.remove_session(&fleet("2")).await.unwrap());
+    assert!(!directory.remove_session(&fleet("2")).await.unwrap());
+    let of_the_customer = key("a");
+    directory.put_session(&of_the_customer, &session(&[])).await.unwrap();
+    let removed = directory.remove_sessions_of(None, client_id(1)).await.unwrap();
+    assert_eq!(removed.len(), SESSIONS_MAX as usize - 2);
+    assert!(found(&*directory, &of_the_customer).await.is_some());
+}
+
+pub(crate) async fn what_fleets_may_read_no_longer_is_forgotten_and_nothing_else(
+    directory: Arc<impl Directory>,
+) {
+    populate(&*directory).await;
+    let of_another = SessionKey { client_id: client_id(2), ..fleet("a") };
+    for key in [fleet("a"), fleet("b"), of_another.clone(), key("a")] {
+        directory.put_session(&key, &session(&[(1, 5), (2, 6)])).await.unwrap();
+    }
+    let cursors = async |key: &SessionKey| found(&*directory, key).await.unwrap().cursors;
+    let [first, second] = [(vin(1), Sequence(5)), (vin(2), Sequence(6))];
+    directory.leave_fleets(Some(client_id(1)), &[]).await.unwrap();
+    assert_eq!(cursors(&fleet("a")).await, [first, second]);
+    directory.leave_fleets(Some(client_id(1)), &[vin(1)]).await.unwrap();
+    for (key, left) in [
+        (fleet("a"), vec![second]),
+        (fleet("b"), vec![second]),
+        (of_another.clone(), vec![first, second]),
+        (key("a"), vec![first, second]),
+    ] {
+        assert_eq!(cursors(&key).await, left, "{key:?}");
+    }
+    directory.leave_fleets(None, &[vin(2)]).await.unwrap();
+    assert_eq!(cursors(&fleet("a")).await, []);
+    assert_eq!(cursors(&of_another).await, [first]);
+    assert_eq!(cursors(&key("a")).await, [first, second]);
+}
+
+pub(crate) async fn what_was_on_its_way_of_a_vehicle_goes_when_a_fleet_may_read_it_no_longer(
+    directory: Arc<impl Directory>,
+) {
+    populate(&*directory).await;
+    directory.rest_session(&fleet("a"), &left(9), at(0)).await.unwrap();
+    directory.leave_fleets(Some(client_id(1)), &[vin(2)]).await.unwrap();
+    let mut expected = left(9).left.unwrap();
+    expected.complete_until.pop();
+    let left_behind = async || found(&*directory, &fleet("a")).await.unwrap().left.unwrap();
+    assert_eq!(left_behind().await, expected);
+    directory.leave_fleets(Some(client_id(1)), &[vin(1)]).await.unwrap();
+    assert!(expected.give_up(&[vin(1)]));
+    assert_eq!(left_behind().await, expected);
+    assert_eq!(expected.unfinished, []);
 }

@@ -192,3 +192,14 @@ pub(crate) async fn signing_keys_are_listed_newest_first(directory: Arc<impl Dir
     }
     assert_eq!(directory.signing_keys().await.unwrap(), [key(3), key(2), key(1)]);
 }
+
+pub(crate) async fn a_clients_tokens_are_revoked_together(directory: Arc<impl Directory>) {
+    populate(&*directory).await;
+    for (name, client) in [("first", 1), ("second", 1), ("another's", 2)] {
+        directory.add_client_token(&client_token(name, client, 100), at(0)).await.unwrap();
+    }
+    assert_eq!(directory.revoke_client_tokens_of(client_id(1)).await.unwrap(), 2);
+    assert_eq!(directory.revoke_client_tokens_of(client_id(1)).await.unwrap(), 0);
+    assert_eq!(directory.client_token(&hash("first")).await.unwrap(), None);
+    assert!(directory.client_token(&hash("another's")).await.unwrap().is_some());
+}

@@ -10,7 +10,7 @@ use cardata_mqtt::packet::{Auth, Connect, Outgoing, Wanted};
 use cardata_mqtt::session::ProtocolError;
 use cardata_mqtt::{CloseReason, Packet, Qos, Session, Version};
 
-use super::{Connection, Done, Kind, Message, Terms, World, car, connect, only};
+use super::{Connection, Done, Kind, Message, Terms, World, car, connect, owner};
 
 impl Terms {
     fn write(self, connect: &mut Connect) {
@@ -137,10 +137,9 @@ impl World {
         change(&mut connection.subscriptions);
         let subscriptions = &connection.subscriptions;
         for vin in (1..=9).map(car) {
-            let matching = subscriptions.iter().filter(|(filter, _)| {
-                self.vehicles.contains(&vin)
-                    && (filter.ends_with(['+', '#']) || **filter == only(vin))
-            });
+            let matching = subscriptions
+                .iter()
+                .filter(|(filter, _)| self.vehicles.contains(&vin) && names(filter, vin));
             self.witness.followed(vin, matching.map(|(_, qos)| (*qos).min(self.qos_max)).max());
         }
     }
@@ -237,4 +236,15 @@ impl World {
         self.act();
         outcome
     }
+}
+
+/// Whether `filter` names `vin`, by its owner and by its number.
+fn names(filter: &str, vin: Vin) -> bool {
+    let (first, rest) = filter.split_once('/').unwrap_or((filter, ""));
+    // What is shared names what the session was told.
+    if first == "$share" {
+        return rest.ends_with("/+/+");
+    }
+    let of_owner = first == "+" || first == owner(vin).to_string();
+    of_owner && (rest == "+" || rest == "#" || rest == vin.as_str())
 }

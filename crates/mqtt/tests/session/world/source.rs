@@ -37,6 +37,16 @@ pub(crate) fn gcid() -> Gcid {
     "aa111192-d570-4d3d-8835-656ee00edcd7".parse().unwrap()
 }
 
+/// Of a second customer, who has the test's vehicles from 5 on.
+pub(crate) fn other_gcid() -> Gcid {
+    "bb222292-d570-4d3d-8835-656ee00edcd7".parse().unwrap()
+}
+
+/// Whose `vin` is.
+pub(crate) fn owner(vin: Vin) -> Gcid {
+    if vin.as_str().as_bytes()[16] < b'5' { gcid() } else { other_gcid() }
+}
+
 pub(crate) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
@@ -89,6 +99,7 @@ impl Message {
             let (signal, number) = member.split_once('=').unwrap();
             (Signal::ALL[signal.parse::<usize>().unwrap()], number.parse().unwrap())
         };
+        assert_eq!(publish.customer, owner(publish.vin));
         Self {
             vin: publish.vin,
             entries: text.split(' ').map(entry).collect(),
@@ -186,11 +197,13 @@ impl Source for FakeSource {
         assert!(self.lock().mailbox.attached.remove(&vin), "{vin} is detached twice");
     }
 
-    fn payloads(&self, recorded: &Recorded) -> Payloads {
+    fn payloads(&self, customer: Gcid, recorded: &Recorded) -> Payloads {
+        assert_eq!(customer, owner(recorded.event.vin()));
         recorded.payloads(&self.view(), encode)
     }
 
-    fn payloads_of_merged(&self, event: &Event) -> Payloads {
+    fn payloads_of_merged(&self, customer: Gcid, event: &Event) -> Payloads {
+        assert_eq!(customer, owner(event.vin()));
         self.view().payloads(event, encode)
     }
 

@@ -94,8 +94,8 @@ async fn a_token_is_good_only_where_it_belongs() {
         assert_eq!(world.get("/v2/consents", token).await.status, StatusCode::UNAUTHORIZED);
     }
     // On the stream: of another kind, or under another customer's name.
-    for token in [&tokens.refresh_token, &own] {
-        assert_eq!(mqtt_code(&world, Person::Anna, token).await, 4);
+    for (token, code) in [(&tokens.refresh_token, 4), (&own, 5)] {
+        assert_eq!(mqtt_code(&world, Person::Anna, token).await, code);
     }
     for token in [&tokens.id_token, &tokens.access_token] {
         assert_eq!(mqtt_code(&world, Person::Ben, token).await, 5);

@@ -25,7 +25,7 @@ async fn is_active(world: &World, tokens: &TokenResponse) -> bool {
 
 fn key() -> SessionKey {
     SessionKey {
-        gcid: Person::Anna.gcid(),
+        gcid: Some(Person::Anna.gcid()),
         client_id: Person::Anna.client_id(),
         mqtt_client_id: "bridge".into(),
     }
@@ -39,7 +39,7 @@ async fn a_refresh_token_given_back_ends_the_consent_with_all_that_rests_on_it()
         let second = refresh(&world, &anna(), &first.refresh_token).await.tokens();
         let router = &world.platform.router;
         let limit = Connections::PerClient(5);
-        let stream = router.register(key(), consent_of(&first), limit).await.unwrap();
+        let stream = router.register(key(), Some(consent_of(&first)), limit).await.unwrap();
         let shown = if rotated { &first } else { &second };
         let gone = async {
             stream.wanted_closed().await;
@@ -75,7 +75,7 @@ async fn an_access_token_given_back_ends_alone_and_streams_ask_for_another() {
     let second = refresh(&world, &anna(), &first.refresh_token).await.tokens();
     let router = &world.platform.router;
     let limit = Connections::PerClient(5);
-    let stream = router.register(key(), consent_of(&first), limit).await.unwrap();
+    let stream = router.register(key(), Some(consent_of(&first)), limit).await.unwrap();
     is_done(&revoke(&world, &anna(), &first.access_token).await);
     let ended = verify::access_token(&world.platform, &first.access_token).await;
     assert!(matches!(ended, Err(VerifyError::Invalid)));

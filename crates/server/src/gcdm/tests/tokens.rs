@@ -84,12 +84,12 @@ async fn a_used_refresh_token_is_good_for_its_grace_and_then_ends_the_consent() 
     let first = log_in_anna(&world).await;
     let consent = consent_of(&first);
     let key = SessionKey {
-        gcid: Person::Anna.gcid(),
+        gcid: Some(Person::Anna.gcid()),
         client_id: Person::Anna.client_id(),
         mqtt_client_id: "bridge".into(),
     };
     let limit = Connections::PerClient(5);
-    let connection = world.platform.router.register(key, consent, limit).await.unwrap();
+    let connection = world.platform.router.register(key, Some(consent), limit).await.unwrap();
 
     let second = refresh(&world, &anna(), &first.refresh_token).await.tokens();
     world.pass(59);

@@ -1,13 +1,16 @@
 //! Customers' consents to clients.
 
 use cardata_domain::consent::{Consent, ConsentId, EndReason, State};
+use cardata_domain::token::Scope;
+use cardata_domain::vehicle::MappingType;
 use cardata_domain::{ClientId, Gcid};
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection, SqlitePool};
 
-use super::row::{instant, instant_if_any, micros, parsed};
+use super::row::{instant, instant_if_any, micros, parsed, vin};
 use super::{Failure, begin};
+use crate::directory::FleetVehicle;
 
 /// Adds a consent inside of a transaction.
 pub(super) async fn add(
@@ -60,6 +63,37 @@ pub(super) async fn to(readers: &SqlitePool, client_id: ClientId) -> Result<Vec<
     .fetch_all(readers)
     .await?;
     rows.iter().map(consent).collect()
+}
+
+pub(super) async fn fleet(
+    readers: &SqlitePool,
+    client_id: ClientId,
+    now: Timestamp,
+) -> Result<Vec<FleetVehicle>, Failure> {
+    // Scopes are words between single spaces. Of consents with and without an end, those without last longest.
+    let rows = sqlx::query(
+        "SELECT vin, mappings.gcid AS gcid, CASE WHEN count(*) = count(expires_at) THEN max(expires_at) END AS until
+         FROM consents JOIN mappings ON mappings.gcid = consents.gcid
+         WHERE client_id = $1 AND ended_at IS NULL AND (expires_at IS NULL OR expires_at > $2)
+           AND ' ' || scopes || ' ' LIKE '% ' || $3 || ' %' AND mapping_type = $4
+         GROUP BY vin, mappings.gcid ORDER BY vin, min(since), mappings.gcid",
+    )
+    .bind(client_id.to_string())
+    .bind(micros(now))
+    .bind(Scope::StreamingRead.as_str())
+    .bind(MappingType::Primary.as_str())
+    .fetch_all(readers)
+    .await?;
+    let vehicle = |row: &SqliteRow| {
+        Ok(FleetVehicle {
+            vin: vin(row)?,
+            gcid: parsed(row, "gcid", "GCID")?,
+            until: instant_if_any(row, "until")?,
+        })
+    };
+    let mut vehicles: Vec<_> = rows.iter().map(vehicle).collect::<Result<_, Failure>>()?;
+    vehicles.dedup_by_key(|vehicle| vehicle.vin);
+    Ok(vehicles)
 }
 
 pub(super) async fn expired(readers: &SqlitePool, now: Timestamp) -> Result<Vec<Consent>, Failure> {

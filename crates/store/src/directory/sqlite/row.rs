@@ -44,6 +44,16 @@ pub(super) fn parsed<T: FromStr>(
     text.parse().map_err(|_| Failure::damaged(expected, text))
 }
 
+/// The same, if there is a text.
+pub(super) fn parsed_if_any<T: FromStr>(
+    row: &SqliteRow,
+    column: &str,
+    expected: &'static str,
+) -> Result<Option<T>, Failure> {
+    let text: Option<&str> = row.try_get(column)?;
+    text.map(|text| text.parse().map_err(|_| Failure::damaged(expected, text))).transpose()
+}
+
 /// The VIN in the column of that name.
 pub(super) fn vin(row: &SqliteRow) -> Result<Vin, Failure> {
     let text: &str = row.try_get("vin")?;

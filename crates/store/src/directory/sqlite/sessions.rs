@@ -9,11 +9,10 @@ use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection, SqlitePool};
 
-use super::row::{micros, parsed, vin};
+use super::row::{micros, parsed, parsed_if_any, vin};
 use super::{Failure, begin};
 
-const REMOVE: &str =
-    "DELETE FROM sessions WHERE gcid = $1 AND client_id = $2 AND mqtt_client_id = $3";
+const REMOVE: &str = "DELETE FROM sessions WHERE gcid IS NOT DISTINCT FROM $1 AND client_id = $2 AND mqtt_client_id = $3";
 
 pub(super) async fn by_key(
     readers: &SqlitePool,
@@ -24,10 +23,10 @@ pub(super) async fn by_key(
     let rows = sqlx::query(
         "SELECT subscriptions, expiry_seconds, exactly_once, left_behind, vin, sequence
          FROM sessions LEFT JOIN cursors ON session = number
-         WHERE gcid = $1 AND client_id = $2 AND mqtt_client_id = $3
+         WHERE gcid IS NOT DISTINCT FROM $1 AND client_id = $2 AND mqtt_client_id = $3
            AND (expires_at IS NULL OR expires_at > $4) ORDER BY vin",
     )
-    .bind(key.gcid.to_string())
+    .bind(key.gcid.map(|gcid| gcid.to_string()))
     .bind(key.client_id.to_string())
     .bind(&key.mqtt_client_id)
     .bind(micros(now))
@@ -70,7 +69,7 @@ async fn put_within(
 ) -> Result<(), Failure> {
     // Anew, with the highest number: numbers tell which sessions were put last. Its cursors go with the old row.
     sqlx::query(REMOVE)
-        .bind(key.gcid.to_string())
+        .bind(key.gcid.map(|gcid| gcid.to_string()))
         .bind(key.client_id.to_string())
         .bind(&key.mqtt_client_id)
         .execute(&mut *transaction)
@@ -84,7 +83,7 @@ async fn put_within(
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
          RETURNING number",
     )
-    .bind(key.gcid.to_string())
+    .bind(key.gcid.map(|gcid| gcid.to_string()))
     .bind(key.client_id.to_string())
     .bind(&key.mqtt_client_id)
     .bind(json::of_subscriptions(&session.subscriptions)?)
@@ -106,9 +105,9 @@ async fn remove_surplus(
     sessions_max: u32,
 ) -> Result<Vec<SessionKey>, Failure> {
     let sessions: i64 = sqlx::query_scalar(
-        "SELECT sessions FROM session_counts WHERE gcid = $1 AND client_id = $2",
+        "SELECT sessions FROM session_counts WHERE gcid = coalesce($1, '') AND client_id = $2",
     )
-    .bind(key.gcid.to_string())
+    .bind(key.gcid.map(|gcid| gcid.to_string()))
     .bind(key.client_id.to_string())
     .fetch_one(&mut *transaction)
     .await?;
@@ -118,10 +117,10 @@ async fn remove_surplus(
     }
     let rows = sqlx::query(
         "DELETE FROM sessions WHERE number IN
-             (SELECT number FROM sessions WHERE gcid = $1 AND client_id = $2 ORDER BY number LIMIT $3)
+             (SELECT number FROM sessions WHERE gcid IS NOT DISTINCT FROM $1 AND client_id = $2 ORDER BY number LIMIT $3)
          RETURNING gcid, client_id, mqtt_client_id",
     )
-    .bind(key.gcid.to_string())
+    .bind(key.gcid.map(|gcid| gcid.to_string()))
     .bind(key.client_id.to_string())
     .bind(surplus)
     .fetch_all(&mut *transaction)
@@ -136,9 +135,9 @@ pub(super) async fn move_cursors(
     let mut transaction = begin(writer).await?;
     for (key, cursors) in moves {
         let number: Option<i64> = sqlx::query_scalar(
-            "SELECT number FROM sessions WHERE gcid = $1 AND client_id = $2 AND mqtt_client_id = $3",
+            "SELECT number FROM sessions WHERE gcid IS NOT DISTINCT FROM $1 AND client_id = $2 AND mqtt_client_id = $3",
         )
-        .bind(key.gcid.to_string())
+        .bind(key.gcid.map(|gcid| gcid.to_string()))
         .bind(key.client_id.to_string())
         .bind(&key.mqtt_client_id)
         .fetch_optional(&mut *transaction)
@@ -202,13 +201,13 @@ pub(super) async fn remove_expired(
 
 pub(super) async fn remove_of(
     writer: &SqlitePool,
-    gcid: Gcid,
+    gcid: Option<Gcid>,
     client_id: ClientId,
 ) -> Result<Vec<SessionKey>, Failure> {
     let rows = sqlx::query(
-        "DELETE FROM sessions WHERE gcid = $1 AND client_id = $2 RETURNING gcid, client_id, mqtt_client_id",
+        "DELETE FROM sessions WHERE gcid IS NOT DISTINCT FROM $1 AND client_id = $2 RETURNING gcid, client_id, mqtt_client_id",
     )
-    .bind(gcid.to_string())
+    .bind(gcid.map(|gcid| gcid.to_string()))
     .bind(client_id.to_string())
     .fetch_all(writer)
     .await?;
@@ -230,9 +229,48 @@ pub(super) async fn remove_cursors_of(
     Ok(())
 }
 
+pub(super) async fn leave_out(
+    writer: &SqlitePool,
+    client_id: Option<ClientId>,
+    vehicles: &[Vin],
+) -> Result<(), Failure> {
+    if vehicles.is_empty() {
+        return Ok(());
+    }
+    let client_id = client_id.map(|id| id.to_string());
+    let mut transaction = begin(writer).await?;
+    let rows = sqlx::query(
+        "SELECT number, left_behind FROM sessions WHERE gcid IS NULL AND client_id = coalesce($1, client_id)",
+    )
+    .bind(&client_id)
+    .fetch_all(&mut *transaction)
+    .await?;
+    for row in rows {
+        let number: i64 = row.try_get("number")?;
+        for vin in vehicles {
+            sqlx::query("DELETE FROM cursors WHERE session = $1 AND vin = $2")
+                .bind(number)
+                .bind(vin.as_str())
+                .execute(&mut *transaction)
+                .await?;
+        }
+        let Some(mut left) = json::left_behind(&row)? else { continue };
+        if left.give_up(vehicles) {
+            sqlx::query("UPDATE sessions SET left_behind = $2, left_newest = $3 WHERE number = $1")
+                .bind(number)
+                .bind(json::of_left_behind(&left)?)
+                .bind(number_of(left.newest()))
+                .execute(&mut *transaction)
+                .await?;
+        }
+    }
+    transaction.commit().await?;
+    Ok(())
+}
+
 fn key_of(row: &SqliteRow) -> Result<SessionKey, Failure> {
     Ok(SessionKey {
-        gcid: parsed(row, "gcid", "GCID")?,
+        gcid: parsed_if_any(row, "gcid", "GCID")?,
         client_id: parsed(row, "client_id", "client id")?,
         mqtt_client_id: row.try_get("mqtt_client_id")?,
     })
@@ -241,7 +279,7 @@ fn key_of(row: &SqliteRow) -> Result<SessionKey, Failure> {
 pub(super) async fn remove(writer: &SqlitePool, key: &SessionKey) -> Result<bool, Failure> {
     // Its cursors go with it.
     let done = sqlx::query(REMOVE)
-        .bind(key.gcid.to_string())
+        .bind(key.gcid.map(|gcid| gcid.to_string()))
         .bind(key.client_id.to_string())
         .bind(&key.mqtt_client_id)
         .execute(writer)

@@ -1,5 +1,6 @@
 //! Refresh and access tokens, and the keys that sign id tokens.
 
+use cardata_domain::ClientId;
 use cardata_domain::refresh::State;
 use jiff::{SignedDuration, Timestamp};
 use sqlx::sqlite::SqliteRow;
@@ -150,6 +151,17 @@ pub(super) async fn revoke_clients(writer: &SqlitePool, hash: &TokenHash) -> Res
         .execute(writer)
         .await?;
     Ok(done.rows_affected() > 0)
+}
+
+pub(super) async fn revoke_all_of_client(
+    writer: &SqlitePool,
+    client_id: ClientId,
+) -> Result<u64, Failure> {
+    let done = sqlx::query("DELETE FROM client_tokens WHERE client_id = $1")
+        .bind(client_id.to_string())
+        .execute(writer)
+        .await?;
+    Ok(done.rows_affected())
 }
 
 /// How long an access token is kept after it expired.

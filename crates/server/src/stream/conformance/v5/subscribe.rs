@@ -3,7 +3,8 @@
 use cardata_mqtt::Version;
 
 use super::{ALL, TOPIC, ended, stage};
-use crate::stream::test_peer::{SOC, property, soc, subscribe, text, unsubscribe};
+use crate::stream::test_peer::{ANNAS, SOC, property, report, soc, subscribe, text, unsubscribe};
+use crate::stream::tests::fleet::Fleet;
 use crate::test_platform::Person;
 
 const V: Version = Version::V5;
@@ -181,7 +182,7 @@ async fn mqtt_4_7_3_4_filters_are_taken_as_they_are_written() {
 }
 
 #[tokio::test]
-async fn mqtt_4_8_2_1_2_a_shared_subscription_has_its_form_and_is_not_offered() {
+async fn mqtt_4_8_2_1_2_a_shared_subscription_has_its_form_and_is_for_fleets() {
     let stage = stage().await;
     let (mut peer, connack) = stage.accepted(&stage.connect()).await;
     assert_eq!(property(&connack.properties, 0x2A), Some(vec![0]));
@@ -196,4 +197,45 @@ async fn mqtt_4_8_2_1_2_a_shared_subscription_has_its_form_and_is_not_offered() 
     }
     // Without the slash, it is a filter like any other.
     assert_eq!(stage.connected().await.subscribe("$share", 0).await, 0x87);
+
+    let fleet = Fleet::consented().await;
+    let (mut peer, connack) = fleet.connected("a").await;
+    assert_eq!(property(&connack.properties, 0x2A), Some(vec![1]));
+    assert_eq!(peer.subscribe(&format!("$share/group/{ALL}"), 0).await, 0);
+    // One that reaches beyond what a fleet reads is refused for that.
+    assert_eq!(peer.subscribe("$share/group/#", 0).await, 0x87);
+}
+
+#[tokio::test]
+async fn mqtt_4_8_2_3_each_member_gets_its_messages_with_the_qos_that_it_was_granted() {
+    let fleet = Fleet::consented().await;
+    for (wanted, granted) in [(0, 0), (1, 1), (2, 1)] {
+        let (mut member, _) = fleet.connected("a").await;
+        let group = format!("$share/of-{wanted}/{ALL}");
+        assert_eq!(member.subscribe(&group, wanted).await, granted);
+        report(&fleet.world, ANNAS, 1).await;
+        let delivery = member.delivery().await;
+        assert_eq!(delivery.qos, granted, "QoS {wanted}");
+        if granted > 0 {
+            member.ack(&delivery).await;
+        }
+        assert_eq!(member.unsubscribe(&[&group]).await, [0]);
+        member.leave().await;
+    }
+}
+
+#[tokio::test]
+async fn mqtt_4_8_2_6_a_message_that_a_member_refuses_goes_to_nobody_else() {
+    let fleet = Fleet::consented().await;
+    let mut member = fleet.member("a").await;
+    report(&fleet.world, ANNAS, 1).await;
+    let refused = member.delivery().await;
+    let [high, low] = refused.packet_id.unwrap().to_be_bytes();
+    // "Unspecified error".
+    member.send(0x40, &[high, low, 0x80]).await;
+    assert!(member.is_quiet().await);
+    member.leave().await;
+    let mut other = fleet.member("b").await;
+    report(&fleet.world, ANNAS, 2).await;
+    assert_eq!(other.values().await, soc(2));
 }
