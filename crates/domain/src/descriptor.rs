@@ -66,6 +66,17 @@ impl DescriptorSet {
         self.words.get(word).is_some_and(|bits| bits & bit != 0)
     }
 
+    /// The members that `other` has, too.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        let mut words: Vec<_> =
+            self.words.iter().zip(&other.words).map(|(one, other)| one & other).collect();
+        while words.last() == Some(&0) {
+            words.pop();
+        }
+        Self { words }
+    }
+
     /// Whether there is no member.
     pub fn is_empty(&self) -> bool {
         self.words.is_empty()

@@ -285,7 +285,7 @@ mod tests {
             [(from, MOVING, Value::Boolean(true)), (from + 5, MOVING, Value::Boolean(false))]
         };
         let apart = |minutes: i64| search(&[drive(0), drive(5 + minutes)].concat()).trips();
-        assert_eq!(times(&apart(9)), [(at(0), at(14))]);
+        assert_eq!(times(&apart(9)), [(at(0), at(19))]);
         assert_eq!(times(&apart(10)), [(at(0), at(5)), (at(15), at(20))]);
     }
 

@@ -1,0 +1,101 @@
+//! `GET /v2/vehicles/{vin}/history`: what the values of a vehicle were, page by page, as JSON lines, CSV or Parquet.
+
+mod form;
+
+use std::fmt::Write as _;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use axum::extract::{OriginalUri, RawQuery, State};
+use axum::http::header::{CONTENT_TYPE, LINK};
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::{IntoResponse, Response};
+use cardata_domain::Sequence;
+use tokio::sync::Semaphore;
+
+use self::form::{Form, Page};
+use super::parameters::{Parameters, wrong};
+use super::scan::Scan;
+use crate::Platform;
+use crate::api::auth::Caller;
+use crate::api::error::ApiError;
+use crate::api::page_token::Pages;
+use crate::api::vehicles::{PathVin, require_primary};
+use crate::tally::Read;
+
+/// Values on a page, unless the client says otherwise, and at the most. A page is made in memory.
+const VALUES_DEFAULT: usize = 10_000;
+const VALUES_MAX: usize = 100_000;
+/// Pages that are made at a time; others wait for their turn.
+static TURNS: Semaphore = Semaphore::const_new(4);
+
+/// `GET /v2/vehicles/{vin}/history?from=…&to=…[&descriptor=…][&limit=…][&format=…][&next=…]`.
+pub(in crate::api) async fn read(
+    State(platform): State<Arc<Platform>>,
+    caller: Caller,
+    PathVin(vin): PathVin,
+    OriginalUri(uri): OriginalUri,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let names = ["from", "to", "descriptor", "limit", "format", "next"];
+    let parameters = Parameters::read(query.as_deref(), &names)?;
+    let range = parameters.range()?;
+    let wanted = parameters.descriptors(&platform.catalogue)?;
+    let limit = parameters.number("limit", 1..=VALUES_MAX, VALUES_DEFAULT)?;
+    let form = match parameters.one("format")? {
+        None => Form::wanted(&headers),
+        Some(name) => Form::named(name)
+            .ok_or_else(|| wrong("`format` is none of jsonl, csv and parquet"))?,
+    };
+    require_primary(&platform, caller, vin).await?;
+    let now = platform.clock.now();
+    let mut of = format!("history {} {} {limit}", range.from, range.to);
+    for descriptor in parameters.all("descriptor") {
+        let _ = write!(of, " {descriptor}");
+    }
+    let pages = Pages { caller, vin, of: &of };
+    let scan = match parameters.one("next")? {
+        None => Scan::since(&platform, caller, vin, range.from, wanted).await?,
+        Some(token) => {
+            let after = Sequence(pages.place("next", token, now)?);
+            Scan::after(&platform, caller, vin, after, wanted).await?
+        }
+    };
+    let _turn = TURNS.acquire().await;
+    let mut page = Page::new(form);
+    let next = scan
+        .each(|entries| {
+            let in_time = || entries.iter().filter(|entry| range.contains(entry.at()));
+            // An event is on one page, also when it has more values than a page should have.
+            if page.len() > 0 && page.len() + in_time().count() > limit {
+                return ControlFlow::Break(());
+            }
+            in_time().for_each(|entry| page.add(entry));
+            ControlFlow::Continue(())
+        })
+        .await?;
+    let Caller { gcid, client_id } = caller;
+    platform.tally.read(Read { gcid, client_id, vin, endpoint: "history" }, now);
+    let body = page.finish().map_err(|error| ApiError::internal(&error))?;
+    let mut response = ([(CONTENT_TYPE, form.content_type())], body).into_response();
+    if let Some(after) = next {
+        let token = pages.token(after.0, now);
+        let link = next_link(uri.path(), query.as_deref(), &token);
+        if let Ok(link) = HeaderValue::try_from(link) {
+            response.headers_mut().insert(LINK, link);
+        }
+    }
+    Ok(response)
+}
+
+/// The `Link` to the next page (RFC 8288).
+fn next_link(path: &str, query: Option<&str>, token: &str) -> String {
+    let query = query.unwrap_or_default();
+    let kept = query.split('&').filter(|part| !part.is_empty() && !part.starts_with("next="));
+    let mut target = format!("{path}?");
+    for part in kept {
+        target.extend([part, "&"]);
+    }
+    format!("<{target}next={token}>; rel=\"next\"")
+}

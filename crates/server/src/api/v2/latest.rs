@@ -1,0 +1,70 @@
+//! `GET /v2/latest`: the latest values of all of a customer's vehicles in one answer.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use axum::extract::{RawQuery, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use cardata_domain::vehicle::MappingType;
+use cardata_domain::{Entry, Vin};
+
+use super::parameters::Parameters;
+use crate::Platform;
+use crate::api::auth::Caller;
+use crate::api::error::ApiError;
+use crate::api::vehicles::require_primary;
+use crate::tally::Read;
+
+/// `GET /v2/latest[?vin=…][&descriptor=…]`, both as often as wanted.
+pub(in crate::api) async fn read(
+    State(platform): State<Arc<Platform>>,
+    caller: Caller,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    let parameters = Parameters::read(query.as_deref(), &["vin", "descriptor"])?;
+    let (vins, wanted) = (parameters.vins()?, parameters.descriptors(&platform.catalogue)?);
+    let vins = match vins {
+        None => primary(&platform, caller).await?,
+        Some(vins) => {
+            for vin in &vins {
+                require_primary(&platform, caller, *vin).await?;
+            }
+            vins
+        }
+    };
+    let Caller { gcid, client_id } = caller;
+    let view = platform.entitlements.view(gcid, client_id).await?;
+    let entitled = match &wanted {
+        None => view.entitled.clone(),
+        Some(wanted) => view.entitled.and(wanted),
+    };
+    let mut body = String::from("{\"vehicles\":[");
+    for (number, vin) in vins.into_iter().enumerate() {
+        let latest = platform.journal.latest(vin).await?;
+        let visible = latest.iter().filter(|entry| entitled.contains(entry.descriptor()));
+        let mut visible: Vec<Cow<'_, Entry>> = match &view.privacy {
+            None => visible.map(Cow::Borrowed).collect(),
+            Some(privacy) => privacy.apply(visible.collect(), &latest),
+        };
+        visible.sort_by(|one, other| one.name().cmp(other.name()));
+        if number > 0 {
+            body.push(',');
+        }
+        body.extend(["{\"vin\":\"", vin.as_str(), "\",\"data\":{"]);
+        for (place, entry) in visible.iter().enumerate() {
+            body.extend([if place > 0 { "," } else { "" }, entry.fragment()]);
+        }
+        body.push_str("}}");
+        platform.tally.read(Read { gcid, client_id, vin, endpoint: "latest" }, platform.clock.now());
+    }
+    body.push_str("]}");
+    Ok(([(CONTENT_TYPE, "application/json")], body).into_response())
+}
+
+/// The vehicles of which the customer is PRIMARY.
+async fn primary(platform: &Platform, caller: Caller) -> Result<Vec<Vin>, ApiError> {
+    let mappings = platform.directory.mappings(caller.gcid).await?;
+    let primary = mappings.iter().filter(|mapping| mapping.mapping_type == MappingType::Primary);
+    Ok(primary.map(|mapping| mapping.vin).collect())
+}

@@ -1,0 +1,64 @@
+//! `GET /v2/vehicles/{vin}/trips`: the trips that are found in what a client may see of a vehicle.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{RawQuery, State};
+use cardata_contract::rest::v2::{Trip, Trips};
+use cardata_domain::trip::{self, Search};
+use jiff::SignedDuration;
+
+use super::parameters::{Parameters, Range, wrong};
+use super::scan::Scan;
+use crate::Platform;
+use crate::api::auth::Caller;
+use crate::api::error::ApiError;
+use crate::api::vehicles::{PathVin, require_primary};
+use crate::tally::Read;
+
+/// The longest time that may be asked for.
+const SPAN_MAX: SignedDuration = SignedDuration::from_hours(45 * 24);
+/// How long before and after it values are looked at: for the odometer at a trip's start, and for its end.
+const BEFORE: SignedDuration = SignedDuration::from_hours(1);
+const BEHIND: SignedDuration = SignedDuration::from_hours(12);
+
+/// `GET /v2/vehicles/{vin}/trips?from=…&to=…`: those that began in that time.
+pub(in crate::api) async fn read(
+    State(platform): State<Arc<Platform>>,
+    caller: Caller,
+    PathVin(vin): PathVin,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Trips>, ApiError> {
+    let range = Parameters::read(query.as_deref(), &["from", "to"])?.range()?;
+    if range.to.duration_since(range.from) > SPAN_MAX {
+        return Err(wrong("from `from` to `to` are more than 45 days; ask for less at a time"));
+    }
+    require_primary(&platform, caller, vin).await?;
+    let wide = Range {
+        from: range.from.checked_sub(BEFORE).unwrap_or(range.from),
+        to: range.to.checked_add(BEHIND).unwrap_or(range.to),
+    };
+    let ids = trip::DESCRIPTORS.iter().filter_map(|name| platform.catalogue.find(name));
+    let scan = Scan::since(&platform, caller, vin, wide.from, Some(ids.collect())).await?;
+    let mut search = Search::default();
+    let mut taken = Ok(());
+    scan.each(|entries| {
+        let mut in_time = entries.iter().filter(|entry| wide.contains(entry.at()));
+        taken = in_time.try_for_each(|entry| search.take(entry));
+        if taken.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })
+    .await?;
+    taken.map_err(|error| wrong(format!("{error}; ask for less at a time")))?;
+    let now = platform.clock.now();
+    let trips = search.trips().into_iter().filter(|trip| range.contains(trip.started_at));
+    let trips = trips.map(|trip| Trip::new(&trip, now)).collect();
+    let (distance_unit, fuel_unit) = (search.odometer_unit(), search.fuel_unit());
+    let Caller { gcid, client_id } = caller;
+    platform.tally.read(Read { gcid, client_id, vin, endpoint: "trips" }, now);
+    Ok(Json(Trips {
+        trips,
+        distance_unit: distance_unit.map(str::to_owned),
+        fuel_unit: fuel_unit.map(str::to_owned),
+    }))
+}
