@@ -2,9 +2,12 @@
 //! about themselves, below `/v2`.
 
 pub(crate) mod auth;
+mod charging_history;
+mod charging_settings;
 mod consents;
 mod containers;
 mod error;
+mod page_token;
 mod telematic_data;
 mod vehicles;
 
@@ -29,6 +32,16 @@ pub fn routes() -> Router<Arc<Platform>> {
         ("/customers/vehicles/mappings", "mappings", get(vehicles::mappings)),
         ("/customers/vehicles/{vin}/basicData", "basic_data", get(vehicles::basic_data)),
         ("/customers/vehicles/{vin}/telematicData", "telematic_data", get(telematic_data::read)),
+        (
+            "/customers/vehicles/{vin}/chargingHistory",
+            "charging_history",
+            get(charging_history::read),
+        ),
+        (
+            "/customers/vehicles/{vin}/locationBasedChargingSettings",
+            "charging_settings",
+            get(charging_settings::read),
+        ),
         ("/customers/containers", "containers", get(containers::list).post(containers::create)),
         (
             "/customers/containers/{id}",
