@@ -6,8 +6,8 @@
 
 use std::sync::Arc;
 
-use cardata_domain::Vin;
 use cardata_domain::charging::{Session, Signals};
+use cardata_domain::{Sequence, Vin};
 use cardata_store::directory::{ChargingProgress, ChargingUpdate, DirectoryError};
 use cardata_store::journal::JournalError;
 use jiff::{SignedDuration, Timestamp};
@@ -50,9 +50,11 @@ pub(crate) async fn search(platform: Arc<Platform>) {
 /// One turn of all vehicles; whether any has more.
 async fn search_all(platform: &Platform, signals: &Signals) -> Result<bool, SearchError> {
     let cursors = platform.directory.charging_cursors().await?;
+    let synced = platform.journal.synced();
+    let has_news = |vin, cursor| platform.journal.head(vin) > cursor || cursor > synced;
     let news: Vec<Vin> = cursors
         .into_iter()
-        .filter(|(vin, cursor)| platform.journal.head(*vin) > *cursor)
+        .filter(|(vin, cursor)| has_news(*vin, *cursor))
         .map(|(vin, _)| vin)
         .collect();
     let mut has_more = false;
@@ -84,7 +86,10 @@ async fn search_one(
         platform.directory.charging_progress(vin).await?;
     // An event that a crash takes with it leaves its number to another one.
     let synced = platform.journal.synced();
-    let mut events = platform.journal.read(vin, cursor, EVENTS_MAX).await?;
+    // A journal that was put back from an older copy, or began anew, gives numbers again. What was searched before is
+    // only read again then: the detector takes nothing twice.
+    let after = if cursor > synced { Sequence(0) } else { cursor };
+    let mut events = platform.journal.read(vin, after, EVENTS_MAX).await?;
     let is_last = events.len() < EVENTS_MAX;
     events.retain(|recorded| recorded.sequence <= synced);
     let Some(cursor) = events.last().map(|recorded| recorded.sequence) else { return Ok(None) };

@@ -28,14 +28,30 @@ pub struct Detector {
     machine: Machine,
 }
 
-/// One fact at one instant.
+/// One fact at one instant. Stored short, since each waiting one is written with each step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "Stored", from = "Stored")]
 struct Sample {
     at_ms: i64,
     signal: Signal,
     number: i64,
     /// When its event was sent: of two for the same instant, the one sent later holds.
     sent_ms: i64,
+}
+
+/// When, what, how much, and how much later it was sent.
+type Stored = (i64, Signal, i64, i64);
+
+impl From<Sample> for Stored {
+    fn from(Sample { at_ms, signal, number, sent_ms }: Sample) -> Self {
+        (at_ms, signal, number, sent_ms - at_ms)
+    }
+}
+
+impl From<Stored> for Sample {
+    fn from((at_ms, signal, number, later_ms): Stored) -> Self {
+        Self { at_ms, signal, number, sent_ms: at_ms.saturating_add(later_ms) }
+    }
 }
 
 impl Sample {

@@ -153,6 +153,25 @@ async fn a_long_backlog_is_searched_at_once() {
 }
 
 #[tokio::test]
+async fn a_journal_that_began_anew_is_searched_from_its_begin() {
+    let world = World::with_charger().await;
+    world.status(0, "CHARGINGACTIVE").await;
+    world.status(600, "NOCHARGING").await;
+    let found = world.searched().await;
+    let mut step = ChargingUpdate {
+        vin: vin(),
+        progress: world.platform.directory.charging_progress(vin()).await.unwrap(),
+        settled: Vec::new(),
+        unsettled: found.clone(),
+    };
+    step.progress.cursor = Sequence(1000);
+    assert_eq!(world.platform.directory.put_charging(&[step]).await.unwrap(), 1);
+    assert_eq!(world.searched().await, found);
+    world.status(900, "CHARGINGACTIVE").await;
+    assert_eq!(world.searched().await.len(), 2);
+}
+
+#[tokio::test]
 async fn only_vehicles_with_a_plug_and_a_primary_are_searched() {
     let world = World::with_charger().await;
     let combustion = "WBY00000000000002";
