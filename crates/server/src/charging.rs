@@ -6,11 +6,11 @@
 
 use std::sync::Arc;
 
-use cardata_domain::charging::{Session, Signals};
+use cardata_domain::charging::{SILENCE_MAX, Session, Signals};
 use cardata_domain::{Sequence, Vin};
 use cardata_store::directory::{ChargingProgress, ChargingUpdate, DirectoryError};
 use cardata_store::journal::JournalError;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use thiserror::Error;
 
 use crate::platform::Platform;
@@ -21,8 +21,6 @@ const EVENTS_MAX: usize = 1_000;
 const VEHICLES_MAX: usize = 32;
 /// Turns in one round; what is left is searched in the next round.
 const TURNS_MAX: usize = 50;
-/// A session of which nothing was heard for longer runs no more, even if nobody told of its end.
-const SILENCE_MAX: SignedDuration = SignedDuration::from_hours(24);
 
 #[derive(Debug, Error)]
 enum SearchError {
@@ -131,6 +129,7 @@ pub(crate) async fn sessions(
     let now = platform.clock.now();
     let mut found = platform.directory.charging_sessions(vin, from, before, limit).await?;
     for session in &mut found {
+        // Nobody may tell of its end any more.
         session.is_running &= now.duration_since(session.ended_at) <= SILENCE_MAX;
     }
     Ok(found)

@@ -4,10 +4,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::signal::{Activity, Signal};
-use super::{Block, EnergySource, Session};
+use super::{Block, EnergySource, SILENCE_MAX, Session};
 
 /// Power that was not heard of for longer is not counted on.
-const SILENCE_MAX_MS: i64 = 3_600_000;
+const POWER_HOLDS_MS: i64 = 3_600_000;
+/// How much a state of charge may fall over such a silence, in tenths of a percent; with more, the car was not charged.
+const FALL_MAX: i64 = 10;
 /// How long after the last current a state of charge or a counter still belongs to the session.
 const SETTLING_MS: i64 = 300_000;
 /// Two states of charge farther apart say nothing of when it was charged between them.
@@ -96,6 +98,9 @@ struct DraftBlock {
 impl Machine {
     /// Takes the next fact; none may be older than the one before.
     pub(super) fn step(&mut self, at_ms: i64, signal: Signal, number: i64) {
+        if self.silent_ms(at_ms) > i64::try_from(SILENCE_MAX.as_millis()).unwrap_or(i64::MAX) {
+            self.lose();
+        }
         match signal {
             Signal::UsableWh => self.known.usable_wh = Some(number),
             Signal::GrossWh => self.known.gross_wh = Some(number),
@@ -142,6 +147,20 @@ impl Machine {
         let draft = self.session.as_ref()?;
         let waits = self.known.activity == Some(Activity::Waiting) && self.is_plugged();
         draft.session(draft.is_open() || waits)
+    }
+
+    /// For how long nothing was heard of the current that flows, if any does.
+    fn silent_ms(&self, at_ms: i64) -> i64 {
+        let last = self.session.as_ref().and_then(|draft| draft.blocks.last());
+        last.filter(|block| block.is_open).map_or(0, |block| at_ms - block.end_ms)
+    }
+
+    /// Ends the session where it was heard of last: nobody told of its end, so what is known of plug and charge is out of
+    /// date, too.
+    fn lose(&mut self) {
+        self.known.plugged = None;
+        self.known.activity = self.known.activity.map(|_| Activity::None);
+        self.finish();
     }
 
     fn is_plugged(&self) -> bool {
@@ -251,6 +270,10 @@ impl Machine {
 
     fn state_of_charge(&mut self, at_ms: i64, number: i64) {
         let before = self.known.permille.replace(Reading { number, at_ms });
+        let has_fallen = before.is_some_and(|before| before.number - number > FALL_MAX);
+        if has_fallen && self.silent_ms(at_ms) > POWER_HOLDS_MS {
+            self.lose();
+        }
         self.rise(before, Reading { number, at_ms });
         if let Some(block) = self.open_block() {
             block.hold(at_ms);
@@ -302,10 +325,7 @@ impl Machine {
         let Some(draft) = &mut self.session else { return };
         let stood_at_m = *draft.mileage_m.get_or_insert(mileage_m);
         if mileage_m - stood_at_m > DRIVEN_M {
-            // Nobody told of its end. What is known of the plug and the charge is out of date, too.
-            self.known.plugged = None;
-            self.known.activity = self.known.activity.map(|_| Activity::None);
-            self.finish();
+            self.lose();
         }
     }
 
@@ -461,8 +481,8 @@ impl DraftBlock {
 
     fn go_on(&mut self, at_ms: i64, twice_w: i64) {
         let silent_ms = at_ms - self.end_ms;
-        self.has_gap |= silent_ms > SILENCE_MAX_MS;
-        let energy = twice_w.saturating_mul(silent_ms.min(SILENCE_MAX_MS));
+        self.has_gap |= silent_ms > POWER_HOLDS_MS;
+        let energy = twice_w.saturating_mul(silent_ms.min(POWER_HOLDS_MS));
         self.twice_mj = self.twice_mj.saturating_add(energy);
         self.end_ms = at_ms;
     }

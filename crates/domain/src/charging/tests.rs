@@ -302,6 +302,30 @@ fn over_a_long_silence_power_is_not_believed() {
 }
 
 #[test]
+fn after_a_silence_of_more_than_half_a_day_another_charge_is_reported() {
+    let begins: Report<'_> = (0, &[(STATUS, "CHARGINGACTIVE"), (POWER, "3600")]);
+    let heard: Report<'_> = (1000, &[(SOC, "50")]);
+    let night = [begins, heard, (1000 + 12 * HOUR, &[(STATUS, "CHARGINGACTIVE")])];
+    assert_eq!(times(&only(&night)), (0, 1000 + 12 * HOUR));
+    let found = sessions(&[begins, heard, (1001 + 12 * HOUR, &[(STATUS, "CHARGINGACTIVE")])]);
+    let seen: Vec<_> = found.iter().map(times).collect();
+    assert_eq!(seen, [(0, 1000), (1001 + 12 * HOUR, 1001 + 12 * HOUR)]);
+    assert_kwh(&found[0], 1.0, EnergySource::Power);
+    assert!(!found[0].is_running && found[1].is_running);
+}
+
+#[test]
+fn a_car_that_has_less_after_a_silence_was_not_charged_until_then() {
+    let begins: Report<'_> = (0, &[(STATUS, "CHARGINGACTIVE"), (SOC, "50")]);
+    let less: Report<'_> = (2 * HOUR, &[(SOC, "48.9"), (STATUS, "CHARGINGACTIVE")]);
+    assert_eq!(sessions(&[begins, less]).len(), 2);
+    let about_the_same: Report<'_> = (2 * HOUR, &[(SOC, "49"), (STATUS, "CHARGINGACTIVE")]);
+    assert_eq!(sessions(&[begins, about_the_same]).len(), 1);
+    let soon: Report<'_> = (HOUR, &[(SOC, "48.9"), (STATUS, "CHARGINGACTIVE")]);
+    assert_eq!(sessions(&[begins, soon]).len(), 1);
+}
+
+#[test]
 fn a_place_that_was_left_is_not_the_place_of_a_charge() {
     let placed: Report<'_> = (0, &[(ODOMETER, "100"), (LATITUDE, "48.1"), (LONGITUDE, "15.6")]);
     let charged: Report<'_> = (900, &[(STATUS, "CHARGINGACTIVE"), (PLUG, "true")]);
@@ -379,7 +403,7 @@ fn what_no_entry_can_change_any_more_is_given_once() {
     assert_eq!(all(&mut detector), []);
 }
 
-/// Whatever a vehicle may report within two hours, with times that repeat and run back.
+/// Whatever a vehicle may report, with times that repeat and run back.
 fn chaos(
     length: std::ops::Range<usize>,
 ) -> impl Strategy<Value = Vec<(i64, &'static str, &'static str)>> {
@@ -409,7 +433,10 @@ fn chaos(
         (CABIN, "heating"),
         (SIZE, "80"),
     ];
-    let report = (0..7200_i64, 0..VALUES.len())
+    // Two hours, and two more after a long silence.
+    let second = (0..7200_i64, prop::bool::weighted(0.3))
+        .prop_map(|(second, is_late)| if is_late { second + 15 * HOUR } else { second });
+    let report = (second, 0..VALUES.len())
         .prop_map(|(second, index)| (second, VALUES[index].0, VALUES[index].1));
     prop::collection::vec(report, length)
 }

@@ -4,6 +4,7 @@ use cardata_domain::charging::Detector;
 use cardata_domain::vehicle::MappingType::Primary;
 use cardata_domain::vehicle::{Drivetrain, Mapping, Vehicle};
 use cardata_domain::{Entry, Event, Value};
+use jiff::SignedDuration;
 
 use super::*;
 use crate::endings;
@@ -90,10 +91,10 @@ async fn a_session_runs_and_ends_as_the_vehicle_tells() {
 }
 
 #[tokio::test]
-async fn a_session_of_which_nothing_was_heard_for_a_day_runs_no_more() {
+async fn a_session_of_which_nothing_was_heard_for_half_a_day_runs_no_more() {
     let world = World::with_charger().await;
     world.status(0, "CHARGINGACTIVE").await;
-    world.pass(24 * 3600);
+    world.pass(12 * 3600);
     assert!(world.searched().await[0].is_running);
     world.pass(1);
     assert!(!world.searched().await[0].is_running);
