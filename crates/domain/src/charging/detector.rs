@@ -7,9 +7,9 @@ use super::machine::Machine;
 use super::signal::{Signal, Signals};
 use crate::event::Event;
 
-/// Samples that wait for others that may come late. A car that drives reports about one in five seconds and one that
-/// charges one in ten, so this is between 20 and 40 minutes; one that reports rarely has hours. Counted instead of timed,
-/// so that one entry from the future does not make all that follow late.
+/// Samples that wait for others that may come late. A simulated car fills this in about an hour and a half of driving and
+/// charging; one that reports rarely has many hours. Counted instead of timed, so that one entry from the future does not
+/// make all that follow late.
 pub const WAITING_MAX: usize = 256;
 
 const MINUTE_MS: i64 = 60_000;
@@ -19,6 +19,9 @@ const MINUTE_MS: i64 = 60_000;
 /// Entries may come late, twice and in any order, as long as no more than [`WAITING_MAX`] later ones came before; older
 /// ones are left out. What comes out depends neither on how events are cut into calls, nor on whether the detector was
 /// stored and read again in between.
+///
+/// Its stored form is kept in directories. Who changes it also writes a migration that settles the sessions found so far:
+/// a form that can't be read is taken for none.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Detector {
     /// By time and signal.

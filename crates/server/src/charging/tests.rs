@@ -3,7 +3,12 @@
 use cardata_domain::charging::Detector;
 use cardata_domain::vehicle::MappingType::Primary;
 use cardata_domain::vehicle::{Drivetrain, Mapping, Vehicle};
-use cardata_domain::{Entry, Event, Value};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use cardata_domain::{Entry, Event, Recorded, Value};
+use cardata_store::Journal;
+use cardata_store::journal::Retention;
 use jiff::SignedDuration;
 
 use super::*;
@@ -188,9 +193,77 @@ async fn only_vehicles_with_a_plug_and_a_primary_are_searched() {
     }
 }
 
+/// A journal of which only the first events are on disk.
+struct HalfSynced {
+    journal: Arc<dyn Journal>,
+    synced: AtomicU64,
+}
+
+#[async_trait]
+impl Journal for HalfSynced {
+    async fn append(&self, events: Vec<Event>, now: Timestamp) -> Result<Sequence, JournalError> {
+        self.journal.append(events, now).await
+    }
+
+    async fn read(
+        &self,
+        vin: Vin,
+        after: Sequence,
+        limit: usize,
+    ) -> Result<Vec<Arc<Recorded>>, JournalError> {
+        self.journal.read(vin, after, limit).await
+    }
+
+    fn head(&self, vin: Vin) -> Sequence {
+        self.journal.head(vin)
+    }
+
+    fn synced(&self) -> Sequence {
+        Sequence(self.synced.load(Ordering::Relaxed))
+    }
+
+    async fn latest(&self, vin: Vin) -> Result<Vec<Entry>, JournalError> {
+        self.journal.latest(vin).await
+    }
+
+    async fn retain(&self, retention: Retention, now: Timestamp) -> Result<u64, JournalError> {
+        self.journal.retain(retention, now).await
+    }
+
+    async fn forget(&self, vin: Vin) -> Result<u64, JournalError> {
+        self.journal.forget(vin).await
+    }
+
+    async fn close(&self) -> Result<(), JournalError> {
+        self.journal.close().await
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_a_crash_may_still_take_is_not_searched() {
+    let mut half = None;
+    let world = World::adjusted(crate::Profile::open(), |platform| {
+        let journal = platform.journal.clone();
+        let journal = Arc::new(HalfSynced { journal, synced: AtomicU64::new(0) });
+        half = Some(journal.clone());
+        platform.journal = journal;
+    })
+    .await;
+    world.own(vehicle(VIN)).await;
+    world.status(0, "CHARGINGACTIVE").await;
+    world.status(600, "NOCHARGING").await;
+    assert_eq!(world.searched().await, []);
+    let half = half.unwrap();
+    half.synced.store(1, Ordering::Relaxed);
+    assert!(world.searched().await[0].is_running);
+    let progress = world.platform.directory.charging_progress(vin()).await.unwrap();
+    assert_eq!(progress.cursor, Sequence(1));
+    half.synced.store(2, Ordering::Relaxed);
+    assert!(!world.searched().await[0].is_running);
+}
+
 #[tokio::test]
 async fn sessions_outlive_the_events_in_which_they_were_found() {
-    use cardata_store::journal::Retention;
     let world = World::with_charger().await;
     world.status(0, "CHARGINGACTIVE").await;
     world.status(600, "NOCHARGING").await;
