@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import aiohttp
 import pytest
 from bmw_cardata import CarDataClient, CarDataHTTPError, DeviceCodeFlowClient, StreamingClient
 from bmw_cardata.models.auth import DeviceCodeResponse, TokenResponse
-from bmw_cardata.models.common import Brand, ContainerState, MappingType
+from bmw_cardata.models.charging import ChargingSessionDto
+from bmw_cardata.models.common import Brand, ContainerState, MappingType, MileageUnit
 from bmw_cardata.models.container import CreateContainerRequest
 from bmw_cardata.models.streaming import StreamingMessage
 
@@ -242,6 +244,83 @@ def test_the_rest_api_gives_what_the_client_models(dev: Dev) -> None:
             with pytest.raises(CarDataHTTPError) as refused:
                 await cardata.get_telematic_data(customer.vin, made.container_id)
             assert (refused.value.status, refused.value.error_id) == (403, "CU-105")
+
+    asyncio.run(scenario())
+
+
+async def charging_history(cardata: CarDataClient, vin: str) -> list[ChargingSessionDto]:
+    """All pages of the charging history, the newest session first; also what a car that runs ahead charges tomorrow."""
+    begin = datetime.now(UTC) - timedelta(days=1)
+    span = {"from_": begin, "to": begin + timedelta(days=45)}
+    answer = await cardata.get_charging_history(vin, **span)
+    sessions = answer.data
+    while answer.next_token is not None:
+        assert len(answer.data) == 10
+        answer = await cardata.get_charging_history(vin, next_token=answer.next_token, **span)
+        sessions += answer.data
+    return sessions
+
+
+def check_charge(session: ChargingSessionDto, *, is_newest: bool) -> None:
+    """A charge of a simulated vehicle: about twenty minutes at one of the three places on its way."""
+    assert session.start_time > 1_700_000_000
+    assert session.time_zone == "Europe/Berlin"
+    assert session.mileage > 0 and session.mileage_units is MileageUnit.KM
+    assert 0 < session.displayed_start_soc <= session.displayed_soc <= 100
+    assert session.charging_location is not None
+    assert session.charging_location.map_matched_latitude == pytest.approx(48.2, abs=0.2)
+    assert session.charging_location.map_matched_longitude == pytest.approx(11.7, abs=0.2)
+    blocks = session.charging_blocks
+    assert session.total_charging_duration_sec == sum(block.end_time - block.start_time for block in blocks)
+    energy = session.energy_consumed_from_power_grid_kwh
+    assert energy is not None
+    if session.end_time == 0:
+        assert is_newest, "only the newest session may run"
+        return
+    assert session.start_time == blocks[0].start_time and session.end_time == blocks[-1].end_time
+    assert 0 < session.total_charging_duration_sec < 30 * 60
+    assert energy > 0
+    by_block = [
+        (block.average_power_grid_kw or 0) * (block.end_time - block.start_time) / 3600 for block in blocks
+    ]
+    assert sum(by_block) == pytest.approx(energy, rel=0.01)
+
+
+def test_the_client_models_what_simulated_vehicles_charge(start_dev: StartDev) -> None:
+    # An hour in a second: half a day of charging while the test waits.
+    dev = start_dev("--speed", "3600")
+
+    async def scenario() -> None:
+        async with http_session(dev) as session:
+            for customer in dev.ready.customers:
+                token = await log_in(dev, session, customer.client_id, as_operator(dev, customer))
+                cardata = api(dev, session, token)
+                for vehicle in customer.vehicles:
+                    await look_at(cardata, vehicle.vin, has_plug=vehicle.drivetrain in ("BEV", "PHEV"))
+
+    async def look_at(cardata: CarDataClient, vin: str, *, has_plug: bool) -> None:
+        if not has_plug:
+            assert await charging_history(cardata, vin) == []
+            with pytest.raises(CarDataHTTPError) as refused:
+                await cardata.get_location_based_charging_settings(vin)
+            assert (refused.value.status, refused.value.error_id) == (404, "CU-127")
+            return
+        async with asyncio.timeout(60):
+            while len(sessions := await charging_history(cardata, vin)) < 21:
+                await asyncio.sleep(0.1)
+        for number, charge in enumerate(sessions):
+            check_charge(charge, is_newest=number == 0)
+        starts = [charge.start_time for charge in sessions]
+        assert starts == sorted(set(starts), reverse=True)
+        for newer, older in itertools.pairwise(sessions):
+            assert older.end_time <= newer.start_time
+
+        settings = await cardata.get_location_based_charging_settings(vin)
+        assert settings.next_token is None and len(settings.data) == 3, "it stops at three places"
+        assert sum(place.visits or 0 for place in settings.data) >= len(sessions)
+        newest = settings.data[0]
+        assert newest.flap_lock in ("true", "false") and newest.charging_plug
+        assert all(place.latitude and place.longitude and place.id for place in settings.data)
 
     asyncio.run(scenario())
 

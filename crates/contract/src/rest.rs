@@ -1,5 +1,8 @@
 //! Bodies of the REST API (wire §4.4 to §4.8).
 
+pub mod charging;
+pub mod v2;
+
 use std::collections::BTreeMap;
 
 use cardata_domain::container::Container;

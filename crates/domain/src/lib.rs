@@ -4,6 +4,7 @@
 //! in as arguments, so each rule can be tested at the second at which it matters.
 
 pub mod catalogue;
+pub mod charging;
 pub mod client;
 pub mod consent;
 pub mod container;

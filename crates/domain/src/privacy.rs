@@ -278,12 +278,24 @@ impl LocationPrivacy {
             let Value::Number(digits) = entry.value() else { return None };
             digits.parse::<f64>().ok().filter(|degrees| degrees.is_finite())
         };
-        let exact = Position { latitude: degrees(latitude)?, longitude: degrees(longitude)? };
+        self.show(Position { latitude: degrees(latitude)?, longitude: degrees(longitude)? })
+    }
+
+    /// A position as the client may know it; `None` where it may not.
+    pub fn show(&self, exact: Position) -> Option<Position> {
         if self.zones.iter().any(|zone| zone.contains(exact)) {
             return None;
         }
-        Some(self.precision.square().map_or(exact, |(metres, _)| exact.rounded(metres)))
+        Some(self.precision.square().map_or(exact, |(metres, digits)| {
+            let Position { latitude, longitude } = exact.rounded(metres);
+            Position { latitude: printed(latitude, digits), longitude: printed(longitude, digits) }
+        }))
     }
+}
+
+/// `degrees` as it is printed with so many digits after the point.
+fn printed(degrees: f64, digits: usize) -> f64 {
+    format!("{degrees:.digits$}").parse().unwrap_or(degrees)
 }
 
 /// Whether a descriptor's name says that it tells a place; also for those that no catalogue lists.

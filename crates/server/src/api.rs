@@ -2,10 +2,14 @@
 //! about themselves, below `/v2`.
 
 pub(crate) mod auth;
+mod charging_history;
+mod charging_settings;
 mod consents;
 mod containers;
 mod error;
+mod page_token;
 mod telematic_data;
+mod v2;
 mod vehicles;
 
 use std::sync::Arc;
@@ -29,6 +33,16 @@ pub fn routes() -> Router<Arc<Platform>> {
         ("/customers/vehicles/mappings", "mappings", get(vehicles::mappings)),
         ("/customers/vehicles/{vin}/basicData", "basic_data", get(vehicles::basic_data)),
         ("/customers/vehicles/{vin}/telematicData", "telematic_data", get(telematic_data::read)),
+        (
+            "/customers/vehicles/{vin}/chargingHistory",
+            "charging_history",
+            get(charging_history::read),
+        ),
+        (
+            "/customers/vehicles/{vin}/locationBasedChargingSettings",
+            "charging_settings",
+            get(charging_settings::read),
+        ),
         ("/customers/containers", "containers", get(containers::list).post(containers::create)),
         (
             "/customers/containers/{id}",
@@ -36,6 +50,9 @@ pub fn routes() -> Router<Arc<Platform>> {
             get(containers::details).delete(containers::delete),
         ),
         ("/v2/consents", "consents", get(consents::list)),
+        ("/v2/latest", "latest", get(v2::latest::read)),
+        ("/v2/vehicles/{vin}/history", "history", get(v2::history::read)),
+        ("/v2/vehicles/{vin}/trips", "trips", get(v2::trips::read)),
     ];
     let mut router = Router::new();
     for (path, name, methods) in resources {

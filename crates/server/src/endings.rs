@@ -307,8 +307,8 @@ pub fn container_deleted(container: &Container, actor: Actor, now: jiff::Timesta
         .with("name", container.name.clone())
 }
 
-/// Ends the link of a customer to a vehicle. Open streams stop showing it; when the customer was its PRIMARY, its events
-/// and values are forgotten, so that the next one sees nothing of them.
+/// Ends the link of a customer to a vehicle. Open streams stop showing it; when the customer was its PRIMARY, its events,
+/// values and charging sessions are forgotten, so that the next one sees nothing of them.
 ///
 /// # Errors
 /// [`EndError`]; to be tried again.
@@ -326,7 +326,7 @@ pub async fn end_mapping(
         };
         if mapping.mapping_type == MappingType::Primary {
             // Before, so that a crash half-way leaves nothing to the next one; and after, for what came meanwhile.
-            owned.journal.forget(vin).await?;
+            forget(&owned, vin).await?;
         }
         let began = Instant::now();
         owned.directory.remove_mapping(gcid, vin).await?;
@@ -338,7 +338,7 @@ pub async fn end_mapping(
         }
         let took = began.elapsed();
         if mapping.mapping_type == MappingType::Primary {
-            owned.journal.forget(vin).await?;
+            forget(&owned, vin).await?;
         }
         let record = Record::new(owned.clock.now(), actor, Act::MappingEnded)
             .of(gcid)
@@ -349,6 +349,17 @@ pub async fn end_mapping(
         Ok(Some(Ended { consents: 0, streams, took }))
     };
     platform.tasks.see_through("end_mapping", work).await.ok_or(EndError::Stopping)?
+}
+
+/// Forgets what was kept of a vehicle: its events, its latest values, and its charging sessions.
+///
+/// # Errors
+/// [`EndError`]; to be tried again.
+pub(crate) async fn forget(platform: &Platform, vin: Vin) -> Result<(), EndError> {
+    // The sessions come last: a search that read these events before can't write any more then.
+    platform.journal.forget(vin).await?;
+    platform.directory.forget_charging(vin).await?;
+    Ok(())
 }
 
 /// Lets open streams of a customer look anew at which vehicles are theirs; how many there are. Fleets that may read them
@@ -375,8 +386,8 @@ async fn fleets_of(platform: &Platform, gcid: Gcid) -> Vec<ClientId> {
     fleets
 }
 
-/// Deletes a customer with everything: access of all clients, events and values of the vehicles that are theirs, and
-/// the account.
+/// Deletes a customer with everything: access of all clients, events, values and charging sessions of the vehicles that are
+/// theirs, and the account.
 ///
 /// # Errors
 /// [`EndError`]; to be tried again.
@@ -400,13 +411,13 @@ pub async fn delete_customer(
         for mapping in platform.directory.mappings(gcid).await? {
             let is_primary = mapping.mapping_type == MappingType::Primary;
             if is_primary {
-                platform.journal.forget(mapping.vin).await?;
+                forget(platform, mapping.vin).await?;
             }
             platform.directory.remove_mapping(gcid, mapping.vin).await?;
             if is_primary {
                 // Fleets show nothing of it since the consents have ended.
                 forget_in_fleets(platform, None, &[mapping.vin]).await?;
-                platform.journal.forget(mapping.vin).await?;
+                forget(platform, mapping.vin).await?;
             }
         }
         platform.visitors.log_out_everywhere(gcid, None);

@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod api;
 mod attempts;
+mod charging;
 pub mod clock;
 mod crowd;
 pub mod door;

@@ -26,7 +26,7 @@ use crate::stream::listener::{self, Serve};
 use crate::stream::{connection, websocket};
 use crate::tasks::Stopping;
 use crate::tls::Tls;
-use crate::{admin, api, endings, gcdm, ingest, portal};
+use crate::{admin, api, charging, endings, gcdm, ingest, portal};
 
 /// Sockets that are bound already, so that their ports are known before anything is told about them.
 pub struct Sockets {
@@ -56,6 +56,8 @@ const CONSENT_INTERVAL: Duration = Duration::from_secs(10);
 const LEDGER_KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
 /// How often sessions whose time is over are removed.
 const EXPIRY_INTERVAL: Duration = Duration::from_mins(1);
+/// How often is searched for charging sessions.
+const CHARGING_INTERVAL: Duration = Duration::from_secs(5);
 /// How often old events are dropped.
 const RETENTION_INTERVAL: Duration = Duration::from_mins(1);
 /// HTTPS connections at a time, in all and from one address. Streams are not among them.
@@ -150,6 +152,10 @@ pub fn start(
     let cut = move || retain(shared.clone(), retention);
     let cutting = periodically(platform.tasks.stopping(), RETENTION_INTERVAL, cut);
     platform.tasks.spawn("retention", cutting);
+    let shared = platform.clone();
+    let search = move || charging::search(shared.clone());
+    let searching = periodically(platform.tasks.stopping(), CHARGING_INTERVAL, search);
+    platform.tasks.spawn("charging", searching);
     Ok(Server { platform, http: handles })
 }
 

@@ -6,6 +6,7 @@
 mod battery;
 mod car;
 mod charge;
+mod diary;
 mod model;
 pub mod recording;
 mod report;
@@ -16,5 +17,6 @@ mod trip;
 mod vehicle;
 
 pub use car::Energy;
+pub use diary::Charge;
 pub use model::demo_build;
 pub use vehicle::Vehicle;

@@ -9,6 +9,7 @@ use rand::SeedableRng;
 
 use crate::car::{Car, Chance, Energy};
 use crate::charge::Session;
+use crate::diary::{Charge, Diary};
 use crate::model::{demo_build, model};
 use crate::report::{Reporter, Scope};
 use crate::stay::{Leaving, Stay};
@@ -31,6 +32,7 @@ pub struct Vehicle {
     car: Car,
     phase: Phase,
     reporter: Reporter,
+    diary: Diary,
 }
 
 enum Phase {
@@ -60,7 +62,8 @@ impl Vehicle {
         let mut car = Car::new(model(drivetrain), clock, &mut chance);
         let phase = Phase::Driving(Trip::new(&mut car, &mut chance));
         let reporter = Reporter::new(catalogue, drivetrain);
-        Self { vin, drivetrain, seed, clock, chance, car, phase, reporter }
+        let diary = Diary::default();
+        Self { vin, drivetrain, seed, clock, chance, car, phase, reporter, diary }
     }
 
     /// The same vehicle with `km` on its odometer, unless it has more: for one that continues an earlier run, so that
@@ -108,6 +111,12 @@ impl Vehicle {
         self.car.energy()
     }
 
+    /// The charges that it ended since the last call, oldest first, as they were and not as it told them; at most the last
+    /// thousand.
+    pub fn take_charges(&mut self) -> Vec<Charge> {
+        self.diary.take()
+    }
+
     fn step(&mut self) -> Option<Event> {
         self.clock += SignedDuration::from_secs(1);
         let (car, chance) = (&mut self.car, &mut self.chance);
@@ -117,6 +126,7 @@ impl Vehicle {
             Phase::Charging(session) => session.step(car, chance),
             Phase::Leaving(leaving) => leaving.step(car),
         };
+        self.diary.note(car, self.clock);
         if over {
             self.phase = match self.phase {
                 Phase::Driving(_) => {

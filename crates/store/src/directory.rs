@@ -5,6 +5,7 @@
 pub mod sqlite;
 
 use async_trait::async_trait;
+use cardata_domain::charging::{Detector, Session};
 use cardata_domain::client::Client;
 use cardata_domain::consent::{Consent, ConsentId, EndReason};
 use cardata_domain::container::{Container, ContainerId};
@@ -95,6 +96,33 @@ pub struct Delivery {
     /// How many messages or answers.
     pub messages: u64,
 }
+
+/// How far the search for a vehicle's charging sessions got.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ChargingProgress {
+    /// Grows with each change; 0 where there was none yet.
+    pub version: i64,
+    /// The last event that was searched.
+    pub cursor: Sequence,
+    /// What is known after that event.
+    pub detector: Detector,
+}
+
+/// A step of the search with one vehicle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChargingUpdate {
+    /// Whose sessions.
+    pub vin: Vin,
+    /// How far it is now, with the version at which it was read.
+    pub progress: ChargingProgress,
+    /// Sessions that nothing can change any more; they are added.
+    pub settled: Vec<Session>,
+    /// The others; they replace those of the step before.
+    pub unsettled: Vec<Session>,
+}
+
+/// Charging sessions of one vehicle that are kept, the newest: five years of one a day.
+pub const CHARGING_SESSIONS_MAX: u32 = 2000;
 
 /// Which lines of the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -526,6 +554,30 @@ pub trait Directory: Send + Sync + 'static {
         client_id: Option<ClientId>,
         vehicles: &[Vin],
     ) -> Result<(), DirectoryError>;
+
+    // Charging sessions.
+
+    /// The vehicles that have a plug and a PRIMARY, each with the last event in which charging sessions were searched.
+    async fn charging_cursors(&self) -> Result<Vec<(Vin, Sequence)>, DirectoryError>;
+    /// How far the search got with a vehicle. A detector that can't be read, as of another version of this program, is a
+    /// new one.
+    async fn charging_progress(&self, vin: Vin) -> Result<ChargingProgress, DirectoryError>;
+    /// Moves the search on with several vehicles; of each the [`CHARGING_SESSIONS_MAX`] newest sessions stay. Gives with
+    /// how many that was done: a vehicle is left out when its version is not as it was read, since it was searched or
+    /// forgotten meanwhile.
+    async fn put_charging(&self, updates: &[ChargingUpdate]) -> Result<usize, DirectoryError>;
+    /// A vehicle's charging sessions that began at `from` or later and earlier than `before`, the newest first, at most
+    /// `limit`.
+    async fn charging_sessions(
+        &self,
+        vin: Vin,
+        from: Timestamp,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Session>, DirectoryError>;
+    /// Forgets a vehicle's charging sessions, and what is known of one under way. A search that read its progress before
+    /// can't write any more.
+    async fn forget_charging(&self, vin: Vin) -> Result<(), DirectoryError>;
 
     /// Lets go of the store and leaves it in a form that can be copied; later calls fail.
     async fn close(&self);

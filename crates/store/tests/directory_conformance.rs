@@ -5,6 +5,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a rule that fails should panic where it fails")]
 
+#[path = "directory_conformance/charging.rs"]
+mod charging;
 #[path = "directory_conformance/choices.rs"]
 mod choices;
 #[path = "directory_conformance/clients.rs"]
@@ -80,6 +82,13 @@ macro_rules! every_rule {
             deletion::a_customer_is_deleted_once
             deletion::a_deleted_customers_email_and_id_begin_anew
             deletion::what_comes_too_late_for_a_deleted_customer_leaves_nothing
+            charging::the_search_goes_on_where_it_was_left
+            charging::vehicles_with_a_plug_and_a_primary_are_searched
+            charging::settled_sessions_stay_and_others_are_replaced
+            charging::sessions_are_given_by_their_begin_newest_first
+            charging::a_search_from_an_older_version_writes_nothing
+            charging::what_was_forgotten_does_not_come_back
+            charging::the_newest_two_thousand_sessions_of_a_vehicle_stay
             grants::a_grant_comes_back_as_it_was_added
             grants::a_user_code_is_compared_exactly_and_finds_the_newest
             grants::a_poll_is_noted

@@ -19,7 +19,9 @@ use cardata_domain::refresh;
 use cardata_domain::session::{SessionKey, StoredSession, StoredSubscription};
 use cardata_store::Directory;
 use cardata_store::directory::sqlite::SqliteDirectory;
-use cardata_store::directory::{ContainerLimit, DirectoryError, LedgerQuery, SigningKey};
+use cardata_store::directory::{
+    ChargingProgress, ContainerLimit, DirectoryError, LedgerQuery, SigningKey,
+};
 use jiff::Timestamp;
 use samples::*;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -93,6 +95,7 @@ async fn filled(path: &Path) -> SqliteDirectory {
     directory.add_zone(gcid(1), &zone(1)).await.unwrap();
     directory.count_deliveries(&[delivery(0, 1, 2)]).await.unwrap();
     directory.append_to_ledger(&lines()).await.unwrap();
+    directory.put_charging(&[charging(1, 0, &[10], &[])]).await.unwrap();
     directory
 }
 
@@ -130,6 +133,9 @@ async fn read_all(directory: &SqliteDirectory) -> Result<(), DirectoryError> {
     let ledger: Vec<_> = directory.ledger(ALL).await?.into_iter().map(|(_, line)| line).collect();
     let [older, newer] = lines();
     assert_eq!(ledger, [newer, older]);
+    assert_eq!(directory.charging_cursors().await?, [(vin(1), Sequence(7))]);
+    let charges = directory.charging_sessions(vin(1), second(0), second(99), 9).await?;
+    assert_eq!(charges, [charge(10)]);
     Ok(())
 }
 
@@ -293,6 +299,9 @@ async fn a_damaged_row_is_an_error_that_tells_no_secret() {
         "UPDATE client_tokens SET scopes = 'everything'",
         "UPDATE client_tokens SET issued_at = -9223372036854775807",
         "UPDATE client_tokens SET expires_at = -9223372036854775807",
+        "UPDATE charging_progress SET sequence = -1",
+        "UPDATE charging_sessions SET session = '{}'",
+        "UPDATE charging_sessions SET session = replace(session, '1790000010000', '9223372036854775807')",
         "UPDATE deliveries SET client_id = 'none'",
         "UPDATE deliveries SET vin = 'WBY0000000000000000001'",
         "UPDATE deliveries SET channel = 'POST'",
@@ -390,6 +399,19 @@ async fn no_table_names_a_deleted_customer_or_what_only_that_one_had() {
     for name in &names {
         assert_eq!(found(name).await, [""; 0], "{name}");
     }
+}
+
+#[tokio::test]
+async fn a_search_that_another_version_left_begins_anew_where_it_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("directory.db");
+    let directory = filled(&path).await;
+    let mut outsider = outsider(&path).await;
+    let other = "UPDATE charging_progress SET detector = '{\"form\":2}'";
+    sqlx::query(other).execute(&mut outsider).await.unwrap();
+    let read = directory.charging_progress(vin(1)).await.unwrap();
+    assert_eq!(read, ChargingProgress { version: 1, cursor: Sequence(7), ..Default::default() });
+    read_all(&directory).await.unwrap();
 }
 
 /// Makes the file of the version before consents had a purpose and an end, with rows of its own.

@@ -105,7 +105,7 @@ pub(super) async fn begin(platform: &Platform, mappings: &[Mapping]) -> Result<(
     for mapping in mappings {
         if mapping.mapping_type == MappingType::Primary {
             // What it sent while it was nobody's may be of the one before: of their last days with it.
-            platform.journal.forget(mapping.vin).await?;
+            endings::forget(platform, mapping.vin).await?;
         }
     }
     let record = |mapping: &Mapping| {

@@ -41,6 +41,11 @@ impl ApiError {
         Self::new(ErrorCode::BadRequest, note)
     }
 
+    /// The server is at fault, and trying again won't help.
+    pub(super) fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
+        Self::at_fault(ErrorCode::Internal, error)
+    }
+
     fn at_fault(code: ErrorCode, error: &(dyn std::error::Error + 'static)) -> Self {
         let refusal =
             Self::new(code, "the server is at fault; its log has more under exveErrorRef");

@@ -1,5 +1,6 @@
 //! Every status and id of the REST API, asked for as clients do.
 
+mod charging;
 mod consents;
 
 use std::collections::BTreeSet;

@@ -6,11 +6,13 @@ use std::io::{Seek as _, SeekFrom, Write as _};
 use axum::body::Body;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
+use cardata_contract::rest::charging::ChargingSession;
 use cardata_contract::stream::encode;
 use cardata_domain::ledger::{Act, Actor, Record};
 use cardata_domain::vehicle::MappingType;
 use cardata_domain::{Entry, Gcid, Sequence, Vin};
-use cardata_store::directory::{Channel, LedgerQuery};
+use cardata_store::directory::{CHARGING_SESSIONS_MAX, Channel, LedgerQuery};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio_util::io::ReaderStream;
 use zip::ZipWriter;
@@ -18,6 +20,7 @@ use zip::write::SimpleFileOptions;
 
 use super::problem::Problem;
 use super::visit::Visit;
+use crate::charging;
 use crate::platform::Platform;
 
 /// Events that are read at once.
@@ -39,6 +42,7 @@ pub(super) async fn everything(visit: Visit) -> Result<Response, Problem> {
     for mapping in platform.directory.mappings(gcid).await? {
         if mapping.mapping_type == MappingType::Primary {
             events(&mut archive, platform, gcid, mapping.vin).await?;
+            charges(&mut archive, platform, mapping.vin).await?;
         }
     }
     let record = Record::new(visit.now(), Actor::Customer, Act::DataExported).of(gcid);
@@ -253,4 +257,19 @@ async fn events(
         let Some(last) = read.last().filter(|_| read.len() == CHUNK) else { return Ok(()) };
         after = last.sequence;
     }
+}
+
+/// A vehicle's charging sessions as they stand in the charging history, one in a line, the newest first.
+async fn charges(archive: &mut Archive, platform: &Platform, vin: Vin) -> Result<(), Problem> {
+    let vehicle = platform.directory.vehicle(vin).await?;
+    let country = vehicle.map_or_else(String::new, |vehicle| vehicle.build.country_code);
+    let time_zone = charging::time_zone(&country);
+    let (from, before) = (Timestamp::UNIX_EPOCH, Timestamp::MAX);
+    let sessions = charging::sessions(platform, vin, from, before, CHARGING_SESSIONS_MAX).await?;
+    archive.begin(&format!("vehicles/{}/charging.jsonl", vin.as_str()))?;
+    for session in &sessions {
+        let line = json!(ChargingSession::new(session, session.position(), time_zone));
+        writeln!(archive.0, "{line}")?;
+    }
+    Ok(())
 }

@@ -293,7 +293,7 @@ texts! {
     bad_new_password: "A password has 12 to 200 characters.", "Ein Passwort hat 12 bis 200 Zeichen.";
     bad_repeat: "The two new passwords differ.", "Die beiden neuen Passwörter sind verschieden.";
     my_data: "My data", "Meine Daten";
-    export_why: "Everything that is kept of you and your vehicles, as a ZIP file of JSON: account, consents, choices, activity, events.", "Alles, was von Ihnen und Ihren Fahrzeugen aufbewahrt wird, als ZIP-Datei mit JSON: Konto, Einwilligungen, Auswahl, Aktivität, Ereignisse.";
+    export_why: "Everything that is kept of you and your vehicles, as a ZIP file of JSON: account, consents, choices, activity, events, charging sessions.", "Alles, was von Ihnen und Ihren Fahrzeugen aufbewahrt wird, als ZIP-Datei mit JSON: Konto, Einwilligungen, Auswahl, Aktivität, Ereignisse, Ladevorgänge.";
     export: "Export everything", "Alles exportieren";
     consent_record: "The record of my consents (JSON)", "Das Verzeichnis meiner Einwilligungen (JSON)";
     delete_account: "Delete the account", "Konto löschen";

@@ -8,6 +8,7 @@
 //! and its client. Times are kept to the microsecond.
 
 mod additions;
+mod charging;
 mod choices;
 mod clients;
 mod consents;
@@ -24,6 +25,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use cardata_domain::charging::Session;
 use cardata_domain::client::Client;
 use cardata_domain::consent::{Consent, ConsentId, EndReason};
 use cardata_domain::container::{Container, ContainerId};
@@ -40,9 +42,9 @@ use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
 use super::{
-    AccessToken, AddContainerError, AddError, Additions, ClientToken, ContainerLimit, Delivery,
-    Directory, DirectoryError, FleetVehicle, LedgerQuery, RefreshToken, SESSIONS_MAX, SigningKey,
-    TokenHash,
+    AccessToken, AddContainerError, AddError, Additions, ChargingProgress, ChargingUpdate,
+    ClientToken, ContainerLimit, Delivery, Directory, DirectoryError, FleetVehicle, LedgerQuery,
+    RefreshToken, SESSIONS_MAX, SigningKey, TokenHash,
 };
 use failure::{FailingTo, Failure};
 
@@ -578,6 +580,36 @@ impl Directory for SqliteDirectory {
         sessions::leave_out(&self.writer, client_id, vehicles)
             .await
             .failing_to("remove vehicles from fleets")
+    }
+
+    async fn charging_cursors(&self) -> Result<Vec<(Vin, Sequence)>, DirectoryError> {
+        charging::cursors(&self.readers).await.failing_to("list how far charging was searched")
+    }
+
+    async fn charging_progress(&self, vin: Vin) -> Result<ChargingProgress, DirectoryError> {
+        charging::progress(&self.readers, vin)
+            .await
+            .failing_to("find how far charging was searched")
+    }
+
+    async fn put_charging(&self, updates: &[ChargingUpdate]) -> Result<usize, DirectoryError> {
+        charging::put(&self.writer, updates).await.failing_to("keep charging sessions")
+    }
+
+    async fn charging_sessions(
+        &self,
+        vin: Vin,
+        from: Timestamp,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Session>, DirectoryError> {
+        charging::sessions(&self.readers, vin, from, before, limit)
+            .await
+            .failing_to("find charging sessions")
+    }
+
+    async fn forget_charging(&self, vin: Vin) -> Result<(), DirectoryError> {
+        charging::forget(&self.writer, vin).await.failing_to("forget charging sessions")
     }
 
     async fn close(&self) {

@@ -2,10 +2,12 @@
 
 use std::error::Error;
 
+use cardata_domain::charging::{Block, EnergySource, Session};
 use cardata_domain::client::{self, Client, Kind, Services};
 use cardata_domain::consent::{self, Consent, ConsentId};
 use cardata_domain::customer::Customer;
 use cardata_domain::device_grant::{DeviceGrant, State};
+use cardata_domain::event::Sequence;
 use cardata_domain::ledger::{Act, Actor, Record};
 use cardata_domain::privacy::{Zone, ZoneId};
 use cardata_domain::refresh;
@@ -13,7 +15,8 @@ use cardata_domain::vehicle::{Build, Drivetrain, Mapping, MappingType, Vehicle};
 use cardata_domain::{ClientId, Gcid, Vin};
 use cardata_store::Directory;
 use cardata_store::directory::{
-    AccessToken, Channel, ClientToken, Delivery, DirectoryError, RefreshToken, TokenHash,
+    AccessToken, Channel, ChargingProgress, ChargingUpdate, ClientToken, Delivery, DirectoryError,
+    RefreshToken, TokenHash,
 };
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -184,6 +187,44 @@ pub(crate) async fn populate(directory: &impl Directory) {
         directory.put_customer(&customer(number)).await.unwrap();
         directory.put_vehicle(&vehicle(number)).await.unwrap();
         directory.put_client(&client(number, None)).await.unwrap();
+    }
+}
+
+/// An instant in whole seconds, as a session's are whole milliseconds.
+pub(crate) fn second(number: i64) -> Timestamp {
+    Timestamp::from_second(1_790_000_000 + number).unwrap()
+}
+
+/// A charge that begins so many seconds late.
+pub(crate) fn charge(number: i64) -> Session {
+    let (started_at, ended_at) = (second(number), second(number + 1));
+    Session {
+        started_at,
+        ended_at,
+        is_running: false,
+        start_permille: Some(440),
+        end_permille: None,
+        source: EnergySource::Power,
+        is_preconditioned: true,
+        mileage_m: Some(22_345_400),
+        place_e7: Some((481_000_000, -156_000_000)),
+        blocks: vec![Block { started_at, ended_at, energy_joules: 3_600_000 }],
+    }
+}
+
+/// A step of the search with vehicle `number`, from `version` on, that found these charges.
+pub(crate) fn charging(
+    number: u32,
+    version: i64,
+    settled: &[i64],
+    unsettled: &[i64],
+) -> ChargingUpdate {
+    let sessions = |numbers: &[i64]| numbers.iter().copied().map(charge).collect();
+    ChargingUpdate {
+        vin: vin(number),
+        progress: ChargingProgress { version, cursor: Sequence(7), ..ChargingProgress::default() },
+        settled: sessions(settled),
+        unsettled: sessions(unsettled),
     }
 }
 

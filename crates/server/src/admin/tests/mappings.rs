@@ -3,7 +3,7 @@
 use cardata_domain::ledger::{Act, Actor};
 use cardata_domain::vehicle::MappingType;
 use cardata_domain::{Entry, Event, Value as Worth};
-use cardata_store::directory::LedgerQuery;
+use cardata_store::directory::{ChargingProgress, ChargingUpdate, LedgerQuery};
 use serde_json::{Value, json};
 
 use super::{done, lines, newest, refuse};
@@ -80,8 +80,18 @@ async fn what_a_vehicle_sent_while_it_was_nobodys_is_nobodys() {
     journal.append(vec![Event::new(vin, now, vec![entry]).unwrap()], now).await.unwrap();
     done(&world, "PUT", "/mappings", link(Person::Ben, "SECONDARY"), 201).await;
     assert_eq!(journal.latest(vin).await.unwrap().len(), 1);
+    let directory = &world.platform.directory;
+    let found = |version| ChargingUpdate {
+        vin,
+        progress: ChargingProgress { version, ..ChargingProgress::default() },
+        settled: Vec::new(),
+        unsettled: Vec::new(),
+    };
+    assert_eq!(directory.put_charging(&[found(0)]).await.unwrap(), 1);
     done(&world, "PUT", "/mappings", link(Person::Anna, "PRIMARY"), 201).await;
     assert_eq!(journal.latest(vin).await.unwrap(), []);
+    let under_way = directory.put_charging(&[found(1)]).await.unwrap();
+    assert_eq!(under_way, 0, "a search for charging that began before can't write any more");
 }
 
 #[tokio::test]

@@ -2,13 +2,12 @@
 
 mod form;
 
-use std::fmt::Write as _;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use axum::extract::{OriginalUri, RawQuery, State};
+use axum::extract::State;
 use axum::http::header::{CONTENT_TYPE, LINK};
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::{HeaderMap, HeaderValue, Uri};
 use axum::response::{IntoResponse, Response};
 use cardata_domain::Sequence;
 use tokio::sync::Semaphore;
@@ -34,31 +33,31 @@ pub(in crate::api) async fn read(
     State(platform): State<Arc<Platform>>,
     caller: Caller,
     PathVin(vin): PathVin,
-    OriginalUri(uri): OriginalUri,
-    RawQuery(query): RawQuery,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let names = ["from", "to", "descriptor", "limit", "format", "next"];
-    let parameters = Parameters::read(query.as_deref(), &names)?;
+    let parameters = Parameters::read(uri.query(), &names)?;
     let range = parameters.range()?;
     let wanted = parameters.descriptors(&platform.catalogue)?;
     let limit = parameters.number("limit", 1..=VALUES_MAX, VALUES_DEFAULT)?;
     let form = match parameters.one("format")? {
         None => Form::wanted(&headers),
-        Some(name) => Form::named(name)
-            .ok_or_else(|| wrong("`format` is none of jsonl, csv and parquet"))?,
+        Some(name) => {
+            Form::named(name).ok_or_else(|| wrong("`format` is none of jsonl, csv and parquet"))?
+        }
     };
     require_primary(&platform, caller, vin).await?;
     let now = platform.clock.now();
     let mut of = format!("history {} {} {limit}", range.from, range.to);
     for descriptor in parameters.all("descriptor") {
-        let _ = write!(of, " {descriptor}");
+        of.extend([" ", descriptor]);
     }
     let pages = Pages { caller, vin, of: &of };
     let scan = match parameters.one("next")? {
         None => Scan::since(&platform, caller, vin, range.from, wanted).await?,
         Some(token) => {
-            let after = Sequence(pages.place("next", token, now)?);
+            let after = Sequence(pages.place("next", token, now)?.cast_unsigned());
             Scan::after(&platform, caller, vin, after, wanted).await?
         }
     };
@@ -80,8 +79,8 @@ pub(in crate::api) async fn read(
     let body = page.finish().map_err(|error| ApiError::internal(&error))?;
     let mut response = ([(CONTENT_TYPE, form.content_type())], body).into_response();
     if let Some(after) = next {
-        let token = pages.token(after.0, now);
-        let link = next_link(uri.path(), query.as_deref(), &token);
+        let token = pages.token(after.0.cast_signed(), now);
+        let link = next_link(uri.path(), uri.query(), &token);
         if let Ok(link) = HeaderValue::try_from(link) {
             response.headers_mut().insert(LINK, link);
         }

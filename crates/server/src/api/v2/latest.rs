@@ -56,7 +56,9 @@ pub(in crate::api) async fn read(
             body.extend([if place > 0 { "," } else { "" }, entry.fragment()]);
         }
         body.push_str("}}");
-        platform.tally.read(Read { gcid, client_id, vin, endpoint: "latest" }, platform.clock.now());
+        platform
+            .tally
+            .read(Read { gcid, client_id, vin, endpoint: "latest" }, platform.clock.now());
     }
     body.push_str("]}");
     Ok(([(CONTENT_TYPE, "application/json")], body).into_response())

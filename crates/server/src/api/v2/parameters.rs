@@ -32,7 +32,7 @@ impl Parameters {
     }
 
     /// All values of `name`.
-    fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+    pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| &**value)
     }
 
@@ -40,7 +40,7 @@ impl Parameters {
     ///
     /// # Errors
     /// CU-400 when it is there twice.
-    pub(super) fn one(&self, name: &str) -> Result<Option<&str>, ApiError> {
+    pub(super) fn one<'a>(&'a self, name: &'a str) -> Result<Option<&'a str>, ApiError> {
         let mut all = self.all(name);
         match (all.next(), all.next()) {
             (first, None) => Ok(first),
@@ -93,10 +93,9 @@ impl Parameters {
     /// CU-120 when one is no VIN.
     pub(super) fn vins(&self) -> Result<Option<Vec<Vin>>, ApiError> {
         let parse = |text: &str| {
-            text.parse()
-                .map_err(|error: cardata_domain::vin::VinError| {
-                    ApiError::new(ErrorCode::VinFormat, error.to_string())
-                })
+            text.parse().map_err(|error: cardata_domain::vin::VinError| {
+                ApiError::new(ErrorCode::VinFormat, error.to_string())
+            })
         };
         let vins: Vec<_> = self.all("vin").map(parse).collect::<Result<_, _>>()?;
         Ok((!vins.is_empty()).then_some(vins))

@@ -447,6 +447,9 @@ async fn a_new_password_logs_other_browsers_out_and_ends_access_unless_it_is_kep
 async fn the_export_has_everything_of_the_customer_and_nothing_of_others() {
     let world = World::new().await;
     with_car(&world).await;
+    world.pass(60);
+    report(&world, &[("vehicle.powertrain.electric.battery.charging.power", "11000")]).await;
+    crate::charging::search(world.platform.clone()).await;
     world.log_in(Person::Anna.client_id(), Person::Anna, SCOPES).await;
     let browser = Browser::logged_in(&world, Person::Anna).await;
     let request =
@@ -475,8 +478,12 @@ async fn the_export_has_everything_of_the_customer_and_nothing_of_others() {
     json("deliveries.json");
     assert_eq!(json(&format!("vehicles/{VIN}/latest.json"))[SOC]["value"], 67);
     let events = text(&format!("vehicles/{VIN}/events.jsonl"));
-    assert_eq!(events.lines().count(), 1);
+    assert_eq!(events.lines().count(), 2);
     assert!(events.contains("48.177012"));
+    let charges = text(&format!("vehicles/{VIN}/charging.jsonl"));
+    let charge: serde_json::Value = serde_json::from_str(&charges).unwrap();
+    assert_eq!(charge["startTime"], START.as_second() + 60);
+    assert_eq!(charge["chargingLocation"]["mapMatchedLatitude"], 48.177_012);
 
     let mut browser = Browser::logged_in(&world, Person::Anna).await;
     let record = browser.open("/account/consents.json").await.json();

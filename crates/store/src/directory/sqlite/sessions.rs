@@ -307,7 +307,7 @@ async fn put_cursors(
 }
 
 /// A billion events a second reach the end of this after 292 years.
-fn number_of(sequence: Sequence) -> i64 {
+pub(super) fn number_of(sequence: Sequence) -> i64 {
     i64::try_from(sequence.0).unwrap_or(i64::MAX)
 }
 

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use axum::http::HeaderMap;
 use axum::http::header::ACCEPT;
-use cardata_domain::Entry;
-use jiff::Timestamp;
+use cardata_domain::{Entry, Value};
 use parquet::basic::Compression;
 use parquet::data_type::{ByteArray, ByteArrayType, DoubleType, Int64Type};
 use parquet::errors::ParquetError;
@@ -168,11 +167,11 @@ const SCHEMA: &str = "message history {
 
 impl Columns {
     fn add(&mut self, entry: &Entry) {
-        self.at.push(Timestamp::as_microsecond(entry.at()));
+        self.at.push(entry.at().as_microsecond());
         self.descriptor.push(entry.name().into());
         self.value.push(entry.value().as_plain().into());
-        let number = match entry.value() {
-            cardata_domain::Value::Number(digits) => digits.parse().ok(),
+        let number: Option<f64> = match entry.value() {
+            Value::Number(digits) => digits.parse().ok(),
             _ => None,
         };
         self.is_number.push(i16::from(number.is_some()));

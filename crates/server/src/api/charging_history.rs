@@ -1,0 +1,120 @@
+//! `/customers/vehicles/{vin}/chargingHistory` (wire §4.14): the charging sessions that were found in the journal.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use cardata_contract::error_code::ErrorCode;
+use cardata_contract::rest::charging::{ChargingHistory, ChargingSession};
+use cardata_domain::Vin;
+use cardata_domain::charging::Session;
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+
+use super::auth::Caller;
+use super::error::ApiError;
+use super::page_token::Pages;
+use super::vehicles::{PathVin, require_primary};
+use crate::Platform;
+use crate::charging;
+use crate::tally::Read;
+
+/// Sessions on a page.
+const PAGE: usize = 10;
+/// Sessions that are read for a page: one more than it shows, to know whether there is another page.
+const READ: u32 = 11;
+/// The longest time that may be asked for.
+const SPAN_MAX: SignedDuration = SignedDuration::from_hours(45 * 24);
+/// Characters that an instant may have.
+const INSTANT_LENGTH_MAX: usize = 40;
+
+/// The part of the address behind the question mark.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Parameters {
+    from: Option<String>,
+    to: Option<String>,
+    next_token: Option<String>,
+}
+
+/// `GET /customers/vehicles/{vin}/chargingHistory?from=…&to=…`.
+pub(super) async fn read(
+    State(platform): State<Arc<Platform>>,
+    caller: Caller,
+    PathVin(vin): PathVin,
+    parameters: Result<Query<Parameters>, QueryRejection>,
+) -> Result<Json<ChargingHistory>, ApiError> {
+    let Query(Parameters { from, to, next_token }) =
+        parameters.map_err(|rejection| wrong(rejection.body_text()))?;
+    let (from, to) = (instant("from", from.as_deref())?, instant("to", to.as_deref())?);
+    check_range(from, to)?;
+    require_primary(&platform, caller, vin).await?;
+    let now = platform.clock.now();
+    let of = format!("chargingHistory {from} {to}");
+    let pages = Pages { caller, vin, of: &of };
+    let before = match next_token.as_deref() {
+        Some(token) => pages.before(token, now)?,
+        None => to,
+    };
+    let mut sessions = charging::sessions(&platform, vin, from, before, READ).await?;
+    let has_more = sessions.len() > PAGE;
+    sessions.truncate(PAGE);
+    let last = sessions.last().filter(|_| has_more);
+    let next_token = last.map(|session| pages.token(session.started_at.as_millisecond(), now));
+    let data = show(&platform, caller, vin, &sessions).await?;
+    let Caller { gcid, client_id } = caller;
+    platform.tally.read(Read { gcid, client_id, vin, endpoint: "chargingHistory" }, now);
+    Ok(Json(ChargingHistory { data, next_token }))
+}
+
+/// `sessions` as the client may know them: places as exactly as the customer allows.
+async fn show(
+    platform: &Platform,
+    caller: Caller,
+    vin: Vin,
+    sessions: &[Session],
+) -> Result<Vec<ChargingSession>, ApiError> {
+    let privacy = platform.entitlements.privacy(caller.gcid, caller.client_id).await?;
+    let vehicle = platform.directory.vehicle(vin).await?;
+    let country = vehicle.map_or_else(String::new, |vehicle| vehicle.build.country_code);
+    let time_zone = charging::time_zone(&country);
+    let one = |session: &Session| {
+        let position = session.position().and_then(|position| match &privacy {
+            Some(privacy) => privacy.show(position),
+            None => Some(position),
+        });
+        ChargingSession::new(session, position, time_zone)
+    };
+    Ok(sessions.iter().map(one).collect())
+}
+
+fn wrong(note: impl Into<String>) -> ApiError {
+    ApiError::new(ErrorCode::Parameter, note)
+}
+
+fn instant(name: &str, text: Option<&str>) -> Result<Timestamp, ApiError> {
+    let text = text.ok_or_else(|| wrong(format!("the parameter `{name}` is missing")))?;
+    // Seconds since 1970, which would read as a year, are none.
+    let read = if text.len() <= INSTANT_LENGTH_MAX && text.contains(['T', 't']) {
+        text.parse::<Timestamp>().ok()
+    } else {
+        None
+    };
+    read.ok_or_else(|| {
+        wrong(format!(
+            "`{name}` is no instant as in ISO 8601 with its offset, such as 2026-03-01T08:00:00.000Z"
+        ))
+    })
+}
+
+fn check_range(from: Timestamp, to: Timestamp) -> Result<(), ApiError> {
+    let span = to.duration_since(from);
+    if span.is_negative() {
+        return Err(wrong("`from` is later than `to`"));
+    }
+    if span > SPAN_MAX {
+        return Err(wrong("from `from` to `to` are more than 45 days; ask for less at a time"));
+    }
+    Ok(())
+}
