@@ -70,8 +70,9 @@ pub enum EnergySource {
     Unknown,
 }
 
-/// A charge of which nothing was heard for longer ended when it was heard of last. Half a day is a night in a garage
-/// without reception; after more than that, a car that reports a charge reports another one.
+/// A charge of which nothing was heard for longer ended when it was heard of last, and one that paused for longer does not
+/// go on. Half a day is a night in a garage without reception; after more than that, a car that reports a charge reports
+/// another one.
 pub const SILENCE_MAX: SignedDuration = SignedDuration::from_hours(12);
 
 const JOULES_PER_KWH: f64 = 3.6e6;

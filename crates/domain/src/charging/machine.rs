@@ -98,7 +98,7 @@ struct DraftBlock {
 impl Machine {
     /// Takes the next fact; none may be older than the one before.
     pub(super) fn step(&mut self, at_ms: i64, signal: Signal, number: i64) {
-        if self.silent_ms(at_ms) > i64::try_from(SILENCE_MAX.as_millis()).unwrap_or(i64::MAX) {
+        if self.silent_ms(at_ms) > silence_max_ms() {
             self.lose();
         }
         match signal {
@@ -247,8 +247,16 @@ impl Machine {
 
     /// Adds a block to the session under way, or begins one.
     fn add(&mut self, block: DraftBlock) {
-        if self.session.as_ref().is_some_and(|draft| draft.blocks.len() >= BLOCKS_MAX) {
+        let is_another = |draft: &Draft| {
+            let last = draft.blocks.last();
+            let paused_ms = last.map_or(0, |last| block.start_ms - last.end_ms);
+            draft.blocks.len() >= BLOCKS_MAX || paused_ms > silence_max_ms()
+        };
+        if self.session.as_ref().is_some_and(is_another) {
+            // Of the new block's power nothing is out of date.
+            let power_w = self.known.power_w;
             self.finish();
+            self.known.power_w = power_w;
         }
         let known = &self.known;
         let draft = self.session.get_or_insert_with(|| known.draft());
@@ -347,6 +355,10 @@ impl Machine {
         self.known.power_w = self.known.power_w.map(|_| 0);
         self.done.extend(draft.session(false));
     }
+}
+
+fn silence_max_ms() -> i64 {
+    i64::try_from(SILENCE_MAX.as_millis()).unwrap_or(i64::MAX)
 }
 
 impl Known {
