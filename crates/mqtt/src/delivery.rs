@@ -704,6 +704,8 @@ impl Deliveries {
                 _ => self.awaiting_snapshot.remove(&vin),
             };
         }
+        // An empty one keeps the room that it had.
+        self.awaiting_snapshot = BTreeSet::new();
         None
     }
 
@@ -724,6 +726,10 @@ impl Deliveries {
         }
         for vin in idle {
             self.busy.remove(&vin);
+        }
+        if self.busy.is_empty() {
+            // An empty one keeps the room that it had.
+            self.busy = BTreeSet::new();
         }
         found
     }

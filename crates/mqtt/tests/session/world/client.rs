@@ -90,6 +90,8 @@ impl World {
             .map(|(filter, qos)| (filter.into(), Qos::from_level(qos).unwrap()))
             .collect();
         let packet_id = self.packet_id();
+        let before = self.connection.as_ref().map(|open| open.subscriptions.clone());
+        let before = before.unwrap_or_default();
         // The witness may know before the session does: nothing is appended in between.
         self.with_subscriptions(|subscriptions| subscriptions.extend(filters.clone()));
         let identifier = self.identifier;
@@ -113,7 +115,12 @@ impl World {
             .filter(|(_, granted)| granted.is_none())
             .map(|(f, _)| &f.0);
         let refused: Vec<_> = refused.cloned().collect();
-        self.with_subscriptions(|subscriptions| subscriptions.retain(|f, _| !refused.contains(f)));
+        // A refusal leaves an earlier subscription to the same filter as it is.
+        self.with_subscriptions(|subscriptions| {
+            subscriptions.retain(|f, _| !refused.contains(f));
+            let known = refused.iter().filter_map(|f| Some((f.clone(), *before.get(f)?)));
+            subscriptions.extend(known);
+        });
         granted
     }
 
