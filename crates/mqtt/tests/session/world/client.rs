@@ -61,7 +61,8 @@ impl World {
             && let Some(before) = before
         {
             // What every client does: without a session, it subscribes anew.
-            self.subscribe(before.into_iter().map(|one| (one.filter, one.qos)));
+            let filters = before.into_iter().map(|one| (one.filter, one.qos));
+            self.subscribe_beside(&BTreeMap::new(), filters);
         }
         present
     }
@@ -85,13 +86,21 @@ impl World {
         &mut self,
         filters: impl IntoIterator<Item = (T, u8)>,
     ) -> Vec<Option<Qos>> {
+        let before = self.connection.as_ref().map(|open| open.subscriptions.clone());
+        self.subscribe_beside(&before.unwrap_or_default(), filters)
+    }
+
+    /// The same, where the session has these subscriptions already.
+    fn subscribe_beside<T: Into<String>>(
+        &mut self,
+        before: &BTreeMap<String, Qos>,
+        filters: impl IntoIterator<Item = (T, u8)>,
+    ) -> Vec<Option<Qos>> {
         let filters: Vec<(String, Qos)> = filters
             .into_iter()
             .map(|(filter, qos)| (filter.into(), Qos::from_level(qos).unwrap()))
             .collect();
         let packet_id = self.packet_id();
-        let before = self.connection.as_ref().map(|open| open.subscriptions.clone());
-        let before = before.unwrap_or_default();
         // The witness may know before the session does: nothing is appended in between.
         self.with_subscriptions(|subscriptions| subscriptions.extend(filters.clone()));
         let identifier = self.identifier;
