@@ -907,10 +907,11 @@ async fn whoever_comes_and_goes_a_group_gets_every_event_and_each_vehicles_in_or
     let fleet = Fleet::consented().await;
     let vehicles = with_more_vehicles(&fleet).await;
     // A fixed sequence of numbers that look random (Knuth's MMIX).
-    let mut seed = 42_u64;
+    let mut state = 42_u64;
     let mut draw = |below: usize| {
-        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from(seed >> 33).unwrap() % below
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).unwrap() % below
     };
     let mut members: BTreeMap<&str, Peer> = BTreeMap::new();
     members.insert("a", fleet.member("a").await);
@@ -930,8 +931,9 @@ async fn whoever_comes_and_goes_a_group_gets_every_event_and_each_vehicles_in_or
             (1, true) => members.remove(name).unwrap().leave().await,
             (2, true) => {
                 let got = some(members.get_mut(name).unwrap()).await;
-                got.into_iter()
-                    .for_each(|(topic, value)| seen.entry(topic).or_default().push(value));
+                for (topic, value) in got {
+                    seen.entry(topic).or_default().push(value);
+                }
             }
             _ => {
                 number += 1;
