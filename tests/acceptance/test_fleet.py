@@ -9,7 +9,7 @@ import pytest
 from harness.descriptors import SOC
 from harness.dev import Customer, Dev
 from harness.events import event, inject
-from harness.login import GRANT_DEVICE, STREAM, ALL_SCOPES, Tokens, decide, pkce, tokens_of
+from harness.login import ALL_SCOPES, GRANT_DEVICE, STREAM, Tokens, decide, pkce, tokens_of
 from harness.rest import create_container
 from harness.stream5 import Subscriber5
 from harness.wait import wait_for

@@ -224,7 +224,7 @@ impl Deliveries {
         self.drop_earlier(vin, position);
     }
 
-    /// Tells from where `vin` is read, for others who go on where this session stops.
+    /// Tells from where `vin` is read, for whoever goes on where this session stops.
     pub(crate) fn tell_beginning(&self, vin: Vin, actions: &mut VecDeque<Action>) {
         if let Some(track) = self.tracks.get(&vin).filter(|track| track.qos.is_some()) {
             actions.push_back(Action::MoveCursor { vin, cursor: track.cursor });
@@ -709,6 +709,8 @@ impl Deliveries {
                 _ => self.awaiting_snapshot.remove(&vin),
             };
         }
+        // An empty one keeps the room that it had.
+        self.awaiting_snapshot = BTreeSet::new();
         None
     }
 
@@ -729,6 +731,10 @@ impl Deliveries {
         }
         for vin in idle {
             self.busy.remove(&vin);
+        }
+        if self.busy.is_empty() {
+            // An empty one keeps the room that it had.
+            self.busy = BTreeSet::new();
         }
         found
     }

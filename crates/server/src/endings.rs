@@ -161,7 +161,9 @@ async fn forget_in_fleets(
     client_id: Option<ClientId>,
     vehicles: &[Vin],
 ) -> Result<(), DirectoryError> {
-    platform.groups.leave_fleets(client_id, vehicles);
+    // Before and after, so that a group that begins or ends meanwhile brings nothing back.
+    platform.directory.leave_fleets(client_id, vehicles).await?;
+    platform.groups.leave_fleets(client_id, vehicles).await;
     platform.cursors.leave_fleets(client_id, vehicles);
     platform.directory.leave_fleets(client_id, vehicles).await
 }

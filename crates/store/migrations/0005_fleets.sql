@@ -66,6 +66,3 @@ INSERT INTO sessions (number, gcid, client_id, mqtt_client_id, subscriptions, ex
 INSERT INTO cursors (session, vin, sequence) SELECT session, vin, sequence FROM cursors_before;
 DROP TABLE cursors_before;
 DROP TABLE sessions_before;
-
--- The customers who let a client in, for whoever reads for all of them.
-CREATE INDEX consents_open ON consents (client_id, gcid) WHERE ended_at IS NULL;

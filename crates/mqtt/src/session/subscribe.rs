@@ -183,8 +183,11 @@ impl Connected {
 
     /// From now on, the client may read `vehicles` and no others.
     pub(super) fn change_vehicles(&mut self, vehicles: Vehicles, actions: &mut VecDeque<Action>) {
-        if self.replace_vehicles(vehicles) {
-            self.follow(&BTreeMap::new(), &LeftBehind::default(), actions);
+        let Some(gained) = self.replace_vehicles(vehicles) else { return };
+        self.follow(&BTreeMap::new(), &LeftBehind::default(), actions);
+        // Where one of thousands of customers leaves a fleet, what all others have is not stored anew: whoever takes the
+        // vehicles away takes their cursors away as well.
+        if self.reader != Reader::Fleet || !gained.is_empty() {
             self.store_if_kept(actions);
         }
     }
@@ -196,12 +199,7 @@ impl Connected {
         cursors: &BTreeMap<Vin, Sequence>,
         actions: &mut VecDeque<Action>,
     ) {
-        let earlier = self.vehicles.clone();
-        if !self.replace_vehicles(vehicles) {
-            return;
-        }
-        let is_new = |(vin, _): &(Vin, Gcid)| earlier.customer(*vin).is_none();
-        let gained: Vec<_> = self.vehicles.iter().filter(is_new).map(|(vin, _)| vin).collect();
+        let Some(gained) = self.replace_vehicles(vehicles) else { return };
         for vin in &gained {
             // What an earlier subscription of this session had of it is over: it goes on where the others got.
             self.deliveries.drop_vehicle(*vin);
@@ -212,18 +210,21 @@ impl Connected {
         }
     }
 
-    /// Drops what is not among `vehicles`; whether anything is different now.
-    fn replace_vehicles(&mut self, vehicles: Vehicles) -> bool {
+    /// Drops what is not among `vehicles`. Gives those that are new; `None` where nothing is different.
+    fn replace_vehicles(&mut self, vehicles: Vehicles) -> Option<Vec<Vin>> {
         if self.vehicles == vehicles {
-            return false;
+            return None;
         }
         let earlier = std::mem::replace(&mut self.vehicles, vehicles);
-        // Also one that changed hands.
-        let is_lost = |(vin, of): &(Vin, Gcid)| self.vehicles.customer(*vin) != Some(*of);
-        for (vin, _) in earlier.iter().filter(is_lost) {
+        // One that changed hands is lost and gained.
+        let without = |others: &Vehicles, all: &Vehicles| -> Vec<Vin> {
+            let missing = all.iter().filter(|(vin, of)| others.customer(*vin) != Some(*of));
+            missing.map(|(vin, _)| vin).collect()
+        };
+        for vin in without(&self.vehicles, &earlier) {
             self.deliveries.drop_vehicle(vin);
         }
-        true
+        Some(without(&earlier, &self.vehicles))
     }
 
     /// Of the subscriptions that a message of `vin` matches (MQTT 5 §3.3.4).

@@ -344,6 +344,14 @@ impl World {
         if vehicles != self.vehicles {
             self.vehicles = vehicles;
             self.witness.vehicles_changed();
+            if self.reader == Reader::Fleet && self.is_connected() {
+                // As whoever takes a vehicle away from a fleet does.
+                let own = self.vehicles.clone();
+                self.sessions.ahead.retain(|vin, _| own.contains(vin));
+                if let Some(stored) = &mut self.sessions.stored {
+                    stored.cursors.retain(|(vin, _)| own.contains(vin));
+                }
+            }
         }
     }
 

@@ -36,12 +36,14 @@ impl Groups {
         self.lock().get(&group.key).is_some_and(|known| Arc::ptr_eq(known, group))
     }
 
-    /// Forgets how far groups got with vehicles that they may read no longer: those of `client_id`, or of all clients.
-    pub fn leave_fleets(&self, client_id: Option<ClientId>, vehicles: &[Vin]) {
+    /// Forgets how far groups got with vehicles that they may read no longer: those of `client_id`, or of all clients. A
+    /// group that is being read or written waits for that.
+    pub async fn leave_fleets(&self, client_id: Option<ClientId>, vehicles: &[Vin]) {
         let all: Vec<_> = self.lock().values().cloned().collect();
         let is_meant =
             |group: &&Arc<Group>| client_id.is_none_or(|client| client == group.key.client_id);
         for group in all.iter().filter(is_meant) {
+            let _storing = group.storing.lock().await;
             let mut state = group.lock();
             for vin in vehicles {
                 state.cursors.remove(vin);

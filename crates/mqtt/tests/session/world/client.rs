@@ -61,7 +61,8 @@ impl World {
             && let Some(before) = before
         {
             // What every client does: without a session, it subscribes anew.
-            self.subscribe(before.into_iter().map(|one| (one.filter, one.qos)));
+            let filters = before.into_iter().map(|one| (one.filter, one.qos));
+            self.subscribe_beside(&BTreeMap::new(), filters);
         }
         present
     }
@@ -83,6 +84,16 @@ impl World {
     /// Subscribes and gives the answer to each filter.
     pub(crate) fn subscribe<T: Into<String>>(
         &mut self,
+        filters: impl IntoIterator<Item = (T, u8)>,
+    ) -> Vec<Option<Qos>> {
+        let before = self.connection.as_ref().map(|open| open.subscriptions.clone());
+        self.subscribe_beside(&before.unwrap_or_default(), filters)
+    }
+
+    /// The same, where the session has these subscriptions already.
+    fn subscribe_beside<T: Into<String>>(
+        &mut self,
+        before: &BTreeMap<String, Qos>,
         filters: impl IntoIterator<Item = (T, u8)>,
     ) -> Vec<Option<Qos>> {
         let filters: Vec<(String, Qos)> = filters
@@ -113,7 +124,12 @@ impl World {
             .filter(|(_, granted)| granted.is_none())
             .map(|(f, _)| &f.0);
         let refused: Vec<_> = refused.cloned().collect();
-        self.with_subscriptions(|subscriptions| subscriptions.retain(|f, _| !refused.contains(f)));
+        // A refusal leaves an earlier subscription to the same filter as it is.
+        self.with_subscriptions(|subscriptions| {
+            subscriptions.retain(|f, _| !refused.contains(f));
+            let known = refused.iter().filter_map(|f| Some((f.clone(), *before.get(f)?)));
+            subscriptions.extend(known);
+        });
         granted
     }
 

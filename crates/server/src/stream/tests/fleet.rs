@@ -1,5 +1,7 @@
 //! Fleets: a third party's client that streams for itself what many customers let it see, alone or in a group.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use cardata_contract::oauth::{GRANT_DEVICE_CODE, TokenResponse};
 use cardata_domain::client::Kind;
 use cardata_domain::consent::{Consent, EndReason};
@@ -895,4 +897,73 @@ async fn where_nothing_is_kept_a_group_shares_what_is_live() {
     let all = gather([&mut one, &mut other], 1).await.concat();
     assert_eq!(all, [(topic(Person::Anna, ANNAS), 1)]);
     assert_eq!(fleet.stored(GROUP).await, None);
+}
+
+/// Members come and go as they like, some without a word and with messages unacknowledged: every event reaches one of
+/// them, and of each vehicle none comes for the first time after a later one.
+#[tokio::test]
+async fn whoever_comes_and_goes_a_group_gets_every_event_and_each_vehicles_in_order() {
+    const NAMES: [&str; 4] = ["a", "b", "c", "d"];
+    let fleet = Fleet::consented().await;
+    let vehicles = with_more_vehicles(&fleet).await;
+    // A fixed sequence of numbers that look random (Knuth's MMIX).
+    let mut state = 42_u64;
+    let mut draw = |below: usize| {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).unwrap() % below
+    };
+    let mut members: BTreeMap<&str, Peer> = BTreeMap::new();
+    members.insert("a", fleet.member("a").await);
+    let mut seen: BTreeMap<String, Vec<i64>> = BTreeMap::new();
+    let mut number = 0;
+    for _ in 0..120 {
+        let name = NAMES[draw(NAMES.len())];
+        match (draw(4), members.contains_key(name)) {
+            (0, true) => drop(members.remove(name)),
+            (0, false) => {
+                let (mut peer, connack) = fleet.connected(name).await;
+                if connack.flags == 0 {
+                    peer.subscribe(GROUP, 1).await;
+                }
+                members.insert(name, peer);
+            }
+            (1, true) => members.remove(name).unwrap().leave().await,
+            (2, true) => {
+                let got = some(members.get_mut(name).unwrap()).await;
+                for (topic, value) in got {
+                    seen.entry(topic).or_default().push(value);
+                }
+            }
+            _ => {
+                number += 1;
+                report(&fleet.world, &vehicles[draw(vehicles.len())], number).await;
+            }
+        }
+    }
+    drop(members);
+    let mut last = fleet.member("last").await;
+    for vin in &vehicles {
+        report(&fleet.world, vin, number + 1).await;
+    }
+    let is_complete = |seen: &BTreeMap<String, Vec<i64>>| {
+        seen.len() == vehicles.len()
+            && seen.values().all(|values| values.last() == Some(&i64::from(number + 1)))
+    };
+    while !is_complete(&seen) {
+        let (topic, value) = next(&mut last).await;
+        seen.entry(topic).or_default().push(value);
+    }
+    let mut all: Vec<_> = seen.values().flatten().copied().collect();
+    all.sort_unstable();
+    all.dedup();
+    assert_eq!(all, (1..=i64::from(number + 1)).collect::<Vec<_>>());
+    for (topic, values) in &seen {
+        let mut newest = 0;
+        let mut firsts = BTreeSet::new();
+        for value in values.iter().filter(|value| firsts.insert(**value)) {
+            assert!(*value > newest, "{topic}: {values:?}");
+            newest = *value;
+        }
+    }
 }
