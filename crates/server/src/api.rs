@@ -2,9 +2,11 @@
 //! about themselves, below `/v2`.
 
 pub(crate) mod auth;
+mod body;
 mod consents;
 mod containers;
 mod error;
+mod form;
 mod telematic_data;
 mod vehicles;
 
@@ -16,6 +18,8 @@ use axum::http::Method;
 use axum::middleware::{self, Next};
 use axum::routing::{MethodRouter, any, get};
 use cardata_contract::error_code::ErrorCode;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 
 use crate::Platform;
 use error::ApiError;
@@ -23,9 +27,27 @@ use error::ApiError;
 /// Bytes that a request's body may have. A container of every listed descriptor has about 20,000.
 const BODY_LENGTH_MAX: usize = 256 * 1024;
 
+/// Bytes from which an answer is compressed: what fits into one packet anyway is not.
+const COMPRESSED_LENGTH_MIN: u64 = 1024;
+
 /// The routes, each with and without a slash at its end, since the documentation has both.
 pub fn routes() -> Router<Arc<Platform>> {
-    let resources = [
+    let mut router = Router::new();
+    for (path, name, methods) in resources() {
+        let methods = counted(name, methods.fallback(wrong_method));
+        router = router.route(path, methods.clone()).route(&format!("{path}/"), methods);
+    }
+    for path in ["/customers", "/customers/", "/customers/{*rest}"] {
+        router = router.route(path, counted("unknown", any(unknown)));
+    }
+    router.layer(DefaultBodyLimit::max(BODY_LENGTH_MAX))
+}
+
+/// A path, what metrics call it, and what answers there.
+type Resource = (&'static str, &'static str, MethodRouter<Arc<Platform>>);
+
+fn resources() -> Vec<Resource> {
+    vec![
         ("/customers/vehicles/mappings", "mappings", get(vehicles::mappings)),
         ("/customers/vehicles/{vin}/basicData", "basic_data", get(vehicles::basic_data)),
         ("/customers/vehicles/{vin}/telematicData", "telematic_data", get(telematic_data::read)),
@@ -36,16 +58,7 @@ pub fn routes() -> Router<Arc<Platform>> {
             get(containers::details).delete(containers::delete),
         ),
         ("/v2/consents", "consents", get(consents::list)),
-    ];
-    let mut router = Router::new();
-    for (path, name, methods) in resources {
-        let methods = counted(name, methods.fallback(wrong_method));
-        router = router.route(path, methods.clone()).route(&format!("{path}/"), methods);
-    }
-    for path in ["/customers", "/customers/", "/customers/{*rest}"] {
-        router = router.route(path, counted("unknown", any(unknown)));
-    }
-    router.layer(DefaultBodyLimit::max(BODY_LENGTH_MAX))
+    ]
 }
 
 // Clients try paths that never existed and go on to the next one only after a 403 (wire §4.1).
@@ -62,6 +75,8 @@ fn counted(
     route: &'static str,
     methods: MethodRouter<Arc<Platform>>,
 ) -> MethodRouter<Arc<Platform>> {
+    let methods: MethodRouter<_> = methods.layer(middleware::from_fn(form::shape));
+    let methods: MethodRouter<_> = methods.layer(compression());
     methods.layer(middleware::from_fn(move |request: Request, next: Next| async move {
         let response = next.run(request).await;
         let error = response.extensions().get().map_or("", |code: &ErrorCode| code.id());
@@ -73,6 +88,14 @@ fn counted(
         .increment(1);
         response
     }))
+}
+
+/// Compresses what is worth it. Pictures are compressed already, and streams must not wait for more to compress.
+fn compression() -> CompressionLayer<impl Predicate> {
+    let worth_it = SizeAbove::new(COMPRESSED_LENGTH_MIN)
+        .and(NotForContentType::IMAGES)
+        .and(NotForContentType::SSE);
+    CompressionLayer::new().compress_when(worth_it)
 }
 
 #[cfg(test)]

@@ -83,7 +83,7 @@ impl FromRequestParts<Arc<Platform>> for Caller {
             ApiError::new(code, refusal.to_string())
         })?;
         // The documentation asks for the header; several clients leave it out.
-        if parts.headers.get("x-version").is_some_and(|version| version != "v1") {
+        if parts.headers.get_all("x-version").iter().any(|version| version != "v1") {
             return Err(ApiError::bad_request("the only x-version is v1"));
         }
         Ok(Self { gcid: claims.gcid, client_id: claims.client_id })

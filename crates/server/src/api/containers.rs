@@ -4,8 +4,6 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequestParts, Path, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
@@ -14,8 +12,8 @@ use cardata_contract::rest::{ContainerDetails, ContainerList, CreateContainer};
 use cardata_domain::container::{Container, ContainerId, ContainerIdError, ContainerRequest};
 use cardata_domain::ledger::{Act, Actor, Record};
 
-use super::BODY_LENGTH_MAX;
 use super::auth::Caller;
+use super::body::JsonBody;
 use super::error::ApiError;
 use crate::{Platform, endings, secret};
 
@@ -32,19 +30,8 @@ pub(super) async fn list(
 pub(super) async fn create(
     State(platform): State<Arc<Platform>>,
     caller: Caller,
-    body: Result<Bytes, BytesRejection>,
+    JsonBody(wanted): JsonBody<CreateContainer>,
 ) -> Result<(StatusCode, Json<ContainerDetails>), ApiError> {
-    let body = body.map_err(|rejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => {
-            ApiError::bad_request(format!("the body may have at most {BODY_LENGTH_MAX} bytes"))
-        }
-        _ => ApiError::bad_request(rejection.body_text()),
-    })?;
-    let wanted: CreateContainer = serde_json::from_slice(&body).map_err(|error| {
-        ApiError::bad_request(format!(
-            "the body is a JSON object with `name`, `purpose` and `technicalDescriptors`: {error}"
-        ))
-    })?;
     let CreateContainer { name, purpose, technical_descriptors } = wanted;
     let request =
         ContainerRequest::new(&name, &purpose, &technical_descriptors, &platform.catalogue)?;
