@@ -260,19 +260,29 @@ impl From<Vehicle> for BasicData {
             series_devt: known(build.series_devt),
             body_type: known(build.body_type),
             number_of_doors: (build.number_of_doors > 0).then_some(build.number_of_doors),
+            has_navi: build.has_navi,
+            has_sun_roof: build.has_sun_roof,
+            head_unit: known(build.head_unit),
             country_code: known(build.country_code),
+            steering: known(build.steering),
+            engine: known(build.engine),
             drive_train: Some(drive_train.to_owned()),
+            charging_modes: known(build.charging_modes).map(|modes| words(&modes)),
             propulsion_type: Some(propulsion_type.to_owned()),
             colour_code_raw: known(build.colour_code),
             colour_description: known(build.colour_description),
             construction_date: is_dated.then_some(constructed_at),
+            full_sa_list: known(build.equipment_codes),
+            sim_status: known(build.sim_status),
             reess_nominal_capacity_gross: build.battery_ah,
-            ..Self::default()
         }
     }
 }
 
-/// Instants with exactly three digits after the seconds, and `Z`: the form in which every client reads them.
+fn words(text: &str) -> Vec<String> {
+    text.split_whitespace().map(str::to_owned).collect()
+}
+
 /// One element of `GET /v2/consents`, which is a bare array: who has let the client in, to what, until when.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClientConsent {
@@ -292,6 +302,7 @@ pub struct ClientConsent {
     pub vehicles: Vec<String>,
 }
 
+/// Instants with exactly three digits after the seconds, and `Z`: the form in which every client reads them.
 mod milliseconds {
     use jiff::Timestamp;
     use serde::{Deserialize as _, Deserializer, Serializer};
@@ -409,13 +420,15 @@ mod tests {
                 colour_description: "BLACK".into(),
                 country_code: "DE".into(),
                 constructed_at: "2025-10-01T00:00:00Z".parse().unwrap(),
-                battery_ah: None,
+                charging_modes: "AC DC".into(),
+                ..Build::default()
             },
         };
         let bev = BasicData::from(vehicle(Drivetrain::Bev));
         assert_eq!(bev.construction_date.as_deref(), Some("2025-10-01T00:00:00.000+0000"));
         let json = serde_json::to_value(&bev).unwrap();
         assert_eq!((&json["driveTrain"], &json["propulsionType"]), (&"BEV".into(), &"BEV".into()));
+        assert_eq!(json["chargingModes"], serde_json::json!(["AC", "DC"]));
         assert!(!json.to_string().contains("null"));
         let ice = BasicData::from(vehicle(Drivetrain::Ice));
         assert_eq!(ice.drive_train.as_deref(), Some("CONV"));

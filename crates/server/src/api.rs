@@ -7,7 +7,9 @@ mod consents;
 mod containers;
 mod error;
 mod form;
+mod image;
 mod telematic_data;
+mod tyres;
 mod vehicles;
 
 use std::sync::Arc;
@@ -50,7 +52,13 @@ fn resources() -> Vec<Resource> {
     vec![
         ("/customers/vehicles/mappings", "mappings", get(vehicles::mappings)),
         ("/customers/vehicles/{vin}/basicData", "basic_data", get(vehicles::basic_data)),
+        ("/customers/vehicles/{vin}/image", "image", get(image::read)),
         ("/customers/vehicles/{vin}/telematicData", "telematic_data", get(telematic_data::read)),
+        (
+            "/customers/vehicles/{vin}/smartMaintenanceTyreDiagnosis",
+            "tyre_diagnosis",
+            get(tyres::read),
+        ),
         ("/customers/containers", "containers", get(containers::list).post(containers::create)),
         (
             "/customers/containers/{id}",

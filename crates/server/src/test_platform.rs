@@ -207,7 +207,8 @@ impl World {
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
         let (parts, body) = self.respond(request).await.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
-        let body = String::from_utf8(body.to_vec()).unwrap();
+        // What is no text is looked at by its length and its tag.
+        let body = String::from_utf8_lossy(&body).into_owned();
         Answer { status: parts.status, headers: parts.headers, body }
     }
 
@@ -298,6 +299,9 @@ pub(crate) fn vehicle(vin: &str) -> Vehicle {
         country_code: "AT".into(),
         constructed_at: "2025-10-01T00:00:00Z".parse().unwrap(),
         battery_ah: Some("210.6".into()),
+        has_navi: Some(true),
+        charging_modes: "AC DC".into(),
+        ..Build::default()
     };
     Vehicle { vin: vin.parse().unwrap(), drivetrain: Drivetrain::Bev, build }
 }

@@ -8,7 +8,7 @@ use axum::http::request::Parts;
 use cardata_contract::error_code::ErrorCode;
 use cardata_contract::rest::{BasicData, VehicleMapping};
 use cardata_domain::Vin;
-use cardata_domain::vehicle::MappingType;
+use cardata_domain::vehicle::{MappingType, Vehicle};
 use cardata_domain::vin::VinError;
 
 use super::auth::Caller;
@@ -31,11 +31,23 @@ pub(super) async fn basic_data(
     caller: Caller,
     PathVin(vin): PathVin,
 ) -> Result<Json<BasicData>, ApiError> {
-    require_primary(&platform, caller, vin).await?;
-    let vehicle = platform.directory.vehicle(vin).await?.ok_or_else(not_yours)?;
+    let vehicle = own(&platform, caller, vin).await?;
     let Caller { gcid, client_id } = caller;
     platform.tally.read(Read { gcid, client_id, vin, endpoint: "basicData" }, platform.clock.now());
     Ok(Json(vehicle.into()))
+}
+
+/// What is known of a vehicle that the caller's customer may read.
+///
+/// # Errors
+/// As those of [`require_primary`].
+pub(super) async fn own(
+    platform: &Platform,
+    caller: Caller,
+    vin: Vin,
+) -> Result<Vehicle, ApiError> {
+    require_primary(platform, caller, vin).await?;
+    platform.directory.vehicle(vin).await?.ok_or_else(not_yours)
 }
 
 /// Whether the caller's customer may read the vehicle.
