@@ -8,6 +8,7 @@ mod containers;
 mod error;
 mod form;
 mod image;
+mod metered;
 mod telematic_data;
 mod tyres;
 mod vehicles;
@@ -33,10 +34,12 @@ const BODY_LENGTH_MAX: usize = 256 * 1024;
 const COMPRESSED_LENGTH_MIN: u64 = 1024;
 
 /// The routes, each with and without a slash at its end, since the documentation has both.
-pub fn routes() -> Router<Arc<Platform>> {
+pub fn routes(platform: &Arc<Platform>) -> Router<Arc<Platform>> {
     let mut router = Router::new();
     for (path, name, methods) in resources() {
-        let methods = counted(name, methods.fallback(wrong_method));
+        let metered = middleware::from_fn_with_state(platform.clone(), metered::meter);
+        let methods = methods.fallback(wrong_method).layer(metered);
+        let methods = counted(name, methods);
         router = router.route(path, methods.clone()).route(&format!("{path}/"), methods);
     }
     for path in ["/customers", "/customers/", "/customers/{*rest}"] {

@@ -13,6 +13,7 @@ pub mod ingest;
 pub mod platform;
 pub mod portal;
 pub mod profile;
+pub mod quota;
 pub mod secret;
 pub mod serve;
 mod socket;

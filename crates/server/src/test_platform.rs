@@ -30,6 +30,7 @@ use crate::gcdm::keys::{self, Keys};
 use crate::platform::Platform;
 use crate::portal::login::Visitors;
 use crate::profile::Profile;
+use crate::quota::Quota;
 use crate::stream::cursors::Cursors;
 use crate::tally::Tally;
 use crate::tasks::Tasks;
@@ -150,6 +151,7 @@ impl World {
         let mut platform = Platform {
             journal: Arc::new(MemoryJournal::new(Arc::clone(&router) as _)),
             entitlements: Entitlements::new(directory.clone(), catalogue.clone(), profile.packing),
+            quota: Quota::open(&*directory, profile.requests, START).await.unwrap(),
             keys: Keys::open(&*directory, START).await.unwrap(),
             outside: None,
             directory,
@@ -171,8 +173,12 @@ impl World {
         };
         adjust(&mut platform);
         let platform = Arc::new(platform);
-        let all =
-            [gcdm::routes(), portal::routes(platform.clone()), api::routes(), ingest::routes()];
+        let all = [
+            gcdm::routes(),
+            portal::routes(platform.clone()),
+            api::routes(&platform),
+            ingest::routes(),
+        ];
         let app = all.into_iter().fold(admin::routes(), Router::merge);
         Self { app: app.with_state(platform.clone()), platform, clock, _folder: folder }
     }

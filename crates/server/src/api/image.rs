@@ -159,8 +159,8 @@ const FRONT: u16 = 235;
 fn svg(body: Body, paint: &str) -> String {
     let Lines { outline, glass, pillars, rear } = body.lines();
     let (behind, end) = (rear + 70, rear + 130);
-    let pillars: String =
-        pillars.iter().map(|x| format!("<path d=\"M{x} 50 L{} 200\"/>", x + 12)).collect();
+    let pillar = |x: &u16| format!("<path d=\"M{x} 50 L{} 200\"/>", x + 12);
+    let pillars = pillars.iter().map(pillar).collect::<Vec<_>>().concat();
     let arch = |middle: u16| format!("L{} 288 A75 75 0 0 0 {} 288", middle + 75, middle - 75);
     let (arches, wheels) =
         (format!("{} {}", arch(rear), arch(FRONT)), format!("{}{}", wheel(FRONT), wheel(rear)));
@@ -191,11 +191,9 @@ fn svg(body: Body, paint: &str) -> String {
 }
 
 fn wheel(middle: u16) -> String {
-    let spokes: String = (0..5)
-        .map(|number| {
-            format!("<path d=\"M0 -8 L-7 -41 H7 Z\" transform=\"rotate({})\"/>", number * 72)
-        })
-        .collect();
+    let spoke =
+        |number| format!("<path d=\"M0 -8 L-7 -41 H7 Z\" transform=\"rotate({})\"/>", number * 72);
+    let spokes = (0..5).map(spoke).collect::<Vec<_>>().concat();
     format!(
         r##"<g transform="translate({middle} 288)"><circle r="64" fill="#1a1b1d"/><circle r="46" fill="#3a3e42"/>
 <circle r="44" fill="none" stroke="#c9ced2" stroke-width="5"/><g fill="#c9ced2">{spokes}</g><circle r="11" fill="#8b9196"/></g>"##

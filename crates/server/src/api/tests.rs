@@ -1,6 +1,7 @@
 //! Every status and id of the REST API, asked for as clients do.
 
 mod consents;
+mod quota;
 mod rules;
 mod vehicles;
 
