@@ -4,9 +4,10 @@
 
 use cardata_domain::{Catalogue, Entry};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// The whole body.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TyreDiagnosis {
     /// The only kind of vehicle that has one.
@@ -16,7 +17,7 @@ pub struct TyreDiagnosis {
 }
 
 /// Both sets of tyres.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PassengerCar {
     /// Those on the vehicle.
@@ -26,7 +27,7 @@ pub struct PassengerCar {
 }
 
 /// A fault of the service that makes the diagnosis.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DiagnosisError {
     /// Its id.
@@ -35,11 +36,12 @@ pub struct DiagnosisError {
     #[serde(rename = "type")]
     pub kind: String,
     /// What it says, by language.
+    #[schema(value_type = Object)]
     pub message: serde_json::Map<String, serde_json::Value>,
 }
 
 /// Four tyres.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TyreSet {
     /// What it is, for people.
@@ -62,7 +64,7 @@ pub struct TyreSet {
 }
 
 /// One tyre.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Tyre {
     /// Where it is, for people.
@@ -92,14 +94,14 @@ pub struct Tyre {
 }
 
 /// A part of which nothing is known.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Part {
     /// What it is, for people.
     pub label: String,
 }
 
 /// How good a tyre or a set of them is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Quality {
     /// What it is, for people.
@@ -113,7 +115,7 @@ pub struct Quality {
 }
 
 /// Whether a tyre loses air.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Defect {
     /// What it is, for people.
@@ -130,7 +132,7 @@ pub struct Defect {
 }
 
 /// How urgent something is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum StatusColor {
     /// At once.

@@ -20,9 +20,11 @@ use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::Method;
 use axum::middleware::{self, Next};
 use axum::routing::{MethodRouter, any, get};
-use cardata_contract::error_code::ErrorCode;
+use cardata_contract::error_code::{ErrorBody, ErrorCode};
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
+
+use utoipa::OpenApi;
 
 use crate::Platform;
 use error::ApiError;
@@ -71,6 +73,31 @@ fn resources() -> Vec<Resource> {
         ("/v2/consents", "consents", get(consents::list)),
     ]
 }
+
+/// Every path.
+#[cfg(test)]
+pub(crate) fn paths() -> Vec<&'static str> {
+    resources().into_iter().map(|(path, _, _)| path).collect()
+}
+
+/// The REST API as OpenAPI describes it; what is common to all paths is added where it is shown.
+#[derive(OpenApi)]
+#[openapi(
+    paths(
+        vehicles::mappings,
+        vehicles::basic_data,
+        image::read,
+        telematic_data::read,
+        tyres::read,
+        containers::list,
+        containers::create,
+        containers::details,
+        containers::delete,
+        consents::list
+    ),
+    components(schemas(ErrorBody))
+)]
+pub(crate) struct Described;
 
 // Clients try paths that never existed and go on to the next one only after a 403 (wire §4.1).
 async fn unknown() -> ApiError {

@@ -5,6 +5,7 @@ pub mod api;
 mod attempts;
 pub mod clock;
 mod crowd;
+pub mod docs;
 pub mod door;
 pub mod endings;
 pub mod entitlements;

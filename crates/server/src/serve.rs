@@ -26,7 +26,7 @@ use crate::stream::listener::{self, Serve};
 use crate::stream::{connection, websocket};
 use crate::tasks::Stopping;
 use crate::tls::Tls;
-use crate::{admin, api, endings, gcdm, ingest, portal};
+use crate::{admin, api, docs, endings, gcdm, ingest, portal};
 
 /// Sockets that are bound already, so that their ports are known before anything is told about them.
 pub struct Sockets {
@@ -213,6 +213,7 @@ pub(crate) fn request_timeout(patience: Patience) -> TimeoutLayer {
 fn public_routes(platform: Arc<Platform>) -> Router {
     gcdm::routes()
         .merge(portal::routes(platform.clone()))
+        .merge(docs::routes(platform.clone()))
         .merge(api::routes(&platform))
         .merge(ingest::routes())
         .merge(websocket::routes())

@@ -34,7 +34,7 @@ use crate::quota::Quota;
 use crate::stream::cursors::Cursors;
 use crate::tally::Tally;
 use crate::tasks::Tasks;
-use crate::{admin, api, gcdm, ingest, portal, secret};
+use crate::{admin, api, docs, gcdm, ingest, portal, secret};
 
 /// Where the clock stands at first.
 pub(crate) const START: Timestamp = Timestamp::constant(1_790_000_000, 0);
@@ -174,6 +174,7 @@ impl World {
         adjust(&mut platform);
         let platform = Arc::new(platform);
         let all = [
+            docs::routes(platform.clone()),
             gcdm::routes(),
             portal::routes(platform.clone()),
             api::routes(&platform),

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::HeaderValue;
 use axum::http::header::{CONTENT_TYPE, ETAG};
 use axum::response::{IntoResponse, Response};
-use cardata_contract::error_code::ErrorCode;
+use cardata_contract::error_code::{ErrorBody, ErrorCode};
 use resvg::tiny_skia::{Pixmap, Transform};
 use resvg::usvg::{Options, Tree};
 
@@ -19,6 +19,17 @@ use crate::Platform;
 use crate::tally::Read;
 
 /// `GET /customers/vehicles/{vin}/image`.
+#[utoipa::path(
+    get, path = "/customers/vehicles/{vin}/image", tag = "Vehicles", summary = "A picture of a vehicle",
+    params(
+        ("vin" = String, Path, description = "17 characters, A–Z without I, O and Q, and 0–9", pattern = "^[A-HJ-NPR-Z0-9]{17}$")
+    ),
+    responses(
+        (status = 200, content_type = "image/png", body = Vec<u8>, description = "The picture"),
+        (status = 404, body = ErrorBody, description = "CU-126: there is no picture")
+    ),
+    security(("token" = [])),
+)]
 pub(super) async fn read(
     State(platform): State<Arc<Platform>>,
     caller: Caller,

@@ -13,6 +13,16 @@ use crate::Platform;
 use crate::tally::Read;
 
 /// `GET /customers/vehicles/{vin}/smartMaintenanceTyreDiagnosis`.
+#[utoipa::path(
+    get, path = "/customers/vehicles/{vin}/smartMaintenanceTyreDiagnosis",
+    tag = "Vehicles",
+    summary = "The state of the tyres",
+    params(
+        ("vin" = String, Path, description = "17 characters, A–Z without I, O and Q, and 0–9", pattern = "^[A-HJ-NPR-Z0-9]{17}$")
+    ),
+    responses((status = 200, body = TyreDiagnosis, description = "What is known")),
+    security(("token" = [])),
+)]
 pub(super) async fn read(
     State(platform): State<Arc<Platform>>,
     caller: Caller,

@@ -17,6 +17,13 @@ use crate::Platform;
 use crate::tally::Read;
 
 /// `GET /customers/vehicles/mappings`: a bare array, PRIMARY and SECONDARY.
+#[utoipa::path(
+    get, path = "/customers/vehicles/mappings", tag = "Vehicles", summary = "The vehicles of the customer",
+    responses(
+        (status = 200, body = [VehicleMapping], description = "All of them, also those that may not be read")
+    ),
+    security(("token" = [])),
+)]
 pub(super) async fn mappings(
     State(platform): State<Arc<Platform>>,
     caller: Caller,
@@ -26,6 +33,16 @@ pub(super) async fn mappings(
 }
 
 /// `GET /customers/vehicles/{vin}/basicData`.
+#[utoipa::path(
+    get, path = "/customers/vehicles/{vin}/basicData",
+    tag = "Vehicles",
+    summary = "What was fixed when a vehicle was built",
+    params(
+        ("vin" = String, Path, description = "17 characters, A–Z without I, O and Q, and 0–9", pattern = "^[A-HJ-NPR-Z0-9]{17}$")
+    ),
+    responses((status = 200, body = BasicData, description = "What is known")),
+    security(("token" = [])),
+)]
 pub(super) async fn basic_data(
     State(platform): State<Arc<Platform>>,
     caller: Caller,
