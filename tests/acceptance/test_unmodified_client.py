@@ -16,7 +16,7 @@ import pytest
 from bmw_cardata import CarDataClient, CarDataHTTPError, DeviceCodeFlowClient, StreamingClient
 from bmw_cardata.models.auth import DeviceCodeResponse, TokenResponse
 from bmw_cardata.models.charging import ChargingSessionDto
-from bmw_cardata.models.common import Brand, ContainerState, MappingType, MileageUnit
+from bmw_cardata.models.common import Brand, ContainerState, MappingType, MileageUnit, StatusColor
 from bmw_cardata.models.container import CreateContainerRequest
 from bmw_cardata.models.streaming import StreamingMessage
 
@@ -35,6 +35,9 @@ from harness.descriptors import (
 from harness.dev import Customer, Dev
 from harness.events import event, inject
 from harness.login import decide, register_client
+
+TYRE_PRESSURE = "vehicle.chassis.axle.row1.wheel.left.tire.pressure"
+TYRE_TARGET = f"{TYRE_PRESSURE}Target"
 
 EVERYTHING = (SOC, ODOMETER, LATITUDE, LONGITUDE, ALTITUDE, MOVING, TRUNK)
 
@@ -214,6 +217,22 @@ def test_the_rest_api_gives_what_the_client_models(dev: Dev) -> None:
                 assert isinstance(basic.brand, Brand)
                 assert basic.model_name is not None and vehicle.model.endswith(basic.model_name)
                 assert basic.drive_train
+                assert (basic.vin, basic.has_navi, basic.sim_status) == (vehicle.vin, True, "ACTIVE")
+                assert basic.construction_date is not None and basic.construction_date.endswith("+0000")
+                assert set(basic.charging_modes) == ({"AC", "DC"} if basic.drive_train == "BEV" else {"AC"})
+                picture = await cardata.get_vehicle_image(vehicle.vin)
+                assert picture.startswith(b"\x89PNG") and len(picture) > 5_000
+
+            pressures = {TYRE_PRESSURE: (180, "kPa"), TYRE_TARGET: (250, "kPa")}
+            await asyncio.to_thread(inject, dev, event(customer.vin, 10, pressures))
+            tyres = await cardata.get_smart_maintenance_tyre_diagnosis(customer.vin)
+            assert tyres.errors == [] and tyres.passenger_car is not None
+            mounted = tyres.passenger_car.mounted_tyres
+            assert mounted is not None and mounted.front_left is not None and mounted.rear_right is not None
+            assert mounted.front_left.tyre_defect is not None and mounted.rear_right.tyre_defect is not None
+            assert mounted.front_left.tyre_defect.status_color is StatusColor.RED
+            assert mounted.rear_right.tyre_defect.status_color is None
+            assert mounted.rear_right.tyre_wear is not None and mounted.rear_right.tyre_wear.label
 
             assert (await cardata.list_containers()).containers == []
             wanted = [ODOMETER, SOC, TRUNK, NOT_STREAMABLE]

@@ -1,6 +1,7 @@
 //! The REST API's error codes: id, text and HTTP status of each, in one place (wire §4.2).
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Why a REST request was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -128,7 +129,7 @@ impl ErrorCode {
 }
 
 /// The body of every refusal.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ErrorBody {
     /// Such as `CU-105`.
     #[serde(rename = "exveErrorId")]

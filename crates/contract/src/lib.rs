@@ -7,3 +7,4 @@ pub mod error_code;
 pub mod oauth;
 pub mod rest;
 pub mod stream;
+pub mod tyres;

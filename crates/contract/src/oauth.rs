@@ -7,6 +7,7 @@ use cardata_domain::device_grant::PollRefusal;
 use cardata_domain::token::{Scopes, UnknownScope};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use utoipa::ToSchema;
 
 pub use self::credentials::{Credentials, Proof};
 use self::form::Form;
@@ -19,7 +20,7 @@ pub const GRANT_REFRESH_TOKEN: &str = "refresh_token";
 pub const GRANT_CLIENT_CREDENTIALS: &str = "client_credentials";
 
 /// The answer to a client that starts a login (wire §1.3). Clients need both numbers to be JSON numbers.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DeviceCodeResponse {
     /// What the person types.
     pub user_code: String,
@@ -37,7 +38,7 @@ pub struct DeviceCodeResponse {
 
 /// The tokens of a login or a refresh (wire §1.6). Each field is in every answer: some clients replace all they
 /// know by it.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TokenResponse {
     /// Whose data the tokens open.
     pub gcid: String,
@@ -56,7 +57,7 @@ pub struct TokenResponse {
 }
 
 /// The token of a client that acts for itself (wire §1.10). There is no customer in it, and nothing to refresh it with.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ClientTokenResponse {
     /// Always `Bearer`.
     pub token_type: String,
@@ -111,7 +112,8 @@ pub struct ActiveToken {
 }
 
 /// The body of every error.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = OAuthError)]
 pub struct ErrorBody {
     /// For people: what was wrong and what to do.
     #[serde(default)]

@@ -10,22 +10,24 @@ use cardata_domain::vehicle::{Drivetrain, Mapping, MappingType, Vehicle};
 use cardata_domain::{Catalogue, Entry};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// One element of `GET /customers/vehicles/mappings`, which is a bare array.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VehicleMapping {
     /// The vehicle's number.
     pub vin: String,
     /// Since when, with milliseconds and `Z`.
     #[serde(with = "milliseconds")]
+    #[schema(value_type = String, format = DateTime)]
     pub mapped_since: Timestamp,
     /// What the customer is to the vehicle.
     pub mapping_type: MappingKind,
 }
 
 /// What a customer is to a vehicle, as it stands on the wire.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum MappingKind {
     /// May read the vehicle's data.
@@ -48,19 +50,22 @@ impl From<&Mapping> for VehicleMapping {
 }
 
 /// The body of `POST /customers/containers`. Other members are ignored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CreateContainer {
     /// A name for people.
+    #[schema(min_length = 1, max_length = 255)]
     pub name: String,
     /// What the client wants the data for.
+    #[schema(min_length = 1, max_length = 255)]
     pub purpose: String,
     /// The descriptors' names.
+    #[schema(min_items = 1)]
     pub technical_descriptors: Vec<String>,
 }
 
 /// The body of `GET /customers/containers`: an object, also when there is no container.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ContainerList {
     /// The ACTIVE ones. Some clients count these towards the limit, others take the first of a name without a look at
     /// its state, so deleted ones would mislead both.
@@ -68,7 +73,7 @@ pub struct ContainerList {
 }
 
 /// A container without its descriptors, as it stands in the list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ContainerSummary {
     /// Its id, 13 characters.
@@ -81,11 +86,12 @@ pub struct ContainerSummary {
     pub state: ContainerState,
     /// When it was registered, with milliseconds and `Z`.
     #[serde(with = "milliseconds")]
+    #[schema(value_type = String, format = DateTime)]
     pub created: Timestamp,
 }
 
 /// A container with its descriptors.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ContainerDetails {
     /// All but the descriptors.
@@ -96,7 +102,7 @@ pub struct ContainerDetails {
 }
 
 /// A container's state, as it stands on the wire.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum ContainerState {
     /// In use.
@@ -127,7 +133,7 @@ impl From<&Container> for ContainerDetails {
 }
 
 /// The body of `GET …/telematicData`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TelematicData {
     /// The latest values by descriptor.
@@ -135,14 +141,17 @@ pub struct TelematicData {
 }
 
 /// A descriptor's latest value. Unlike on the stream, all members are always there and the value is text (wire §3.5).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TelematicEntry {
     /// The time of the value, with milliseconds and `Z`; null when it was never reported.
     #[serde(with = "milliseconds_or_null")]
+    #[schema(value_type = Option<String>, format = DateTime, required)]
     pub timestamp: Option<Timestamp>,
     /// The unit that came with the value, or the catalogue's where it was never reported.
+    #[schema(required)]
     pub unit: Option<String>,
     /// The value as text; a JSON number would break clients.
+    #[schema(required)]
     pub value: Option<String>,
 }
 
@@ -183,7 +192,7 @@ impl TelematicEntry {
 }
 
 /// The body of `GET …/basicData`. The real service leaves out what it does not know of a vehicle, and so does this one.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
 #[expect(missing_docs, reason = "the members have the names and meanings of wire §4.7")]
 pub struct BasicData {
@@ -263,21 +272,31 @@ impl From<Vehicle> for BasicData {
             series_devt: known(build.series_devt),
             body_type: known(build.body_type),
             number_of_doors: (build.number_of_doors > 0).then_some(build.number_of_doors),
+            has_navi: build.has_navi,
+            has_sun_roof: build.has_sun_roof,
+            head_unit: known(build.head_unit),
             country_code: known(build.country_code),
+            steering: known(build.steering),
+            engine: known(build.engine),
             drive_train: Some(drive_train.to_owned()),
+            charging_modes: known(build.charging_modes).map(|modes| words(&modes)),
             propulsion_type: Some(propulsion_type.to_owned()),
             colour_code_raw: known(build.colour_code),
             colour_description: known(build.colour_description),
             construction_date: is_dated.then_some(constructed_at),
+            full_sa_list: known(build.equipment_codes),
+            sim_status: known(build.sim_status),
             reess_nominal_capacity_gross: build.battery_ah,
-            ..Self::default()
         }
     }
 }
 
-/// Instants with exactly three digits after the seconds, and `Z`: the form in which every client reads them.
+fn words(text: &str) -> Vec<String> {
+    text.split_whitespace().map(str::to_owned).collect()
+}
+
 /// One element of `GET /v2/consents`, which is a bare array: who has let the client in, to what, until when.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ClientConsent {
     /// Its id; the `sid` of its id tokens.
     pub consent_id: String,
@@ -287,14 +306,17 @@ pub struct ClientConsent {
     pub scopes: Vec<String>,
     /// Since when, with milliseconds and `Z`.
     #[serde(with = "milliseconds")]
+    #[schema(value_type = String, format = DateTime)]
     pub granted_at: Timestamp,
     /// Until when, exclusively; null until somebody ends it.
     #[serde(with = "milliseconds_or_null")]
+    #[schema(value_type = Option<String>, format = DateTime, required)]
     pub expires_at: Option<Timestamp>,
     /// The numbers of the customer's vehicles that the client may read now.
     pub vehicles: Vec<String>,
 }
 
+/// Instants with exactly three digits after the seconds, and `Z`: the form in which every client reads them.
 mod milliseconds {
     use jiff::Timestamp;
     use serde::{Deserialize as _, Deserializer, Serializer};
@@ -412,13 +434,15 @@ mod tests {
                 colour_description: "BLACK".into(),
                 country_code: "DE".into(),
                 constructed_at: "2025-10-01T00:00:00Z".parse().unwrap(),
-                battery_ah: None,
+                charging_modes: "AC DC".into(),
+                ..Build::default()
             },
         };
         let bev = BasicData::from(vehicle(Drivetrain::Bev));
         assert_eq!(bev.construction_date.as_deref(), Some("2025-10-01T00:00:00.000+0000"));
         let json = serde_json::to_value(&bev).unwrap();
         assert_eq!((&json["driveTrain"], &json["propulsionType"]), (&"BEV".into(), &"BEV".into()));
+        assert_eq!(json["chargingModes"], serde_json::json!(["AC", "DC"]));
         assert!(!json.to_string().contains("null"));
         let ice = BasicData::from(vehicle(Drivetrain::Ice));
         assert_eq!(ice.drive_train.as_deref(), Some("CONV"));

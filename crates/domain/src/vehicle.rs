@@ -64,7 +64,9 @@ pub const BRANDS: [&str; 6] =
 /// What was fixed when the vehicle was built (wire §4.7).
 ///
 /// An empty text, no doors and 1970 stand for what is not known; the wire leaves that out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+// A row that an older version wrote has fewer members.
+#[serde(default)]
 pub struct Build {
     /// One of [`BRANDS`].
     pub brand: String,
@@ -90,25 +92,33 @@ pub struct Build {
     pub constructed_at: Timestamp,
     /// The high-voltage battery's nominal gross capacity in Ah, where there is such a battery.
     pub battery_ah: Option<String>,
+    /// Whether it has a navigation system.
+    pub has_navi: Option<bool>,
+    /// Whether it has a sun roof.
+    pub has_sun_roof: Option<bool>,
+    /// The head unit, such as `MGU_02_A`.
+    pub head_unit: String,
+    /// The side of the steering wheel, one of [`STEERING`].
+    pub steering: String,
+    /// The engine's or electric machine's type, such as `HA0001N0`.
+    pub engine: String,
+    /// How it is charged, one of [`CHARGING_MODES`]; empty also where nothing is charged.
+    pub charging_modes: String,
+    /// The codes of its optional equipment, such as `01CE,0205`.
+    pub equipment_codes: String,
+    /// The state of its SIM card, such as `ACTIVE`.
+    pub sim_status: String,
 }
+
+/// The sides of the steering wheel.
+pub const STEERING: [&str; 2] = ["LL", "RL"];
+/// Ways to charge, each with spaces between its words.
+pub const CHARGING_MODES: [&str; 3] = ["AC", "DC", "AC DC"];
 
 impl Build {
     /// That of a vehicle of which nothing is known but what drives it, which then names the model.
     pub fn unknown(drivetrain: Drivetrain) -> Self {
-        Self {
-            brand: BRANDS[0].to_owned(),
-            model_name: drivetrain.to_string(),
-            model_key: String::new(),
-            series: String::new(),
-            series_devt: String::new(),
-            body_type: String::new(),
-            number_of_doors: 0,
-            colour_code: String::new(),
-            colour_description: String::new(),
-            country_code: String::new(),
-            constructed_at: Timestamp::UNIX_EPOCH,
-            battery_ah: None,
-        }
+        Self { brand: BRANDS[0].to_owned(), model_name: drivetrain.to_string(), ..Self::default() }
     }
 }
 

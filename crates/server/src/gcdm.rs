@@ -3,6 +3,7 @@
 //! [`verify`] opens doors to them, also to those of an [`outside`] identity provider. `callers` knows who calls.
 
 mod callers;
+pub(crate) mod described;
 pub mod device;
 mod discovery;
 mod id_token;

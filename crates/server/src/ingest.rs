@@ -1,6 +1,6 @@
 //! Events from outside the process: what must hold before one may reach the journal.
 
-mod http;
+pub(crate) mod http;
 pub mod mqtt;
 
 use std::collections::HashMap;

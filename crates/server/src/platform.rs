@@ -12,6 +12,7 @@ use crate::gcdm::keys::Keys;
 use crate::gcdm::outside::OutsideProvider;
 use crate::portal::login::Visitors;
 use crate::profile::Profile;
+use crate::quota::Quota;
 use crate::stream::catch_up::CatchUp;
 use crate::stream::cursors::Cursors;
 use crate::stream::groups::Groups;
@@ -64,6 +65,8 @@ pub struct Platform {
     pub visitors: Visitors,
     /// What clients were sent.
     pub tally: Tally,
+    /// How many REST requests there were today.
+    pub quota: Quota,
     /// Background work.
     pub tasks: Tasks,
 }

@@ -128,7 +128,10 @@ async fn script() -> Response {
     ([(CONTENT_TYPE, "text/javascript")], include_str!("../templates/script.js")).into_response()
 }
 
-async fn harden(State(platform): State<Arc<Platform>>, mut response: Response) -> Response {
+pub(crate) async fn harden(
+    State(platform): State<Arc<Platform>>,
+    mut response: Response,
+) -> Response {
     let headers = response.headers_mut();
     for (name, value) in HARDENING {
         headers.insert(name, HeaderValue::from_static(value));

@@ -19,6 +19,8 @@ pub struct Profile {
     pub sessions_per_client: u32,
     /// How many containers.
     pub containers: Containers,
+    /// How many REST requests.
+    pub requests: Requests,
     /// How an event's entries are packed into messages.
     pub packing: Packing,
     /// Whether QoS 1 is delivered as granted, or everything with QoS 0.
@@ -56,6 +58,29 @@ pub enum Containers {
     },
 }
 
+/// How many REST requests in a UTC day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Requests {
+    /// As many as come.
+    Unlimited,
+    /// So many for each customer and client.
+    PerClient(u32),
+    /// So many for each customer, over all clients.
+    PerCustomer(u32),
+}
+
+impl Requests {
+    /// The same with another number; 0 is no limit.
+    #[must_use]
+    pub fn with_max(self, max: u32) -> Self {
+        match (self, max) {
+            (_, 0) => Self::Unlimited,
+            (Self::PerCustomer(_), _) => Self::PerCustomer(max),
+            (Self::PerClient(_) | Self::Unlimited, _) => Self::PerClient(max),
+        }
+    }
+}
+
 impl Containers {
     /// The limit as the directory wants it at `now`.
     pub fn limit(self, now: Timestamp) -> ContainerLimit {
@@ -89,6 +114,7 @@ impl Profile {
             connections_per_fleet: CONNECTIONS_PER_FLEET,
             sessions_per_client: SESSIONS_MAX,
             containers: Containers::ActivePerClient(10),
+            requests: Requests::PerClient(5000),
             packing: Packing::Event,
             delivery: Delivery::AsGranted,
             snapshots: true,
@@ -108,6 +134,7 @@ impl Profile {
                 max: 10,
                 deleted_count_for: SignedDuration::from_hours(29 * 24),
             },
+            requests: Requests::PerCustomer(50),
             packing: Packing::Entry,
             delivery: Delivery::AtMostOnce,
             snapshots: false,

@@ -26,7 +26,7 @@ use crate::stream::listener::{self, Serve};
 use crate::stream::{connection, websocket};
 use crate::tasks::Stopping;
 use crate::tls::Tls;
-use crate::{admin, api, charging, endings, gcdm, ingest, portal};
+use crate::{admin, api, charging, docs, endings, gcdm, ingest, portal};
 
 /// Sockets that are bound already, so that their ports are known before anything is told about them.
 pub struct Sockets {
@@ -219,7 +219,8 @@ pub(crate) fn request_timeout(patience: Patience) -> TimeoutLayer {
 fn public_routes(platform: Arc<Platform>) -> Router {
     gcdm::routes()
         .merge(portal::routes(platform.clone()))
-        .merge(api::routes())
+        .merge(docs::routes(platform.clone()))
+        .merge(api::routes(&platform))
         .merge(ingest::routes())
         .merge(websocket::routes())
         .with_state(platform)
@@ -274,11 +275,18 @@ async fn flush_cursors(platform: Arc<Platform>) {
     }
 }
 
-/// Writes what clients were sent. The last time is [`Server::stop`]'s.
+/// Writes what clients were sent, and how often they asked. The last time is [`Server::stop`]'s.
 async fn flush_tally(platform: Arc<Platform>) {
     if let Err(error) = platform.tally.flush(&*platform.directory).await {
         let error = &error as &dyn std::error::Error;
         tracing::warn!(error, "what clients were sent was not written; the next round tries again");
+    }
+    if let Err(error) = platform.quota.flush(&*platform.directory).await {
+        let error = &error as &dyn std::error::Error;
+        tracing::warn!(
+            error,
+            "how many requests there were was not written; the next round tries again"
+        );
     }
 }
 

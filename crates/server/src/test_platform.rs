@@ -30,12 +30,13 @@ use crate::gcdm::keys::{self, Keys};
 use crate::platform::Platform;
 use crate::portal::login::Visitors;
 use crate::profile::Profile;
+use crate::quota::Quota;
 use crate::stream::catch_up::CatchUp;
 use crate::stream::cursors::Cursors;
 use crate::stream::groups::Groups;
 use crate::tally::Tally;
 use crate::tasks::Tasks;
-use crate::{admin, api, gcdm, ingest, portal, secret};
+use crate::{admin, api, docs, gcdm, ingest, portal, secret};
 
 /// Where the clock stands at first.
 pub(crate) const START: Timestamp = Timestamp::constant(1_790_000_000, 0);
@@ -152,6 +153,7 @@ impl World {
         let mut platform = Platform {
             journal: Arc::new(MemoryJournal::new(Arc::clone(&router) as _)),
             entitlements: Entitlements::new(directory.clone(), catalogue.clone(), profile.packing),
+            quota: Quota::open(&*directory, profile.requests, START).await.unwrap(),
             keys: Keys::open(&*directory, START).await.unwrap(),
             outside: None,
             directory,
@@ -175,8 +177,13 @@ impl World {
         };
         adjust(&mut platform);
         let platform = Arc::new(platform);
-        let all =
-            [gcdm::routes(), portal::routes(platform.clone()), api::routes(), ingest::routes()];
+        let all = [
+            docs::routes(platform.clone()),
+            gcdm::routes(),
+            portal::routes(platform.clone()),
+            api::routes(&platform),
+            ingest::routes(),
+        ];
         let app = all.into_iter().fold(admin::routes(), Router::merge);
         Self { app: app.with_state(platform.clone()), platform, clock, _folder: folder }
     }
@@ -211,7 +218,8 @@ impl World {
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
         let (parts, body) = self.respond(request).await.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
-        let body = String::from_utf8(body.to_vec()).unwrap();
+        // What is no text is looked at by its length and its tag.
+        let body = String::from_utf8_lossy(&body).into_owned();
         Answer { status: parts.status, headers: parts.headers, body }
     }
 
@@ -302,6 +310,9 @@ pub(crate) fn vehicle(vin: &str) -> Vehicle {
         country_code: "AT".into(),
         constructed_at: "2025-10-01T00:00:00Z".parse().unwrap(),
         battery_ah: Some("210.6".into()),
+        has_navi: Some(true),
+        charging_modes: "AC DC".into(),
+        ..Build::default()
     };
     Vehicle { vin: vin.parse().unwrap(), drivetrain: Drivetrain::Bev, build }
 }

@@ -174,6 +174,12 @@ pub fn demo_build(drivetrain: Drivetrain, n: u64) -> Build {
     let Variant { brand, model_name, model_key, series, series_devt, body_type, battery_ah } =
         &variants(drivetrain)[pick(3)];
     let (colour_code, colour_description) = COLOURS[pick(5)];
+    let (engine, charging_modes) = match drivetrain {
+        Drivetrain::Bev => ("HA0001N0", "AC DC"),
+        Drivetrain::Phev => ("B48B20O1", "AC"),
+        Drivetrain::Mhev => ("B48B20O2", ""),
+        Drivetrain::Ice => ("B48A20O1", ""),
+    };
     let month = n % 12 + 1;
     Build {
         brand: (*brand).to_owned(),
@@ -190,6 +196,15 @@ pub fn demo_build(drivetrain: Drivetrain, n: u64) -> Build {
             .parse()
             .expect("the first of a month is a date"),
         battery_ah: battery_ah.map(str::to_owned),
+        has_navi: Some(true),
+        has_sun_roof: Some(n.is_multiple_of(2)),
+        head_unit: "MGU_02_A".to_owned(),
+        steering: "LL".to_owned(),
+        engine: engine.to_owned(),
+        charging_modes: charging_modes.to_owned(),
+        equipment_codes: "01CE,0205,02VB,0316,0322,03AG,0430,0431,0493,0508,0544,06AE,06U3"
+            .to_owned(),
+        sim_status: "ACTIVE".to_owned(),
     }
 }
 

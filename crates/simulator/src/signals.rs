@@ -97,6 +97,7 @@ pub(crate) const SIGNALS: &[Signal] = &[
     }),
     rare("vehicle.vehicle.preConditioning.activity", |_| text("INACTIVE")),
     rare("vehicle.status.conditionBasedServicesCount", |_| number(3.0, 0)),
+    rare("vehicle.status.conditionBasedServices", services),
     rare("vehicle.channel.teleservice.status", |_| text("IDLE")),
     rare("vehicle.channel.teleservice.lastTeleserviceReportTime", |car| {
         date(car.history.teleservice_reported_at)
@@ -336,6 +337,23 @@ fn flag(flag: bool) -> Option<Value> {
 /// As recorded messages have it: `28.09.2025 12:14:18 UTC`.
 fn date(at: Timestamp) -> Option<Value> {
     text(&at.strftime("%d.%m.%Y %H:%M:%S UTC").to_string())
+}
+
+/// What is due when, as a JSON array inside of a text. An oil change is due every 30,000 km.
+fn services(car: &Car) -> Option<Value> {
+    let left_km = 30_000.0 - (car.odometer_m / 1000.0) % 30_000.0;
+    let entry = |id: u8, title: &str, date: &str, left: &str| {
+        format!(
+            "{{\"id\":{id},\"title\":\"{title}\",\"description\":\"{title}\",\"date\":\"{date}\",\
+             \"messageType\":\"CBS\",\"status\":\"OK\",\"text\":\"-\",\"unitOfLengthRemaining\":\"{left}\"}}"
+        )
+    };
+    let entries = [
+        entry(1, "Vehicle check", "null", &format!("{:.0}", (left_km / 1000.0).ceil() * 1000.0)),
+        entry(3, "Brake fluid", "2027-07", "-"),
+        entry(32, "Vehicle inspection", "2028-10", "-"),
+    ];
+    text(&format!("[{}]", entries.join(",")))
 }
 
 fn speed_step_kmh(car: &Car) -> f64 {

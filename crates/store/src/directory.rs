@@ -19,6 +19,7 @@ use cardata_domain::session::{SessionKey, StoredSession};
 use cardata_domain::token::Scopes;
 use cardata_domain::vehicle::{Mapping, Vehicle};
 use cardata_domain::{ClientId, Gcid, Vin};
+use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use thiserror::Error;
 
@@ -123,6 +124,17 @@ pub struct ChargingUpdate {
 
 /// Charging sessions of one vehicle that are kept, the newest: five years of one a day.
 pub const CHARGING_SESSIONS_MAX: u32 = 2000;
+
+/// How many REST requests a client made for a customer on one day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DailyRequests {
+    /// Whose data.
+    pub gcid: Gcid,
+    /// Which client.
+    pub client_id: ClientId,
+    /// How many.
+    pub requests: u32,
+}
 
 /// Which lines of the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -385,6 +397,16 @@ pub trait Directory: Send + Sync + 'static {
     async fn count_deliveries(&self, deliveries: &[Delivery]) -> Result<(), DirectoryError>;
     /// What clients were sent of a customer's vehicles.
     async fn deliveries(&self, gcid: Gcid) -> Result<Vec<Delivery>, DirectoryError>;
+
+    /// Replaces how many requests there were on `day`, for each that is named. Those of customers and clients that are
+    /// gone are left out; of earlier days nothing need be kept.
+    async fn put_requests(
+        &self,
+        day: Date,
+        counted: &[DailyRequests],
+    ) -> Result<(), DirectoryError>;
+    /// How many requests there were on `day`.
+    async fn requests(&self, day: Date) -> Result<Vec<DailyRequests>, DirectoryError>;
 
     // The device code flow and tokens.
 

@@ -23,6 +23,8 @@ mod deletion;
 mod grants;
 #[path = "directory_conformance/ledger.rs"]
 mod ledger;
+#[path = "directory_conformance/requests.rs"]
+mod requests;
 #[path = "directory_conformance/samples.rs"]
 mod samples;
 #[path = "directory_conformance/sessions.rs"]
@@ -77,6 +79,8 @@ macro_rules! every_rule {
             ledger::deliveries_add_up
             ledger::deliveries_are_counted_for_each_client_vehicle_and_channel
             ledger::deliveries_of_unknown_customers_and_clients_are_left_out
+            requests::requests_of_a_day_are_those_that_were_put_last
+            requests::requests_of_who_is_gone_are_left_out
             deletion::of_a_deleted_customer_nothing_is_left
             deletion::a_deletion_touches_nothing_of_anybody_else
             deletion::a_customer_is_deleted_once

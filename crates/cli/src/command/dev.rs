@@ -22,6 +22,7 @@ use cardata_server::entitlements::Entitlements;
 use cardata_server::gcdm::keys::Keys;
 use cardata_server::portal::login::Visitors;
 use cardata_server::profile::Connections;
+use cardata_server::quota::Quota;
 use cardata_server::serve;
 use cardata_server::stream::catch_up::CatchUp;
 use cardata_server::stream::cursors::Cursors;
@@ -95,6 +96,10 @@ pub(crate) struct Args {
     /// oldest
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000), env = "CARDATA_CONNECTIONS_PER_FLEET")]
     connections_per_fleet: Option<u32>,
+    /// REST requests in a day (UTC): 5000 for each client and customer, or 50 for each customer with `--profile bmw`,
+    /// unless told; 0 is no limit
+    #[arg(long, value_name = "N", env = "CARDATA_REQUESTS_PER_DAY")]
+    requests_per_day: Option<u32>,
     /// What becomes of a second connection where a customer has one at a time, as with `--profile bmw`: it takes the place
     /// of the first one, or is refused; `evict` unless told
     #[arg(
@@ -280,6 +285,9 @@ async fn platform(
         .await
         .context("the sessions can't be opened")?;
     let keys = Keys::open(&*directory, now).await.context("the signing keys can't be opened")?;
+    let quota = Quota::open(&*directory, profile.requests, now)
+        .await
+        .context("the count of requests can't be read")?;
     let public_url = public_url(args, sockets);
     let outside = args.idp.provider(&public_url, now).await?;
     let platform = Platform {
@@ -308,6 +316,7 @@ async fn platform(
         admin_token: authority::admin_token(&args.data_dir)?,
         visitors: Visitors::default(),
         tally: Tally::default(),
+        quota,
         tasks: Tasks::default(),
     };
     Ok((Arc::new(platform), demo))
@@ -332,6 +341,9 @@ fn profile(args: &Args) -> anyhow::Result<Profile> {
             return Err(Advice::new(what).remedy(remedy).usage().into());
         }
         profile.connections = policy.into();
+    }
+    if let Some(max) = args.requests_per_day {
+        profile.requests = profile.requests.with_max(max);
     }
     if let Some(max) = args.sessions_per_client {
         profile.sessions_per_client = max;
@@ -362,6 +374,7 @@ fn certificate_names(args: &Args) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use cardata_server::profile::Requests;
     use clap::Parser as _;
 
     use super::*;
@@ -377,6 +390,21 @@ mod tests {
         let words = ["dev"].into_iter().chain(line.split_whitespace());
         let parsed = CommandLine::try_parse_from(words).map_err(|error| error.to_string())?;
         profile(&parsed.args).map(|profile| profile.connections).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_days_requests_are_those_of_the_profile_unless_told() {
+        for (line, expected) in [
+            ("", Requests::PerClient(5000)),
+            ("--profile bmw", Requests::PerCustomer(50)),
+            ("--requests-per-day 7", Requests::PerClient(7)),
+            ("--profile bmw --requests-per-day 7", Requests::PerCustomer(7)),
+            ("--profile bmw --requests-per-day 0", Requests::Unlimited),
+        ] {
+            let words = ["dev"].into_iter().chain(line.split_whitespace());
+            let args = CommandLine::try_parse_from(words).unwrap().args;
+            assert_eq!(profile(&args).unwrap().requests, expected, "{line}");
+        }
     }
 
     #[test]

@@ -19,6 +19,7 @@ use super::fields::{Fields, QueryFields, next, page};
 use super::refusal::Refusal;
 use crate::endings;
 use crate::platform::Platform;
+use crate::profile::Requests;
 use crate::secret;
 
 /// Characters that a purpose may have; customers read it when they consent.
@@ -59,7 +60,11 @@ async fn list(
     query.0.end()?;
     let clients = platform.directory.clients_after(after, limit).await?;
     let next = next(&clients, limit, |client| client.id.to_string());
-    Ok(Json(page("clients", clients.iter().map(describe).collect(), next)))
+    Ok(Json(page(
+        "clients",
+        clients.iter().map(|client| describe(client, &platform)).collect(),
+        next,
+    )))
 }
 
 async fn show(
@@ -67,7 +72,7 @@ async fn show(
     Path(id): Path<String>,
 ) -> Result<Json<Value>, Refusal> {
     let client = find(&platform, &id).await?;
-    Ok(Json(describe(&client)))
+    Ok(Json(describe(&client, &platform)))
 }
 
 async fn register(
@@ -125,7 +130,7 @@ async fn register(
     platform.directory.put_client(&client).await?;
     let record = about(&client, Act::ClientCreated, &platform).with("name", client.name.clone());
     platform.directory.append_to_ledger(&[record]).await?;
-    let mut answer = describe(&client);
+    let mut answer = describe(&client, &platform);
     if let Some(secret) = secret {
         answer["client_secret"] = secret.into();
     }
@@ -183,7 +188,7 @@ async fn change(
     }
     let (why, actor) = (EndReason::ClientDeleted, Actor::Operator);
     let ended = endings::end_consents(&platform, uncovered, why, actor).await?;
-    let mut answer = describe(&client);
+    let mut answer = describe(&client, &platform);
     answer["ended"] = describe_end(&ended);
     Ok(Json(answer))
 }
@@ -202,7 +207,7 @@ async fn renew_secret(
     endings::end_own_tokens(&platform, client.id).await?;
     let record = about(&client, Act::SecretRenewed, &platform);
     platform.directory.append_to_ledger(&[record]).await?;
-    let mut answer = describe(&client);
+    let mut answer = describe(&client, &platform);
     answer["client_secret"] = secret.into();
     Ok(Json(answer))
 }
@@ -254,7 +259,7 @@ fn about(client: &Client, act: Act, platform: &Platform) -> Record {
     }
 }
 
-fn describe(client: &Client) -> Value {
+fn describe(client: &Client, platform: &Platform) -> Value {
     let (kind, owner) = match client.kind {
         Kind::Personal(owner) => ("PERSONAL", Some(owner.to_string())),
         Kind::ThirdParty => ("THIRD_PARTY", None),
@@ -272,7 +277,22 @@ fn describe(client: &Client) -> Value {
         "purpose": client.purpose,
         "services": {"api": client.services.api, "stream": client.services.stream},
         "confidential": client.secret_hash.is_some(),
+        "requests": requests(client, platform),
         "created_at": client.created_at.to_string(),
         "deleted_at": deleted_at,
+    })
+}
+
+/// How many REST requests of today counted, of all customers who let the client in together, and how many there may be.
+fn requests(client: &Client, platform: &Platform) -> Value {
+    let (limit, per) = match platform.quota.limit() {
+        Requests::Unlimited => (None, None),
+        Requests::PerClient(max) => (Some(max), Some("CLIENT_AND_CUSTOMER")),
+        Requests::PerCustomer(max) => (Some(max), Some("CUSTOMER")),
+    };
+    json!({
+        "today": platform.quota.used_by(client.id, platform.clock.now()),
+        "limit": limit,
+        "limit_per": per,
     })
 }

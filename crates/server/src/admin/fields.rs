@@ -78,12 +78,13 @@ impl Fields {
     }
 
     /// A text, or a number as text, if it is there.
-    pub(super) fn text_or_number(&mut self, name: &'static str) -> Result<Option<String>, Refusal> {
+    pub(super) fn plain(&mut self, name: &'static str) -> Result<Option<String>, Refusal> {
         match self.take(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
             Some(Value::Number(number)) => Ok(Some(number.to_string())),
-            Some(_) => Err(self.wrong(name, "must be a text or a number")),
+            Some(Value::Bool(flag)) => Ok(Some(flag.to_string())),
+            Some(_) => Err(self.wrong(name, "must be a text, a number, true or false")),
         }
     }
 

@@ -10,7 +10,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use cardata_domain::Vin;
 use cardata_domain::ledger::{Act, Actor, Record};
-use cardata_domain::vehicle::{BRANDS, Build, Drivetrain, Vehicle};
+use cardata_domain::vehicle::{BRANDS, Build, CHARGING_MODES, Drivetrain, STEERING, Vehicle};
 use cardata_store::directory::Additions;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -21,7 +21,7 @@ use super::refusal::Refusal;
 use crate::platform::Platform;
 
 /// The members of a vehicle's build, as they stand in JSON and as columns.
-pub(super) const BUILD: [&str; 12] = [
+pub(super) const BUILD: [&str; 20] = [
     "brand",
     "model_name",
     "model_key",
@@ -34,9 +34,19 @@ pub(super) const BUILD: [&str; 12] = [
     "country_code",
     "constructed_at",
     "battery_ah",
+    "has_navi",
+    "has_sun_roof",
+    "head_unit",
+    "steering",
+    "engine",
+    "charging_modes",
+    "equipment_codes",
+    "sim_status",
 ];
 /// Characters that a text about a vehicle may have.
 const TEXT_LENGTH_MAX: usize = 100;
+/// The codes of a well-equipped vehicle are some fifty.
+const EQUIPMENT_LENGTH_MAX: usize = 1000;
 /// Doors that a vehicle may have.
 const DOORS_MAX: u8 = 9;
 
@@ -74,7 +84,7 @@ async fn add(
     let drivetrain: Drivetrain = fields.required_parsed("drivetrain")?;
     let mut build = Build::unknown(drivetrain);
     for name in BUILD {
-        if let Some(text) = fields.text_or_number(name)? {
+        if let Some(text) = fields.plain(name)? {
             set(&mut build, name, &text).map_err(|reason| Refusal::field(name, reason))?;
         }
     }
@@ -113,8 +123,9 @@ async fn show(
 /// Sets the member `name` of `build` to what `text` says; else the rest of a sentence that begins with the name.
 pub(super) fn set(build: &mut Build, name: &str, text: &str) -> Result<(), String> {
     let text = text.trim();
-    if text.chars().count() > TEXT_LENGTH_MAX || text.chars().any(char::is_control) {
-        return Err(format!("has more than {TEXT_LENGTH_MAX} characters, or control characters"));
+    let length_max = if name == "equipment_codes" { EQUIPMENT_LENGTH_MAX } else { TEXT_LENGTH_MAX };
+    if text.chars().count() > length_max || text.chars().any(char::is_control) {
+        return Err(format!("has more than {length_max} characters, or control characters"));
     }
     let place = match name {
         "brand" if BRANDS.contains(&text) => &mut build.brand,
@@ -132,6 +143,21 @@ pub(super) fn set(build: &mut Build, name: &str, text: &str) -> Result<(), Strin
                 return Err("must be two capital letters, such as DE (ISO 3166-1)".to_owned());
             }
             &mut build.country_code
+        }
+        "steering" if STEERING.contains(&text) => &mut build.steering,
+        "steering" => return Err(format!("must be one of {}", STEERING.join(", "))),
+        "charging_modes" if CHARGING_MODES.contains(&text) => &mut build.charging_modes,
+        "charging_modes" => return Err(format!("must be one of {}", CHARGING_MODES.join(", "))),
+        "head_unit" => &mut build.head_unit,
+        "engine" => &mut build.engine,
+        "equipment_codes" => &mut build.equipment_codes,
+        "sim_status" => &mut build.sim_status,
+        "has_navi" | "has_sun_roof" => {
+            let flag = text.parse().map_err(|_| "must be true or false".to_owned())?;
+            let place =
+                if name == "has_navi" { &mut build.has_navi } else { &mut build.has_sun_roof };
+            *place = Some(flag);
+            return Ok(());
         }
         "number_of_doors" => {
             let doors = text.parse().ok().filter(|doors| (1..=DOORS_MAX).contains(doors));
@@ -195,6 +221,11 @@ mod tests {
             ("constructed_at", "2025-10-01", "October"),
             ("constructed_at", "2025-10-01T00:00:00Z", "2025-13-01"),
             ("battery_ah", "210.6", "-1"),
+            ("has_navi", "true", "yes"),
+            ("has_sun_roof", "false", ""),
+            ("steering", "RL", "left"),
+            ("charging_modes", "AC DC", "DC AC"),
+            ("equipment_codes", "01CE,0205", "a\nb"),
         ] {
             assert_eq!(set(&mut build, name, right), Ok(()), "{name}");
             assert!(set(&mut build, name, wrong).is_err(), "{name} {wrong}");

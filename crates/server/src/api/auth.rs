@@ -11,6 +11,7 @@ use cardata_domain::token::{self, Refusal, Scope};
 use cardata_domain::{ClientId, Gcid};
 
 use super::error::ApiError;
+use super::metered;
 use crate::Platform;
 use crate::gcdm::verify::{self, VerifyError};
 
@@ -82,8 +83,9 @@ impl FromRequestParts<Arc<Platform>> for Caller {
             };
             ApiError::new(code, refusal.to_string())
         })?;
+        metered::charge(parts, platform, claims.gcid, claims.client_id)?;
         // The documentation asks for the header; several clients leave it out.
-        if parts.headers.get("x-version").is_some_and(|version| version != "v1") {
+        if parts.headers.get_all("x-version").iter().any(|version| version != "v1") {
             return Err(ApiError::bad_request("the only x-version is v1"));
         }
         Ok(Self { gcid: claims.gcid, client_id: claims.client_id })

@@ -14,6 +14,11 @@ use super::auth::ClientCaller;
 use super::error::ApiError;
 use crate::Platform;
 
+#[utoipa::path(
+    get, path = "/v2/consents", tag = "Consents", summary = "Who let the client in",
+    responses((status = 200, body = [ClientConsent], description = "The consents that are active now")),
+    security(("client_token" = [])),
+)]
 pub(super) async fn list(
     State(platform): State<Arc<Platform>>,
     ClientCaller(client_id): ClientCaller,

@@ -4,22 +4,25 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequestParts, Path, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
-use cardata_contract::error_code::ErrorCode;
+use cardata_contract::error_code::{ErrorBody, ErrorCode};
 use cardata_contract::rest::{ContainerDetails, ContainerList, CreateContainer};
 use cardata_domain::container::{Container, ContainerId, ContainerIdError, ContainerRequest};
 use cardata_domain::ledger::{Act, Actor, Record};
 
-use super::BODY_LENGTH_MAX;
 use super::auth::Caller;
+use super::body::JsonBody;
 use super::error::ApiError;
 use crate::{Platform, endings, secret};
 
 /// `GET /customers/containers`: the ACTIVE ones.
+#[utoipa::path(
+    get, path = "/customers/containers", tag = "Containers", summary = "The ACTIVE containers of the client",
+    responses((status = 200, body = ContainerList, description = "All of them")),
+    security(("token" = [])),
+)]
 pub(super) async fn list(
     State(platform): State<Arc<Platform>>,
     caller: Caller,
@@ -29,22 +32,19 @@ pub(super) async fn list(
 }
 
 /// `POST /customers/containers`: registers one, and open streams show it before the answer goes out.
+#[utoipa::path(
+    post, path = "/customers/containers", tag = "Containers", summary = "Register a container",
+    request_body(content = CreateContainer, description = "What the container is to have"),
+    responses(
+        (status = 201, body = ContainerDetails, description = "It is registered, and open streams show it")
+    ),
+    security(("token" = [])),
+)]
 pub(super) async fn create(
     State(platform): State<Arc<Platform>>,
     caller: Caller,
-    body: Result<Bytes, BytesRejection>,
+    JsonBody(wanted): JsonBody<CreateContainer>,
 ) -> Result<(StatusCode, Json<ContainerDetails>), ApiError> {
-    let body = body.map_err(|rejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => {
-            ApiError::bad_request(format!("the body may have at most {BODY_LENGTH_MAX} bytes"))
-        }
-        _ => ApiError::bad_request(rejection.body_text()),
-    })?;
-    let wanted: CreateContainer = serde_json::from_slice(&body).map_err(|error| {
-        ApiError::bad_request(format!(
-            "the body is a JSON object with `name`, `purpose` and `technicalDescriptors`: {error}"
-        ))
-    })?;
     let CreateContainer { name, purpose, technical_descriptors } = wanted;
     let request =
         ContainerRequest::new(&name, &purpose, &technical_descriptors, &platform.catalogue)?;
@@ -69,6 +69,12 @@ pub(super) async fn create(
 }
 
 /// `GET /customers/containers/{id}`.
+#[utoipa::path(
+    get, path = "/customers/containers/{id}", tag = "Containers", summary = "One container",
+    params(("id" = String, Path, description = "13 characters, A–Z and 0–9", pattern = "^[A-Z0-9]{13}$")),
+    responses((status = 200, body = ContainerDetails, description = "The container")),
+    security(("token" = [])),
+)]
 pub(super) async fn details(
     State(platform): State<Arc<Platform>>,
     caller: Caller,
@@ -79,6 +85,15 @@ pub(super) async fn details(
 }
 
 /// `DELETE /customers/containers/{id}`: open streams stop showing it before the answer goes out.
+#[utoipa::path(
+    delete, path = "/customers/containers/{id}", tag = "Containers", summary = "Delete a container",
+    params(("id" = String, Path, description = "13 characters, A–Z and 0–9", pattern = "^[A-Z0-9]{13}$")),
+    responses(
+        (status = 204, description = "It is deleted, and open streams show it no longer"),
+        (status = 208, body = ErrorBody, description = "CU-122: it was deleted before")
+    ),
+    security(("token" = [])),
+)]
 pub(super) async fn delete(
     State(platform): State<Arc<Platform>>,
     caller: Caller,

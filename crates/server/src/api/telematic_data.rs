@@ -25,6 +25,17 @@ pub(super) struct Parameters {
 }
 
 /// `GET /customers/vehicles/{vin}/telematicData?containerId=…`.
+#[utoipa::path(
+    get, path = "/customers/vehicles/{vin}/telematicData",
+    tag = "Vehicles",
+    summary = "The latest values of what a container names",
+    params(
+        ("vin" = String, Path, description = "17 characters, A–Z without I, O and Q, and 0–9", pattern = "^[A-HJ-NPR-Z0-9]{17}$"),
+        ("containerId" = String, Query, description = "An ACTIVE container of the client", pattern = "^[A-Z0-9]{13}$")
+    ),
+    responses((status = 200, body = TelematicData, description = "Each descriptor of the container")),
+    security(("token" = [])),
+)]
 pub(super) async fn read(
     State(platform): State<Arc<Platform>>,
     caller: Caller,

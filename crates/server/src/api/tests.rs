@@ -2,6 +2,9 @@
 
 mod charging;
 mod consents;
+mod quota;
+mod rules;
+mod vehicles;
 
 use std::collections::BTreeSet;
 
@@ -110,16 +113,22 @@ impl World {
 }
 
 /// A path of each kind that shows data of a vehicle.
-fn reads_of(vin: &str, container: &str) -> [String; 2] {
+fn reads_of(vin: &str, container: &str) -> [String; 4] {
     let stem = format!("/customers/vehicles/{vin}");
-    [format!("{stem}/basicData"), format!("{stem}/telematicData?containerId={container}")]
+    [
+        format!("{stem}/basicData"),
+        format!("{stem}/telematicData?containerId={container}"),
+        format!("{stem}/image"),
+        format!("{stem}/smartMaintenanceTyreDiagnosis"),
+    ]
 }
 
 #[tokio::test]
 async fn without_a_bearer_token_the_gateway_lets_nothing_through() {
     let world = World::with_vehicles().await;
-    let [basic, telematic] = reads_of(HERS, "W00J000D000AB");
-    for path in [MAPPINGS, CONTAINERS, "/customers/containers/W00J000D000AB", &basic, &telematic] {
+    let mut paths = reads_of(HERS, "W00J000D000AB").to_vec();
+    paths.extend([MAPPINGS, CONTAINERS, "/customers/containers/W00J000D000AB"].map(str::to_owned));
+    for path in &paths {
         for header in [None, Some("Basic YTpi"), Some("Bearer ")] {
             let mut request = Request::get(path);
             if let Some(value) = header {
@@ -290,7 +299,7 @@ async fn a_vin_or_container_id_of_the_wrong_form_is_named() {
         assert_eq!(refusal(&world.get(&path, &token).await), refused(400, "CU-121"), "{id}");
         assert_eq!(refusal(&world.delete(&token, id).await), refused(400, "CU-121"), "{id}");
         if id != "%ff" {
-            let [_, path] = reads_of(HERS, id);
+            let [_, path, ..] = reads_of(HERS, id);
             assert_eq!(refusal(&world.get(&path, &token).await), refused(400, "CU-121"), "{id}");
         }
     }

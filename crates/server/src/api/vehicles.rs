@@ -8,7 +8,7 @@ use axum::http::request::Parts;
 use cardata_contract::error_code::ErrorCode;
 use cardata_contract::rest::{BasicData, VehicleMapping};
 use cardata_domain::Vin;
-use cardata_domain::vehicle::MappingType;
+use cardata_domain::vehicle::{MappingType, Vehicle};
 use cardata_domain::vin::VinError;
 
 use super::auth::Caller;
@@ -17,6 +17,13 @@ use crate::Platform;
 use crate::tally::Read;
 
 /// `GET /customers/vehicles/mappings`: a bare array, PRIMARY and SECONDARY.
+#[utoipa::path(
+    get, path = "/customers/vehicles/mappings", tag = "Vehicles", summary = "The vehicles of the customer",
+    responses(
+        (status = 200, body = [VehicleMapping], description = "All of them, also those that may not be read")
+    ),
+    security(("token" = [])),
+)]
 pub(super) async fn mappings(
     State(platform): State<Arc<Platform>>,
     caller: Caller,
@@ -26,16 +33,38 @@ pub(super) async fn mappings(
 }
 
 /// `GET /customers/vehicles/{vin}/basicData`.
+#[utoipa::path(
+    get, path = "/customers/vehicles/{vin}/basicData",
+    tag = "Vehicles",
+    summary = "What was fixed when a vehicle was built",
+    params(
+        ("vin" = String, Path, description = "17 characters, A–Z without I, O and Q, and 0–9", pattern = "^[A-HJ-NPR-Z0-9]{17}$")
+    ),
+    responses((status = 200, body = BasicData, description = "What is known")),
+    security(("token" = [])),
+)]
 pub(super) async fn basic_data(
     State(platform): State<Arc<Platform>>,
     caller: Caller,
     PathVin(vin): PathVin,
 ) -> Result<Json<BasicData>, ApiError> {
-    require_primary(&platform, caller, vin).await?;
-    let vehicle = platform.directory.vehicle(vin).await?.ok_or_else(not_yours)?;
+    let vehicle = own(&platform, caller, vin).await?;
     let Caller { gcid, client_id } = caller;
     platform.tally.read(Read { gcid, client_id, vin, endpoint: "basicData" }, platform.clock.now());
     Ok(Json(vehicle.into()))
+}
+
+/// What is known of a vehicle that the caller's customer may read.
+///
+/// # Errors
+/// As those of [`require_primary`].
+pub(super) async fn own(
+    platform: &Platform,
+    caller: Caller,
+    vin: Vin,
+) -> Result<Vehicle, ApiError> {
+    require_primary(platform, caller, vin).await?;
+    platform.directory.vehicle(vin).await?.ok_or_else(not_yours)
 }
 
 /// Whether the caller's customer may read the vehicle.

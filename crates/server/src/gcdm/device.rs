@@ -22,6 +22,7 @@ use serde_json::json;
 use thiserror::Error;
 
 use super::callers::Callers;
+use super::described::StartForm;
 use super::{Failure, answer, authorization, form};
 use crate::attempts::{Attempts, Peer};
 use crate::platform::Platform;
@@ -51,6 +52,11 @@ impl Starts {
     }
 }
 
+#[utoipa::path(
+    post, path = "/gcdm/oauth/device/code", tag = "Log-in", summary = "Start a log-in",
+    request_body(content = StartForm, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 200, body = DeviceCodeResponse, description = "The codes")),
+)]
 pub(super) async fn start(
     State(platform): State<Arc<Platform>>,
     Extension(starts): Extension<Arc<Starts>>,

@@ -15,12 +15,18 @@ use cardata_store::directory::DirectoryError;
 use jiff::Timestamp;
 
 use super::callers::Callers;
+use super::described::{AboutTokenForm, Introspected};
 use super::verify::{self, VerifyError};
 use super::{Failure, answer, authorization, form};
 use crate::attempts::Peer;
 use crate::platform::Platform;
 use crate::secret;
 
+#[utoipa::path(
+    post, path = "/gcdm/oauth/introspect", tag = "Log-in", summary = "Ask about a token",
+    request_body(content = AboutTokenForm, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 200, body = Introspected, description = "Whether it is good")),
+)]
 pub(super) async fn introspect(
     State(platform): State<Arc<Platform>>,
     Extension(callers): Extension<Arc<Callers>>,

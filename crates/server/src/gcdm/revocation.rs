@@ -16,6 +16,7 @@ use cardata_domain::token::Scope;
 use serde_json::{Value, json};
 
 use super::callers::Callers;
+use super::described::AboutTokenForm;
 use super::verify;
 use super::{Failure, answer, authorization, form};
 use crate::attempts::Peer;
@@ -34,6 +35,11 @@ enum Outcome {
     Unknown,
 }
 
+#[utoipa::path(
+    post, path = "/gcdm/oauth/revoke", tag = "Log-in", summary = "Give a token back",
+    request_body(content = AboutTokenForm, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 200, body = Object, description = "Whatever became of it")),
+)]
 pub(super) async fn revoke(
     State(platform): State<Arc<Platform>>,
     Extension(callers): Extension<Arc<Callers>>,

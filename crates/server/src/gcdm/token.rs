@@ -25,6 +25,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::callers::Callers;
+use super::described::{TokenForm, Tokens};
 use super::id_token::IdToken;
 use super::{Failure, answer, authorization, form, own_token};
 use crate::attempts::Peer;
@@ -32,6 +33,16 @@ use crate::endings;
 use crate::platform::Platform;
 use crate::secret;
 
+#[utoipa::path(
+    post, path = "/gcdm/oauth/token",
+    tag = "Log-in",
+    summary = "Poll for tokens, refresh them, or get one for the client itself",
+    request_body(content = TokenForm, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 200, body = Tokens, description = "The tokens"),
+        (status = 403, body = cardata_contract::oauth::ErrorBody, description = "`authorization_pending` or `access_denied`")
+    ),
+)]
 pub(super) async fn issue(
     State(platform): State<Arc<Platform>>,
     Extension(callers): Extension<Arc<Callers>>,

@@ -1,5 +1,6 @@
 //! `POST /ingest/v1/events`: one event, or one on each line.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::body::Bytes;
@@ -13,6 +14,7 @@ use axum::routing::post;
 use axum::{Json, Router};
 use serde::Serialize;
 use serde_json::value::RawValue;
+use utoipa::{OpenApi, ToSchema};
 
 use super::{Intake, Refusal};
 use crate::api::auth::bearer;
@@ -35,8 +37,41 @@ pub(super) fn routes() -> Router<Arc<Platform>> {
         .layer(DefaultBodyLimit::max(BODY_LENGTH_MAX))
 }
 
+/// An event as it is reported, only described here.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "events are read by the parser that the stream has, too")]
+struct ReportedEvent {
+    /// The vehicle's number.
+    #[schema(pattern = "^[A-HJ-NPR-Z0-9]{17}$")]
+    vin: String,
+    /// When the vehicle sent it.
+    #[schema(format = DateTime)]
+    timestamp: String,
+    /// The values by descriptor.
+    data: BTreeMap<String, ReportedValue>,
+}
+
+/// A descriptor's value.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "as above")]
+struct ReportedValue {
+    /// A number, a text or a boolean.
+    value: serde_json::Value,
+    /// When it was so.
+    #[schema(format = DateTime)]
+    timestamp: String,
+    /// Its unit, if it has one.
+    unit: Option<String>,
+}
+
+/// Ingest as OpenAPI describes it.
+#[derive(OpenApi)]
+#[openapi(paths(events))]
+pub(crate) struct Described;
+
 /// What became of the events.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, ToSchema)]
+#[schema(as = IngestAnswer)]
 struct Answer {
     /// How many are in the journal, durably.
     accepted: usize,
@@ -50,14 +85,14 @@ struct Answer {
     entries_refused_total: usize,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct RefusedLine {
     /// Counted from 1; blank lines count.
     line: usize,
     reason: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct RefusedEntry {
     line: usize,
     descriptor: String,
@@ -90,6 +125,21 @@ fn shortened(mut text: String) -> String {
 }
 
 /// Appends what is good and says what is not. The answer comes after the good events are on disk.
+#[utoipa::path(
+    post, path = "/ingest/v1/events", tag = "Ingest", summary = "Report events",
+    request_body(
+        content((ReportedEvent = "application/json"), (String = "application/x-ndjson")),
+        description = "An event, or one on each line; other content types are read as well"
+    ),
+    responses(
+        (status = 200, body = Answer, description = "What became of them; at least one was accepted"),
+        (status = 400, body = Answer, description = "None was accepted"),
+        (status = 401, body = Failure, description = "No, or not the operator's token"),
+        (status = 413, body = Failure, description = "Too large"),
+        (status = 503, body = Failure, description = "Nothing was kept; try again")
+    ),
+    security(("operator" = [])),
+)]
 async fn events(
     State(platform): State<Arc<Platform>>,
     _sender: Sender,
@@ -180,7 +230,8 @@ impl FromRequestParts<Arc<Platform>> for Sender {
 }
 
 /// Why nothing at all became of a request.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = IngestFailure)]
 struct Failure {
     error: &'static str,
     error_description: String,

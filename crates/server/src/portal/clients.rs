@@ -15,6 +15,7 @@ use super::page;
 use super::problem::Problem;
 use super::text::fill;
 use super::visit::{Frame, Sent, Visit};
+use crate::profile::Requests;
 use crate::{endings, secret};
 
 /// Personal clients that a customer may have at a time.
@@ -26,8 +27,14 @@ struct ClientsPage {
     frame: Frame,
     notice: Option<String>,
     trouble: Option<&'static str>,
-    clients: Vec<Client>,
+    clients: Vec<Shown>,
     connect: Connect,
+}
+
+/// A client, and how often it asked today.
+struct Shown {
+    client: Client,
+    requests: String,
 }
 
 /// What a program needs to connect.
@@ -56,10 +63,25 @@ async fn list_page(
 ) -> Result<Response, DirectoryError> {
     let mut clients = visit.platform.directory.clients_of(visit.gcid()).await?;
     clients.retain(Client::is_active);
+    let clients = clients.into_iter().map(|client| Shown::new(visit, client)).collect();
     let connect =
         Connect { host: visit.platform.stream_address.clone(), gcid: visit.gcid().to_string() };
     let frame = visit.frame("clients");
     Ok(page(status, &ClientsPage { frame, notice, trouble, clients, connect }))
+}
+
+impl Shown {
+    fn new(visit: &Visit, client: Client) -> Self {
+        let (quota, t) = (&visit.platform.quota, visit.text());
+        let standing = quota.standing(visit.gcid(), client.id, visit.now());
+        let used = standing.used.to_string();
+        let requests = match (quota.limit(), standing.max.map(|max| max.to_string())) {
+            (Requests::PerCustomer(_), Some(max)) => fill(t.requests_of_all, &[&used, &max]),
+            (_, Some(max)) => fill(t.requests_of, &[&used, &max]),
+            (_, None) => fill(t.requests_unlimited, &[&used]),
+        };
+        Self { client, requests }
+    }
 }
 
 /// Makes a client.

@@ -132,6 +132,9 @@ texts! {
 
     clients_why: "A client is one of your programs. It gets data only after you allowed its access, and only what you or it chose.", "Ein Client ist eines Ihrer Programme. Es bekommt Daten erst, wenn Sie seinen Zugriff erlaubt haben, und nur, was Sie oder es ausgewählt haben.";
     clients_none: "You have no client yet.", "Sie haben noch keinen Client.";
+    requests_of: "REST requests today: {} of {}. A new day begins at midnight UTC.", "REST-Anfragen heute: {} von {}. Ein neuer Tag beginnt um Mitternacht UTC.";
+    requests_of_all: "REST requests today, of all your clients together: {} of {}. A new day begins at midnight UTC.", "REST-Anfragen heute, von allen Ihren Clients zusammen: {} von {}. Ein neuer Tag beginnt um Mitternacht UTC.";
+    requests_unlimited: "REST requests today: {}.", "REST-Anfragen heute: {}.";
     client_create: "Create a client", "Client anlegen";
     client_create_button: "Create", "Anlegen";
     client_id: "Client id", "Client-ID";

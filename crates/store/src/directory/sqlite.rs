@@ -17,6 +17,7 @@ mod customers;
 mod failure;
 mod grants;
 mod ledger;
+mod requests;
 mod row;
 mod sessions;
 mod tokens;
@@ -37,14 +38,15 @@ use cardata_domain::privacy::{Settings, Zone, ZoneId};
 use cardata_domain::session::{SessionKey, StoredSession};
 use cardata_domain::vehicle::{Mapping, Vehicle};
 use cardata_domain::{ClientId, Gcid, Vin};
+use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
 use super::{
     AccessToken, AddContainerError, AddError, Additions, ChargingProgress, ChargingUpdate,
-    ClientToken, ContainerLimit, Delivery, Directory, DirectoryError, FleetVehicle, LedgerQuery,
-    RefreshToken, SESSIONS_MAX, SigningKey, TokenHash,
+    ClientToken, ContainerLimit, DailyRequests, Delivery, Directory, DirectoryError, FleetVehicle,
+    LedgerQuery, RefreshToken, SESSIONS_MAX, SigningKey, TokenHash,
 };
 use failure::{FailingTo, Failure};
 
@@ -347,6 +349,18 @@ impl Directory for SqliteDirectory {
 
     async fn deliveries(&self, gcid: Gcid) -> Result<Vec<Delivery>, DirectoryError> {
         ledger::deliveries(&self.readers, gcid).await.failing_to("find what was sent")
+    }
+
+    async fn put_requests(
+        &self,
+        day: Date,
+        counted: &[DailyRequests],
+    ) -> Result<(), DirectoryError> {
+        requests::put(&self.writer, day, counted).await.failing_to("count requests")
+    }
+
+    async fn requests(&self, day: Date) -> Result<Vec<DailyRequests>, DirectoryError> {
+        requests::of(&self.readers, day).await.failing_to("find how many requests there were")
     }
 
     async fn add_device_grant(

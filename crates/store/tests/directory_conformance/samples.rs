@@ -73,6 +73,9 @@ pub(crate) fn vehicle(number: u32) -> Vehicle {
             country_code: "DE".into(),
             constructed_at: at(0),
             battery_ah: Some("188.3".into()),
+            has_navi: Some(true),
+            charging_modes: "AC DC".into(),
+            ..Build::default()
         },
     }
 }

@@ -99,7 +99,7 @@ pub(super) enum Switch {
     Off,
 }
 
-const LINES: [(&str, &str); 10] = [
+const LINES: [(&str, &str); 12] = [
     ("client id", "/client_id"),
     ("secret", "/client_secret"),
     ("kind", "/kind"),
@@ -108,6 +108,8 @@ const LINES: [(&str, &str); 10] = [
     ("purpose", "/purpose"),
     ("REST API", "/services/api"),
     ("stream", "/services/stream"),
+    ("requests today", "/requests/today"),
+    ("at most", "/requests/limit"),
     ("since", "/created_at"),
     ("deleted", "/deleted_at"),
 ];
@@ -122,6 +124,7 @@ pub(super) async fn run(server: &Server, command: Command) -> anyhow::Result<()>
                 ("OWNER", "/gcid"),
                 ("API", "/services/api"),
                 ("STREAM", "/services/stream"),
+                ("REQUESTS", "/requests/today"),
                 ("DELETED", "/deleted_at"),
                 ("NAME", "/name"),
             ];

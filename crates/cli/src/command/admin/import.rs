@@ -17,7 +17,8 @@ use crate::output::{self, Advice, harmless};
 #[command(after_help = "Columns, in any order, below a header with their names:\n  \
     customers  email, password (empty: made up), gcid (empty: a new one)\n  \
     vehicles   vin, drivetrain, and what is known: brand, model_name, model_key, series, series_devt,\n             \
-    body_type, number_of_doors, colour_code, colour_description, country_code, constructed_at, battery_ah\n  \
+    body_type, number_of_doors, colour_code, colour_description, country_code, constructed_at, battery_ah,\n             \
+    has_navi, has_sun_roof, head_unit, steering, engine, charging_modes, equipment_codes, sim_status\n  \
     mappings   email or gcid, vin, type (PRIMARY or SECONDARY)\n\n\
     Examples:\n  \
     cardata admin import customers people.csv --dry-run\n  \

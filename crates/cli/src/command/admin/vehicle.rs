@@ -67,6 +67,30 @@ pub(super) struct AddArgs {
     /// The battery's capacity in ampere-hours
     #[arg(long, value_name = "AH")]
     battery_ah: Option<String>,
+    /// Whether it has a navigation system
+    #[arg(long, value_name = "true|false")]
+    has_navi: Option<String>,
+    /// Whether it has a sun roof
+    #[arg(long, value_name = "true|false")]
+    has_sun_roof: Option<String>,
+    /// Such as `MGU_02_A`
+    #[arg(long)]
+    head_unit: Option<String>,
+    /// LL or RL: the side of the steering wheel
+    #[arg(long, value_name = "SIDE")]
+    steering: Option<String>,
+    /// Such as `HA0001N0`
+    #[arg(long)]
+    engine: Option<String>,
+    /// AC, DC or `AC DC`
+    #[arg(long, value_name = "MODES")]
+    charging_modes: Option<String>,
+    /// Such as `01CE,0205`
+    #[arg(long, value_name = "CODES")]
+    equipment_codes: Option<String>,
+    /// Such as ACTIVE
+    #[arg(long)]
+    sim_status: Option<String>,
 }
 
 impl AddArgs {
@@ -86,13 +110,21 @@ impl AddArgs {
             ("country_code", self.country_code),
             ("constructed_at", self.constructed_at),
             ("battery_ah", self.battery_ah),
+            ("has_navi", self.has_navi),
+            ("has_sun_roof", self.has_sun_roof),
+            ("head_unit", self.head_unit),
+            ("steering", self.steering),
+            ("engine", self.engine),
+            ("charging_modes", self.charging_modes),
+            ("equipment_codes", self.equipment_codes),
+            ("sim_status", self.sim_status),
         ];
         let told = members.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text?)));
         told.map(|(name, text)| (name, Value::String(text))).collect::<Map<_, _>>().into()
     }
 }
 
-const LINES: [(&str, &str); 14] = [
+const LINES: [(&str, &str); 22] = [
     ("VIN", "/vin"),
     ("drivetrain", "/drivetrain"),
     ("brand", "/brand"),
@@ -107,6 +139,14 @@ const LINES: [(&str, &str); 14] = [
     ("country", "/country_code"),
     ("built", "/constructed_at"),
     ("battery in Ah", "/battery_ah"),
+    ("navigation", "/has_navi"),
+    ("sun roof", "/has_sun_roof"),
+    ("head unit", "/head_unit"),
+    ("steering", "/steering"),
+    ("engine", "/engine"),
+    ("charges with", "/charging_modes"),
+    ("equipment", "/equipment_codes"),
+    ("SIM", "/sim_status"),
 ];
 
 pub(super) async fn run(server: &Server, command: Command) -> anyhow::Result<()> {

@@ -148,3 +148,18 @@ async fn a_deleted_client_stays_deleted() {
     assert_eq!(all["clients"].as_array().unwrap().len(), 2);
     assert_eq!(all["next"], Person::Ben.client_id().to_string());
 }
+
+#[tokio::test]
+async fn a_client_is_shown_with_its_requests_of_today_over_all_customers() {
+    let world = World::new().await;
+    for person in [Person::Anna, Person::Ben, Person::Ben] {
+        let tokens = world.log_in(third_party(), person, SCOPES).await;
+        world.get("/customers/vehicles/mappings", &tokens.access_token).await;
+    }
+    let requests =
+        async || get(&world, &format!("/clients/{}", third_party())).await["requests"].clone();
+    let limit_per = "CLIENT_AND_CUSTOMER";
+    assert_eq!(requests().await, json!({"today": 3, "limit": 5000, "limit_per": limit_per}));
+    world.pass(24 * 3600);
+    assert_eq!(requests().await["today"], 0);
+}

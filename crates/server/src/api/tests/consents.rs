@@ -15,7 +15,7 @@ use crate::test_platform::SECRET;
 const PATH: &str = "/v2/consents";
 
 impl World {
-    async fn client_token(&self, client_id: ClientId) -> String {
+    pub(super) async fn client_token(&self, client_id: ClientId) -> String {
         let id = client_id.to_string();
         let form = [
             ("grant_type", "client_credentials"),

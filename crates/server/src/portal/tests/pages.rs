@@ -15,6 +15,7 @@ use serde_json::json;
 
 use super::*;
 use crate::gcdm::verify;
+use crate::profile::Profile;
 
 const SOC: &str = "vehicle.drivetrain.batteryManagement.header";
 const VIN: &str = "WBY00000000000001";
@@ -489,6 +490,25 @@ async fn the_export_has_everything_of_the_customer_and_nothing_of_others() {
     let record = browser.open("/account/consents.json").await.json();
     let acts: Vec<_> = record.as_array().unwrap().iter().map(|line| line["act"].clone()).collect();
     assert_eq!(acts, ["CONSENT_GRANTED"], "log-ins are no consents");
+}
+
+#[tokio::test]
+async fn a_clients_page_says_how_often_it_asked_today_and_how_often_it_may() {
+    for (profile, words) in [
+        (Profile::open(), "REST requests today: 2 of 5000."),
+        (Profile::bmw(), "REST requests today, of all your clients together: 2 of 50."),
+    ] {
+        let world = World::with(profile, None).await;
+        let tokens = world.log_in(Person::Anna.client_id(), Person::Anna, SCOPES).await;
+        for _ in 0..2 {
+            world.get("/customers/vehicles/mappings", &tokens.access_token).await;
+        }
+        let mut browser = Browser::logged_in(&world, Person::Anna).await;
+        let page = browser.open("/clients").await.body;
+        assert!(page.contains(words), "{page}");
+        let mut browser = Browser::logged_in(&world, Person::Ben).await;
+        assert!(!browser.open("/clients").await.body.contains(words));
+    }
 }
 
 #[tokio::test]

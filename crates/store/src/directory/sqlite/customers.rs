@@ -48,7 +48,7 @@ pub(super) async fn set_password(
 
 pub(super) async fn delete(writer: &SqlitePool, gcid: Gcid) -> Result<bool, Failure> {
     // What refers to a row goes before it; the ledger gives its lines on consents away last of all.
-    const QUERIES: [&str; 17] = [
+    const QUERIES: [&str; 18] = [
         "DELETE FROM refresh_tokens WHERE consent_id IN
              (SELECT id FROM consents WHERE gcid = $1 OR client_id IN (SELECT id FROM clients WHERE owner = $1))",
         "DELETE FROM access_tokens WHERE consent_id IN
@@ -64,6 +64,7 @@ pub(super) async fn delete(writer: &SqlitePool, gcid: Gcid) -> Result<bool, Fail
         "DELETE FROM deliveries WHERE gcid = $1 OR client_id IN (SELECT id FROM clients WHERE owner = $1)",
         "DELETE FROM cursors WHERE session IN (SELECT number FROM sessions WHERE gcid IS NULL)
              AND vin IN (SELECT vin FROM mappings WHERE gcid = $1 AND mapping_type = 'PRIMARY')",
+        "DELETE FROM requests WHERE gcid = $1 OR client_id IN (SELECT id FROM clients WHERE owner = $1)",
         "DELETE FROM sessions WHERE gcid = $1 OR client_id IN (SELECT id FROM clients WHERE owner = $1)",
         "DELETE FROM session_counts WHERE gcid = $1",
         "DELETE FROM client_tokens WHERE client_id IN (SELECT id FROM clients WHERE owner = $1)",

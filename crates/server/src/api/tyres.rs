@@ -1,0 +1,37 @@
+//! `/customers/vehicles/{vin}/smartMaintenanceTyreDiagnosis` (wire §4.10): what the latest values tell of the tyres.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use cardata_contract::tyres::TyreDiagnosis;
+
+use super::auth::Caller;
+use super::error::ApiError;
+use super::vehicles::{PathVin, require_primary};
+use crate::Platform;
+use crate::tally::Read;
+
+/// `GET /customers/vehicles/{vin}/smartMaintenanceTyreDiagnosis`.
+#[utoipa::path(
+    get, path = "/customers/vehicles/{vin}/smartMaintenanceTyreDiagnosis",
+    tag = "Vehicles",
+    summary = "The state of the tyres",
+    params(
+        ("vin" = String, Path, description = "17 characters, A–Z without I, O and Q, and 0–9", pattern = "^[A-HJ-NPR-Z0-9]{17}$")
+    ),
+    responses((status = 200, body = TyreDiagnosis, description = "What is known")),
+    security(("token" = [])),
+)]
+pub(super) async fn read(
+    State(platform): State<Arc<Platform>>,
+    caller: Caller,
+    PathVin(vin): PathVin,
+) -> Result<Json<TyreDiagnosis>, ApiError> {
+    require_primary(&platform, caller, vin).await?;
+    let latest = platform.journal.latest(vin).await?;
+    let Caller { gcid, client_id } = caller;
+    let read = Read { gcid, client_id, vin, endpoint: "smartMaintenanceTyreDiagnosis" };
+    platform.tally.read(read, platform.clock.now());
+    Ok(Json(TyreDiagnosis::new(&latest, &platform.catalogue)))
+}
