@@ -241,11 +241,13 @@ fn outgoing(input: &mut Unstructured<'_>, version: Version) -> Result<Outgoing> 
         2 => Outgoing::ConnRefused { refusal: *input.choose(&REFUSALS)?, why: input.arbitrary()? },
         3 => {
             let answer = |input: &mut Unstructured<'_>| {
-                Ok(match input.int_in_range(0..=5_u8)? {
+                Ok(match input.int_in_range(0..=7_u8)? {
                     0 => Err(SubscribeRefusal::NotAuthorized),
                     1 => Err(SubscribeRefusal::QuotaExceeded),
                     2 => Err(SubscribeRefusal::SharedNotSupported),
-                    level => Ok(Qos::from_level(level - 3).expect("0 to 2")),
+                    3 => Err(SubscribeRefusal::NotForFleets),
+                    4 => Err(SubscribeRefusal::Mixed),
+                    level => Ok(Qos::from_level(level - 5).expect("0 to 2")),
                 })
             };
             let count = input.int_in_range(1..=300)?;

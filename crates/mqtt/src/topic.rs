@@ -1,7 +1,7 @@
 //! Topic filters, and which vehicles they name.
 //!
 //! All topics have the form `{gcid}/{vin}`. A customer's client is granted filters below the customer's own GCID; a
-//! fleet, which reads for many customers, also filters over all of them (wire §2.4, §2.9).
+//! fleet, which reads for many customers, also filters over all of them (wire §2.4, §2.8).
 
 use cardata_domain::{Gcid, Vin};
 

@@ -7,7 +7,7 @@ use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use cardata_contract::error_code::ErrorCode;
-use cardata_domain::token::{self, Refusal, Scope};
+use cardata_domain::token::{self, Claims, Refusal, Scope};
 use cardata_domain::{ClientId, Gcid};
 
 use super::error::ApiError;
@@ -62,34 +62,59 @@ impl FromRequestParts<Arc<Platform>> for Caller {
         parts: &mut Parts,
         platform: &Arc<Platform>,
     ) -> Result<Self, ApiError> {
-        let token = bearer(&parts.headers).ok_or_else(|| {
-            ApiError::new(ErrorCode::Forbidden, "send `Authorization: Bearer <access token>`")
-        })?;
-        let refused = |note: &str| ApiError::new(ErrorCode::Authentication, note);
-        let claims = verify::rest_bearer(platform, token).await.map_err(|error| match error {
-            VerifyError::Invalid => refused(
-                "this is no access token of this service, or its consent was revoked; authorize anew",
-            ),
-            VerifyError::NoConsent => {
-                refused("the customer has not let this client in; that is done in the portal")
-            }
-            VerifyError::Revoked => refused("the customer revoked the consent; authorize anew"),
-            VerifyError::Directory(error) => error.into(),
-        })?;
-        token::check(&claims, Scope::ApiRead, platform.clock.now()).map_err(|refusal| {
-            let code = match refusal {
-                Refusal::Expired(_) => ErrorCode::TokenExpired,
-                Refusal::MissingScope(_) => ErrorCode::TokenScope,
-            };
-            ApiError::new(code, refusal.to_string())
-        })?;
-        metered::charge(parts, platform, claims.gcid, claims.client_id)?;
-        // The documentation asks for the header; several clients leave it out.
-        if parts.headers.get_all("x-version").iter().any(|version| version != "v1") {
-            return Err(ApiError::bad_request("the only x-version is v1"));
-        }
+        let claims = claims(parts, platform, Scope::ApiRead).await?;
         Ok(Self { gcid: claims.gcid, client_id: claims.client_id })
     }
+}
+
+/// The same for a stream of events, and until when. Holding one is the proof that the token was good.
+#[derive(Debug, Clone)]
+pub(super) struct Streamer(pub(super) Claims);
+
+impl FromRequestParts<Arc<Platform>> for Streamer {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        platform: &Arc<Platform>,
+    ) -> Result<Self, ApiError> {
+        claims(parts, platform, Scope::StreamingRead).await.map(Self)
+    }
+}
+
+/// What the request's token says, which is good for `scope`; it counts towards the quota.
+async fn claims(
+    parts: &Parts,
+    platform: &Arc<Platform>,
+    scope: Scope,
+) -> Result<Claims, ApiError> {
+    let token = bearer(&parts.headers).ok_or_else(|| {
+        ApiError::new(ErrorCode::Forbidden, "send `Authorization: Bearer <access token>`")
+    })?;
+    let refused = |note: &str| ApiError::new(ErrorCode::Authentication, note);
+    let claims = verify::rest_bearer(platform, token).await.map_err(|error| match error {
+        VerifyError::Invalid => refused(
+            "this is no access token of this service, or its consent was revoked; authorize anew",
+        ),
+        VerifyError::NoConsent => {
+            refused("the customer has not let this client in; that is done in the portal")
+        }
+        VerifyError::Revoked => refused("the customer revoked the consent; authorize anew"),
+        VerifyError::Directory(error) => error.into(),
+    })?;
+    token::check(&claims, scope, platform.clock.now()).map_err(|refusal| {
+        let code = match refusal {
+            Refusal::Expired(_) => ErrorCode::TokenExpired,
+            Refusal::MissingScope(_) => ErrorCode::TokenScope,
+        };
+        ApiError::new(code, refusal.to_string())
+    })?;
+    metered::charge(parts, platform, claims.gcid, claims.client_id)?;
+    // The documentation asks for the header; several clients leave it out.
+    if parts.headers.get_all("x-version").iter().any(|version| version != "v1") {
+        return Err(ApiError::bad_request("the only x-version is v1"));
+    }
+    Ok(claims)
 }
 
 /// The bearer token of a request (RFC 6750 §2.1), unless there is none that can be read.
