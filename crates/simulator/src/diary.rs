@@ -61,7 +61,8 @@ impl Diary {
                 && let Some((_, end)) = charge.blocks.last_mut()
             {
                 // What flows in the second that begins now is over a second later.
-                *end = if is_flowing { now + SignedDuration::from_secs(1) } else { now };
+                let later = now.checked_add(SignedDuration::from_secs(1)).unwrap_or(now);
+                *end = if is_flowing { later } else { now };
                 charge.end_percent = percent;
             }
             if !electric.port.plugged {
