@@ -85,6 +85,7 @@ fn resources() -> Vec<Resource> {
             get(charging_settings::read),
         ),
         ("/v2/consents", "consents", get(consents::list)),
+        ("/v2/events", "events", get(v2::events::read)),
         ("/v2/latest", "latest", get(v2::latest::read)),
         ("/v2/vehicles/{vin}/history", "history", get(v2::history::read)),
         ("/v2/vehicles/{vin}/trips", "trips", get(v2::trips::read)),

@@ -82,7 +82,7 @@ fn document() -> Value {
         }
         if path.starts_with("/customers/") || path.starts_with("/v2/") {
             for (method, operation) in item.as_object_mut().into_iter().flatten() {
-                complete(operation, method, path);
+                complete(operation, method);
             }
         } else if path.starts_with("/gcdm/") {
             for (_, operation) in item.as_object_mut().into_iter().flatten() {
@@ -105,8 +105,8 @@ fn bearer(description: &str) -> Value {
 }
 
 /// Adds to an operation of the REST API what holds for each of them.
-fn complete(operation: &mut Value, method: &str, path: &str) {
-    let is_customers = path.starts_with("/customers/");
+fn complete(operation: &mut Value, method: &str) {
+    let is_customers = operation["security"][0].get("token").is_some();
     let responses = &mut operation["responses"];
     refuse(responses, "ErrorBody", &common(is_customers));
     for (_, response) in responses.as_object_mut().into_iter().flatten() {

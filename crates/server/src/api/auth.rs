@@ -83,11 +83,7 @@ impl FromRequestParts<Arc<Platform>> for Streamer {
 }
 
 /// What the request's token says, which is good for `scope`; it counts towards the quota.
-async fn claims(
-    parts: &Parts,
-    platform: &Arc<Platform>,
-    scope: Scope,
-) -> Result<Claims, ApiError> {
+async fn claims(parts: &Parts, platform: &Arc<Platform>, scope: Scope) -> Result<Claims, ApiError> {
     let token = bearer(&parts.headers).ok_or_else(|| {
         ApiError::new(ErrorCode::Forbidden, "send `Authorization: Bearer <access token>`")
     })?;

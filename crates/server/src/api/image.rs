@@ -169,7 +169,7 @@ const FRONT: u16 = 235;
 /// The drawing of a body in `paint`, 1024 by 410 units, with the vehicle's front on the left.
 fn svg(body: Body, paint: &str) -> String {
     let Lines { outline, glass, pillars, rear } = body.lines();
-    let (behind, end) = (rear + 70, rear + 130);
+    let (behind, end) = (rear + 75, rear + 130);
     let pillar = |x: &u16| format!("<path d=\"M{x} 50 L{} 200\"/>", x + 12);
     let pillars = pillars.iter().map(pillar).collect::<Vec<_>>().concat();
     let arch = |middle: u16| format!("L{} 288 A75 75 0 0 0 {} 288", middle + 75, middle - 75);
@@ -187,7 +187,7 @@ fn svg(body: Body, paint: &str) -> String {
 <clipPath id="glass"><path d="{glass}"/></clipPath>
 </defs>
 <ellipse cx="512" cy="350" rx="490" ry="24" fill="url(#shade)"/>
-<path d="M165 205 H{behind} V302 H165 Z" fill="#15181b"/>
+<path d="M160 205 H{behind} V288 h-15 V302 H175 V288 H160 Z" fill="#15181b"/>
 <path d="{outline} {arches} Z" fill="{paint}"/>
 <path d="{outline} {arches} Z" fill="url(#light)" stroke="#000" stroke-opacity=".35" stroke-width="2"/>
 <path d="{glass}" fill="url(#sky)" stroke="#0c0f12" stroke-width="4"/>
