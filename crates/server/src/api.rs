@@ -111,7 +111,13 @@ pub(crate) fn paths() -> Vec<&'static str> {
         containers::create,
         containers::details,
         containers::delete,
-        consents::list
+        consents::list,
+        charging_history::read,
+        charging_settings::read,
+        v2::events::read,
+        v2::history::read,
+        v2::latest::read,
+        v2::trips::read
     ),
     components(schemas(ErrorBody))
 )]

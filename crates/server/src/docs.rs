@@ -53,6 +53,7 @@ fn text() -> String {
     tags(
         (name = "Vehicles", description = "A customer's vehicles, for a client that the customer let in"),
         (name = "Containers", description = "What a client wants to see"),
+        (name = "Beyond the real service", description = "The same tokens open it, and a client sees no more than on its stream"),
         (name = "Consents", description = "For a client about itself"),
         (name = "Log-in", description = "OAuth 2.0: the device code flow and tokens"),
         (name = "Ingest", description = "For who reports vehicles' events")
@@ -122,7 +123,8 @@ fn complete(operation: &mut Value, method: &str) {
             response.as_object_mut().map(|response| response.remove("content"));
         }
     }
-    if method == "get" {
+    let is_stream = responses["200"]["content"].get("text/event-stream").is_some();
+    if method == "get" && !is_stream {
         let tag = json!({"description": "For `If-None-Match`", "schema": {"type": "string"}});
         responses["200"]["headers"] = json!({"ETag": tag});
         responses["304"] = json!({"description": "The client knows the answer (`If-None-Match`)"});
@@ -169,6 +171,7 @@ fn common(is_customers: bool) -> Vec<(&'static str, String)> {
             Code::Vin,
             Code::Container,
             Code::ContainerLimit,
+            Code::Refused,
             Code::Quota,
         ]
     } else {
@@ -177,6 +180,7 @@ fn common(is_customers: bool) -> Vec<(&'static str, String)> {
     let form: &[Code] = &[
         Code::VinFormat,
         Code::ContainerFormat,
+        Code::PageExpired,
         Code::BadRequest,
         Code::Parameter,
         Code::Descriptor,

@@ -4,11 +4,12 @@ use cardata_domain::charging::{self, Place, Session};
 use cardata_domain::privacy::Position;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::milliseconds;
 
 /// The body of `GET …/chargingHistory`: a page of sessions, the newest first.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ChargingHistory {
     /// At most a page.
     pub data: Vec<ChargingSession>,
@@ -18,7 +19,7 @@ pub struct ChargingHistory {
 }
 
 /// A charge. Times are whole seconds since 1970; a client reads integers only.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ChargingSession {
     /// When current flowed first.
@@ -57,7 +58,7 @@ pub struct ChargingSession {
 }
 
 /// The unit of the odometer. The real service says this, and not what its description has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum MileageUnits {
     /// Kilometres.
@@ -65,7 +66,7 @@ pub enum MileageUnits {
 }
 
 /// Where a charge was. This server has no map, so that addresses are empty.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[expect(missing_docs, reason = "the members have the names and meanings of wire §4.14")]
 pub struct ChargingLocation {
@@ -77,7 +78,7 @@ pub struct ChargingLocation {
 }
 
 /// A time in which current flowed.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ChargingBlock {
     /// Its begin.
@@ -89,7 +90,7 @@ pub struct ChargingBlock {
 }
 
 /// Which public charging point it may have been. This server knows none.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PublicChargingPoint {
     /// Those that are near.
@@ -97,7 +98,7 @@ pub struct PublicChargingPoint {
 }
 
 /// A public charging point.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[expect(missing_docs, reason = "the members have the names and meanings of wire §4.14")]
 pub struct ChargingPointMatch {
@@ -108,11 +109,12 @@ pub struct ChargingPointMatch {
 }
 
 /// Something that could not be found out about a session.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[expect(missing_docs, reason = "the members have the names and meanings of wire §4.14")]
 pub struct BusinessError {
     #[serde(with = "milliseconds")]
+    #[schema(value_type = String, format = DateTime)]
     pub creation_time: Timestamp,
     pub hint: String,
 }
@@ -167,7 +169,7 @@ fn percent(permille: u16) -> Option<u8> {
 }
 
 /// The body of `GET …/locationBasedChargingSettings`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ChargingSettings {
     /// Gets the next page as `nextToken`; missing on the last one.
@@ -178,13 +180,14 @@ pub struct ChargingSettings {
 }
 
 /// A place where the vehicle charges, and how it is set to charge there. What is not known is missing.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PlaceSettings {
     /// Names the place among those of its vehicle; the same as `clusterLocationId`.
     pub id: String,
     /// When it was last found to be so.
     #[serde(with = "milliseconds")]
+    #[schema(value_type = String, format = DateTime)]
     pub last_updated: Timestamp,
     /// Names the place among those of its vehicle.
     pub cluster_location_id: String,
@@ -194,6 +197,7 @@ pub struct PlaceSettings {
     pub longitude: f64,
     /// When the vehicle charged there last.
     #[serde(with = "milliseconds")]
+    #[schema(value_type = String, format = DateTime)]
     pub last_visit: Timestamp,
     /// How often it charged there.
     pub visits: u32,
@@ -207,7 +211,7 @@ pub struct PlaceSettings {
 }
 
 /// A time of day at which a vehicle may charge.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[expect(missing_docs, reason = "the members have the names and meanings of wire §4.15")]
 pub struct ChargingTimeWindow {
@@ -218,7 +222,7 @@ pub struct ChargingTimeWindow {
 }
 
 /// Settings that descriptors tell.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
 #[expect(missing_docs, reason = "the members have the names and meanings of wire §4.15")]
 pub struct ReportedSettings {

@@ -39,6 +39,19 @@ pub(super) struct Parameters {
 }
 
 /// `GET /customers/vehicles/{vin}/chargingHistory?from=…&to=…`.
+#[utoipa::path(
+    get, path = "/customers/vehicles/{vin}/chargingHistory",
+    tag = "Vehicles",
+    summary = "Charging sessions, the newest first",
+    params(
+        ("vin" = String, Path, description = "17 characters, A–Z without I, O and Q, and 0–9", pattern = "^[A-HJ-NPR-Z0-9]{17}$"),
+        ("from" = String, Query, description = "Sessions that began then or later; in RFC 3339, at most 45 days before `to`", format = DateTime),
+        ("to" = String, Query, description = "Sessions that began before; in RFC 3339", format = DateTime),
+        ("nextToken" = Option<String>, Query, description = "`next_token` of the page before")
+    ),
+    responses((status = 200, body = ChargingHistory, description = "At most ten sessions")),
+    security(("token" = [])),
+)]
 pub(super) async fn read(
     State(platform): State<Arc<Platform>>,
     caller: Caller,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use cardata_contract::error_code::ErrorCode;
+use cardata_contract::error_code::{ErrorBody, ErrorCode};
 use cardata_contract::rest::charging::{ChargingSettings, PlaceSettings, ReportedSettings};
 use cardata_domain::Vin;
 use cardata_domain::charging::{Place, Session, places};
@@ -33,6 +33,20 @@ pub(super) struct Parameters {
 }
 
 /// `GET /customers/vehicles/{vin}/locationBasedChargingSettings`.
+#[utoipa::path(
+    get, path = "/customers/vehicles/{vin}/locationBasedChargingSettings",
+    tag = "Vehicles",
+    summary = "The places where a vehicle charges",
+    params(
+        ("vin" = String, Path, description = "17 characters, A–Z without I, O and Q, and 0–9", pattern = "^[A-HJ-NPR-Z0-9]{17}$"),
+        ("nextToken" = Option<String>, Query, description = "`nextToken` of the page before")
+    ),
+    responses(
+        (status = 200, body = ChargingSettings, description = "At most ten places, the one of the last charge first"),
+        (status = 404, body = ErrorBody, description = "CU-127: there is none that the client may know of")
+    ),
+    security(("token" = [])),
+)]
 pub(super) async fn read(
     State(platform): State<Arc<Platform>>,
     caller: Caller,

@@ -4,6 +4,7 @@ mod charging;
 mod consents;
 mod quota;
 mod rules;
+mod v2;
 mod vehicles;
 
 use std::collections::BTreeSet;

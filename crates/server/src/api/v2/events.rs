@@ -42,6 +42,20 @@ const CHUNK: usize = 256;
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// `GET /v2/events[?vin=…]`, that as often as wanted.
+#[utoipa::path(
+    get, path = "/v2/events",
+    tag = "Beyond the real service",
+    summary = "Events as they come",
+    params(
+        ("vin" = Option<Vec<String>>, Query, description = "Of this vehicle; may be there several times"),
+        ("Last-Event-ID" = Option<String>, Header, description = "Goes on after this event")
+    ),
+    responses((
+        status = 200, description = "Server-sent events `telemetry`, `snapshot`, `gap` and `end`",
+        content((String = "text/event-stream"))
+    )),
+    security(("token" = [])),
+)]
 pub(in crate::api) async fn read(
     State(platform): State<Arc<Platform>>,
     Streamer(claims): Streamer,

@@ -29,6 +29,25 @@ const VALUES_MAX: usize = 100_000;
 static TURNS: Semaphore = Semaphore::const_new(4);
 
 /// `GET /v2/vehicles/{vin}/history?from=…&to=…[&descriptor=…][&limit=…][&format=…][&next=…]`.
+#[utoipa::path(
+    get, path = "/v2/vehicles/{vin}/history",
+    tag = "Beyond the real service",
+    summary = "What the values of a vehicle were",
+    params(
+        ("vin" = String, Path, description = "17 characters, A–Z without I, O and Q, and 0–9", pattern = "^[A-HJ-NPR-Z0-9]{17}$"),
+        ("from" = String, Query, description = "In RFC 3339, inclusive", format = DateTime),
+        ("to" = String, Query, description = "In RFC 3339, exclusive", format = DateTime),
+        ("descriptor" = Option<Vec<String>>, Query, description = "Of this descriptor; may be there several times"),
+        ("limit" = Option<u32>, Query, description = "Values on a page: 10000 unless told", minimum = 1, maximum = 100000),
+        ("format" = Option<String>, Query, description = "`jsonl`, `csv` or `parquet`; as `Accept` says unless told"),
+        ("next" = Option<String>, Query, description = "From the `Link` of the page before")
+    ),
+    responses((
+        status = 200, description = "In the order in which the vehicle sent them; `Link` with `rel=\"next\"` has the next page",
+        content((String = "application/x-ndjson"), (String = "text/csv"), (Vec<u8> = "application/vnd.apache.parquet"))
+    )),
+    security(("token" = [])),
+)]
 pub(in crate::api) async fn read(
     State(platform): State<Arc<Platform>>,
     caller: Caller,

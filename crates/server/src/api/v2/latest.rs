@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::extract::{RawQuery, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
+use cardata_contract::rest::v2::Latest;
 use cardata_domain::vehicle::MappingType;
 use cardata_domain::{Entry, Vin};
 
@@ -17,6 +18,17 @@ use crate::api::vehicles::require_primary;
 use crate::tally::Read;
 
 /// `GET /v2/latest[?vin=…][&descriptor=…]`, both as often as wanted.
+#[utoipa::path(
+    get, path = "/v2/latest",
+    tag = "Beyond the real service",
+    summary = "The latest values of all vehicles",
+    params(
+        ("vin" = Option<Vec<String>>, Query, description = "Of this vehicle; may be there several times"),
+        ("descriptor" = Option<Vec<String>>, Query, description = "Of this descriptor; may be there several times")
+    ),
+    responses((status = 200, body = Latest, description = "What the client may see of each vehicle")),
+    security(("token" = [])),
+)]
 pub(in crate::api) async fn read(
     State(platform): State<Arc<Platform>>,
     caller: Caller,

@@ -24,6 +24,18 @@ const BEFORE: SignedDuration = SignedDuration::from_hours(1);
 const BEHIND: SignedDuration = SignedDuration::from_hours(12);
 
 /// `GET /v2/vehicles/{vin}/trips?from=…&to=…`: those that began in that time.
+#[utoipa::path(
+    get, path = "/v2/vehicles/{vin}/trips",
+    tag = "Beyond the real service",
+    summary = "Trips that began in a time",
+    params(
+        ("vin" = String, Path, description = "17 characters, A–Z without I, O and Q, and 0–9", pattern = "^[A-HJ-NPR-Z0-9]{17}$"),
+        ("from" = String, Query, description = "In RFC 3339, inclusive, at most 45 days before `to`", format = DateTime),
+        ("to" = String, Query, description = "In RFC 3339, exclusive", format = DateTime)
+    ),
+    responses((status = 200, body = Trips, description = "What can be found in the values that the client may see")),
+    security(("token" = [])),
+)]
 pub(in crate::api) async fn read(
     State(platform): State<Arc<Platform>>,
     caller: Caller,
