@@ -12,6 +12,9 @@ use crate::value::Value;
 
 /// A vehicle that did not move for as long as this has ended its trip.
 pub const STOP_MAX: SignedDuration = SignedDuration::from_mins(10);
+/// How far from a trip's start or end a position may have been taken that is told as its place. The next one that is
+/// known may be elsewhere, as where a zone hides where the trip began.
+const NEAR: SignedDuration = SignedDuration::from_mins(2);
 /// Values that a search takes at the most; with more of them, somebody has to ask for a shorter time.
 pub const SAMPLES_MAX: usize = 500_000;
 
@@ -37,7 +40,7 @@ pub struct Trip {
     pub charge_percent: Span<f64>,
     /// Fuel left, in the vehicle's own unit.
     pub fuel: Span<f64>,
-    /// Where.
+    /// Where; taken at most two minutes away from the start and from the end.
     pub position: Span<Position>,
 }
 
@@ -172,9 +175,8 @@ impl Search {
 
     fn trip(&self, (started_at, ended_at): (Timestamp, Timestamp)) -> Trip {
         let span = |series: &[(Timestamp, f64)]| span(series, started_at, ended_at);
-        let (latitude, longitude) = (span(&self.latitude), span(&self.longitude));
-        let position = |latitude: Option<f64>, longitude: Option<f64>| {
-            let (latitude, longitude) = latitude.zip(longitude)?;
+        let position = |at| {
+            let (latitude, longitude) = (near(&self.latitude, at)?, near(&self.longitude, at)?);
             Some(Position { latitude, longitude })
         };
         Trip {
@@ -183,10 +185,7 @@ impl Search {
             odometer: span(&self.odometer),
             charge_percent: span(&self.charge),
             fuel: span(&self.fuel),
-            position: Span {
-                start: position(latitude.start, longitude.start),
-                end: position(latitude.end, longitude.end),
-            },
+            position: Span { start: position(started_at), end: position(ended_at) },
         }
     }
 }
@@ -203,6 +202,14 @@ fn span(series: &[(Timestamp, f64)], start: Timestamp, end: Timestamp) -> Span<f
     let soon = |(at, _): &&(Timestamp, f64)| at.duration_since(end) < STOP_MAX;
     let last = within.or_else(|| series.get(over).filter(soon));
     Span { start: first.map(|(_, value)| *value), end: last.map(|(_, value)| *value) }
+}
+
+/// The value that was taken nearest to `at`, if it is [`NEAR`] it.
+fn near(series: &[(Timestamp, f64)], at: Timestamp) -> Option<f64> {
+    let next = series.partition_point(|(taken_at, _)| *taken_at < at);
+    let around = series.get(next.saturating_sub(1)..series.len().min(next + 1))?;
+    let away = |(taken_at, _): &&(Timestamp, f64)| taken_at.duration_since(at).abs();
+    around.iter().min_by_key(away).filter(|one| away(one) <= NEAR).map(|(_, value)| *value)
 }
 
 fn number(value: &Value) -> Option<f64> {
@@ -246,7 +253,7 @@ mod tests {
     }
 
     fn km(tenths: i64) -> Value {
-        Value::decimal(tenths as f64 / 10.0, 1).unwrap()
+        Value::Number(format!("{}.{}", tenths / 10, tenths % 10).into())
     }
 
     #[test]
@@ -267,8 +274,8 @@ mod tests {
             (15, STATE_OF_CHARGE, Value::integer(77)),
             (600, STATE_OF_CHARGE, Value::integer(100)),
         ];
-        let mut search = search(&values);
-        let trips = search.trips();
+        let mut found = search(&values);
+        let trips = found.trips();
         assert_eq!(times(&trips), [(at(2), at(13))]);
         let trip = &trips[0];
         assert!((trip.distance().unwrap() - 12.3).abs() < 1e-9);
@@ -276,7 +283,11 @@ mod tests {
         assert_eq!(trip.fuel, Span { start: None, end: None });
         let there = Position { latitude: 48.2, longitude: 11.6 };
         assert_eq!((trip.position.start.is_some(), trip.position.end), (true, Some(there)));
-        assert_eq!((search.odometer_unit(), search.fuel_unit()), (Some("km"), None));
+        // Without the first position, the next one is too far from the start.
+        let hidden: Vec<_> = values.iter().filter(|(minutes, ..)| *minutes != 1).cloned().collect();
+        let position = search(&hidden).trips()[0].position;
+        assert_eq!((position.start, position.end), (None, Some(there)));
+        assert_eq!((found.odometer_unit(), found.fuel_unit()), (Some("km"), None));
     }
 
     #[test]

@@ -101,9 +101,20 @@ async fn every_path_is_the_same_with_a_slash_at_its_end() {
         } else {
             String::new()
         };
+        if path.ends_with("events") {
+            // It has no end.
+            let open = |path: &str| {
+                let request = Request::get(path).header(AUTHORIZATION, format!("Bearer {token}"));
+                world.respond(request.body(Body::empty()).unwrap())
+            };
+            let statuses = (open(&path).await.status(), open(&format!("{path}/")).await.status());
+            assert_eq!(statuses, (StatusCode::OK, StatusCode::OK));
+            continue;
+        }
         let one = world.get(&format!("{path}{query}"), &token).await;
         let other = world.get(&format!("{path}/{query}"), &token).await;
-        assert_ne!(one.status, StatusCode::NOT_FOUND, "{path}");
+        let is_unknown = one.status == StatusCode::NOT_FOUND;
+        assert!(!is_unknown || one.json()["exveErrorId"] == "CU-127", "{path}");
         assert_eq!(one.status, other.status, "{path}");
         if one.status.is_success() {
             assert_eq!(one.headers.get(ETAG), other.headers.get(ETAG), "{path}");

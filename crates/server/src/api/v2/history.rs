@@ -38,7 +38,7 @@ static TURNS: Semaphore = Semaphore::const_new(4);
         ("from" = String, Query, description = "In RFC 3339, inclusive", format = DateTime),
         ("to" = String, Query, description = "In RFC 3339, exclusive", format = DateTime),
         ("descriptor" = Option<Vec<String>>, Query, description = "Of this descriptor; may be there several times"),
-        ("limit" = Option<u32>, Query, description = "Values on a page: 10000 unless told", minimum = 1, maximum = 100000),
+        ("limit" = Option<u32>, Query, description = "Values on a page: 10000 unless told", minimum = 1, maximum = 100_000),
         ("format" = Option<String>, Query, description = "`jsonl`, `csv` or `parquet`; as `Accept` says unless told"),
         ("next" = Option<String>, Query, description = "From the `Link` of the page before")
     ),
