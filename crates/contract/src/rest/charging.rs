@@ -1,4 +1,4 @@
-//! Bodies of the charging history (wire §4.14) and of the location-based charging settings (wire §4.15).
+//! Bodies of the charging history (wire §4.11) and of the location-based charging settings (wire §4.12).
 
 use cardata_domain::charging::{self, Place, Session};
 use cardata_domain::privacy::Position;
@@ -68,7 +68,7 @@ pub enum MileageUnits {
 /// Where a charge was. This server has no map, so that addresses are empty.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-#[expect(missing_docs, reason = "the members have the names and meanings of wire §4.14")]
+#[expect(missing_docs, reason = "the members have the names and meanings of wire §4.11")]
 pub struct ChargingLocation {
     pub municipality: String,
     pub formatted_address: String,
@@ -100,7 +100,7 @@ pub struct PublicChargingPoint {
 /// A public charging point.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-#[expect(missing_docs, reason = "the members have the names and meanings of wire §4.14")]
+#[expect(missing_docs, reason = "the members have the names and meanings of wire §4.11")]
 pub struct ChargingPointMatch {
     pub provider_name: String,
     pub street_address: String,
@@ -111,7 +111,7 @@ pub struct ChargingPointMatch {
 /// Something that could not be found out about a session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-#[expect(missing_docs, reason = "the members have the names and meanings of wire §4.14")]
+#[expect(missing_docs, reason = "the members have the names and meanings of wire §4.11")]
 pub struct BusinessError {
     #[serde(with = "milliseconds")]
     #[schema(value_type = String, format = DateTime)]
@@ -213,7 +213,7 @@ pub struct PlaceSettings {
 /// A time of day at which a vehicle may charge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-#[expect(missing_docs, reason = "the members have the names and meanings of wire §4.15")]
+#[expect(missing_docs, reason = "the members have the names and meanings of wire §4.12")]
 pub struct ChargingTimeWindow {
     pub start_charging_time_period_hour: u8,
     pub start_charging_time_period_minute: u8,
@@ -224,7 +224,7 @@ pub struct ChargingTimeWindow {
 /// Settings that descriptors tell.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
-#[expect(missing_docs, reason = "the members have the names and meanings of wire §4.15")]
+#[expect(missing_docs, reason = "the members have the names and meanings of wire §4.12")]
 pub struct ReportedSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub charging_mode: Option<String>,

@@ -1,4 +1,4 @@
-//! Bodies of what the real service does not have (wire §4.16).
+//! Bodies of what the real service does not have (wire §4.13).
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! `/customers/vehicles/{vin}/chargingHistory` (wire §4.14): the charging sessions that were found in the journal.
+//! `/customers/vehicles/{vin}/chargingHistory` (wire §4.11): the charging sessions that were found in the journal.
 
 use std::sync::Arc;
 

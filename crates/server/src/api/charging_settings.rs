@@ -1,4 +1,4 @@
-//! `/customers/vehicles/{vin}/locationBasedChargingSettings` (wire §4.15): the places where a vehicle charges, and how it is
+//! `/customers/vehicles/{vin}/locationBasedChargingSettings` (wire §4.12): the places where a vehicle charges, and how it is
 //! set to charge there.
 
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What the real service does not have, below `/v2` (wire §4.16): the latest values of all vehicles at once, what they
+//! What the real service does not have, below `/v2` (wire §4.13): the latest values of all vehicles at once, what they
 //! were, trips, and events as they come. The same tokens open it, and a client sees no more than on its stream.
 
 pub(super) mod events;
