@@ -117,6 +117,45 @@ fn what_a_customer_ends_goes_and_the_others_stay() {
 }
 
 #[test]
+fn what_was_on_its_way_when_a_customer_ended_is_not_sent_again_though_the_client_is_let_in_anew() {
+    // With QoS 2 the client has it already, and takes the other customer's for a duplicate.
+    for (qos, again) in [(1, &["2 dup"][..]), (2, &[])] {
+        let mut world = connected(NEWER);
+        world.subscribe([(EVERYTHING, qos)]);
+        world.append(car(1), &[Signal::Soc]);
+        world.append(car(5), &[Signal::Soc]);
+        world.settle();
+        assert_eq!(world.got(), ["1", "2"]);
+        world.change_vehicles(&[car(5)]);
+        world.change_vehicles(&[car(1), car(5)]);
+        world.cut();
+        assert!(world.connect(Kind::Persistent));
+        world.settle_all();
+        assert_eq!(world.got(), again, "QoS {qos}");
+        world.append(car(1), &[Signal::Soc]);
+        world.settle_all();
+        assert_eq!(world.got(), ["3"], "QoS {qos}");
+    }
+}
+
+#[test]
+fn what_was_on_its_way_when_a_customer_ended_holds_back_no_cursor_of_what_comes_later() {
+    let mut world = connected(NEWER);
+    world.subscribe([(EVERYTHING, 1)]);
+    world.append(car(1), &[Signal::Soc]);
+    world.settle();
+    world.change_vehicles(&[car(5)]);
+    world.change_vehicles(&[car(1), car(5)]);
+    world.append(car(1), &[Signal::Soc]);
+    world.settle();
+    world.done();
+    world.ack(1);
+    assert_eq!(moved(&mut world), [(car(1), 2)]);
+    world.ack(0);
+    assert_eq!(moved(&mut world), []);
+}
+
+#[test]
 fn a_topic_alias_does_not_outlive_a_change_of_hands() {
     let mut world = connected(Terms { topic_alias_max: 2, ..NEWER });
     world.subscribe([(EVERYTHING, 0)]);
