@@ -193,8 +193,11 @@ impl Run {
             2 => {
                 kept.left = None;
                 let lost: u64 = input.int_in_range(0..=3)?;
-                for (_, cursor) in &mut kept.cursors {
-                    cursor.0 = cursor.0.saturating_sub(lost);
+                let world = self.world.lock();
+                for (vin, cursor) in &mut kept.cursors {
+                    // What is written when a vehicle comes to a fleet is not lost.
+                    let written = world.seen_after.get(vin).copied().unwrap_or_default();
+                    *cursor = Sequence(cursor.0.saturating_sub(lost)).max(written);
                 }
             }
             _ => {

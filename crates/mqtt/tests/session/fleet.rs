@@ -6,7 +6,9 @@ use cardata_domain::{Sequence, Vin};
 use cardata_mqtt::packet::Outgoing;
 use cardata_mqtt::{CloseReason, Qos, Reader, SubscribeRefusal, Version};
 
-use crate::world::{Done, Kind, Signal, Terms, World, all, car, gcid, only, other_gcid};
+use crate::world::{
+    Done, Kind, Signal, Terms, World, all, car, gcid, only, other_gcid, subscription,
+};
 
 const EVERYTHING: &str = "+/+";
 const SHARED: &str = "$share/workers/+/+";
@@ -295,6 +297,21 @@ fn a_session_that_shared_and_comes_back_with_3_1_1_has_no_subscription() {
     assert!(world.connect(Kind::Persistent));
     assert!(!world.done().iter().any(|done| matches!(done, Done::Joined(_))));
     assert_eq!(world.stored().unwrap().subscriptions, []);
+}
+
+#[test]
+fn a_customers_session_shares_nothing_whatever_was_kept_of_it() {
+    let mut world = World::new();
+    world.terms = NEWER;
+    world.connect(Kind::Persistent);
+    world.subscribe([(all(), 1)]);
+    world.cut();
+    world.stored_mut().subscriptions.push(subscription(&format!("$share/workers/{}", all()), 1));
+    world.stored_mut().subscriptions.reverse();
+    world.done();
+    assert!(world.connect(Kind::Persistent));
+    assert!(!world.done().iter().any(|done| matches!(done, Done::Joined(_))));
+    assert_eq!(world.stored().unwrap().subscriptions, [subscription(&all(), 1)]);
 }
 
 #[test]
