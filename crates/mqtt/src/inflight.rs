@@ -230,7 +230,9 @@ impl Window {
     pub fn into_left(mut self) -> LeftBehind {
         let sent = std::mem::take(&mut self.sent);
         let (lost, sent): (Vec<_>, Vec<_>) = sent.into_iter().partition(|sent| sent.lost);
-        lost.iter().for_each(|lost| self.give_up(&lost.delivery));
+        for lost in lost {
+            self.give_up(&lost.delivery);
+        }
         LeftBehind {
             unfinished: sent.into_iter().map(|sent| sent.delivery).collect(),
             releasing: self.releasing.into(),
