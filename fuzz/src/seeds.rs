@@ -211,6 +211,22 @@ const SESSIONS: &[(&str, &str)] = &[
     ("published", "open v5 15 3 1 1 0 15 3 2 2 0 15 3 0"),
     ("second connect", "open v311 15 5 0 1 0 0"),
     ("no connect", "open no-connect 15 0"),
+    ("fleet", "fleet v5 all-1 append take acks foreign take"),
+    ("fleet resumed", "fleet v5 all-2 many take ack cut append v5-small read acks"),
+    ("fleet loses", "fleet v5 all-1 many take one-stays append take acks"),
+    (
+        "fleet loses and gains",
+        "fleet v5-small all-2 many take one-stays append all-stay append take acks read",
+    ),
+    (
+        "fleet gains and resumes",
+        "fleet v5 all-1 many take one-stays all-stay append take cut v5 read acks",
+    ),
+    (
+        "fleet loses while away",
+        "fleet v311 all-1 many take cut one-stays append all-stay append v311 read acks",
+    ),
+    ("fleet congested", "fleet v5 all-0 17 1 many take one-stays 17 0 all-stay append take"),
     ("refused", "open refused"),
     ("pending", "open pending 15 0 18 3"),
     ("store fails", "open store-fails all-1 append take"),
@@ -239,6 +255,8 @@ fn step(word: &str) -> Vec<u8> {
         "open" => &[0, 3, 0, 4, 0, 0, 1, 1],
         "quiet" => &[0, 3, 1, 4, 0, 0, 0, 1],
         "bmw" => &[1, 3, 0, 4, 1, 1, 0, 1],
+        // A client that reads for many customers.
+        "fleet" => &[2, 3, 0, 4, 0, 0, 0, 1],
         "v311" => &[20, 0, 1, 0, 0, 2, 1, 1],
         "v311-clean" => &[20, 0, 0, 0, 0, 2, 1, 1],
         "v5" => &[20, 1, 1, 0, 0, 0, 3, 0, 0, 1, 0, 2, 1, 1],
@@ -254,6 +272,9 @@ fn step(word: &str) -> Vec<u8> {
         "all-0" => &[12, 1, 0, 0, 0, 0, 0, 0],
         "one-1" => &[12, 1, 0, 2, 0, 1, 2, 4, 1],
         "unsubscribe" => &[14, 1, 0, 0, 0],
+        // Of a fleet: the first vehicle alone, or all three.
+        "one-stays" => &[23, 0, 1],
+        "all-stay" => &[23, 0, 7],
         // Events of three vehicles, and of one that is another customer's.
         "append" => &[0, 0, 6, 0, 1, 0, 0, 2, 3],
         "many" => return step("append").repeat(6),

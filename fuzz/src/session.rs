@@ -19,11 +19,11 @@ use cardata_mqtt::decode::PacketError;
 use cardata_mqtt::packet::{Auth, Connect, RetainHandling, Wanted};
 use cardata_mqtt::session::Limits;
 use cardata_mqtt::{
-    Action, Admission, CloseReason, ConnectRefusal, Packet, Qos, Reader, Session, Vehicles, Version,
+    Action, Admission, CloseReason, ConnectRefusal, Packet, Qos, Reader, Session, Version,
 };
 
 use self::promises::Promises;
-use self::world::{FuzzSource, Shared, World, gcid, vin};
+use self::world::{FuzzSource, Shared, World, gcid, other_gcid, vin};
 use crate::packet::REASONS;
 
 /// Events of one input at the most; more would only be slow.
@@ -68,8 +68,9 @@ struct Run {
     qos_max: Qos,
     snapshots: bool,
     keeps_sessions: bool,
-    /// The customer's, as a mask; a change counts from the next connection on.
+    /// The customer's, as a mask; a change counts from the next connection on, with a fleet at once.
     vehicles: u8,
+    reader: Reader,
     world: Shared,
     kept: Option<StoredSession>,
     open: Option<Open>,
@@ -100,7 +101,13 @@ enum Read {
 
 impl Run {
     fn new(input: &mut Unstructured<'_>) -> Result<Self> {
-        let packing = *input.choose(&[Packing::Event, Packing::Entry])?;
+        let of_customer = Reader::Customer(gcid());
+        let (packing, reader) = *input.choose(&[
+            (Packing::Event, of_customer),
+            (Packing::Entry, of_customer),
+            (Packing::Event, Reader::Fleet),
+            (Packing::Entry, Reader::Fleet),
+        ])?;
         Ok(Self {
             now: *START,
             limits: Limits {
@@ -114,7 +121,8 @@ impl Run {
             snapshots: !input.ratio(1, 4)?,
             keeps_sessions: !input.ratio(1, 8)?,
             vehicles: 0b111,
-            world: Shared::new(World::new(packing)),
+            reader,
+            world: Shared::new(World::new(packing, reader)),
             kept: None,
             open: None,
         })
@@ -141,12 +149,13 @@ impl Run {
                 self.packet(answer.unwrap_or(Packet::PubAck(NonZeroU16::MIN)));
             }
             12 | 13 => {
-                let subscribe = subscribe(input)?;
+                let subscribe = subscribe(self.reader, input)?;
                 self.packet(subscribe);
             }
             14 => {
                 let (packet_id, count) = (input.arbitrary()?, input.int_in_range(1..=3)?);
-                let filters = (0..count).map(|_| filter(input)).collect::<Result<_>>()?;
+                let filters =
+                    (0..count).map(|_| filter(self.reader, input)).collect::<Result<_>>()?;
                 self.packet(Packet::Unsubscribe { packet_id, filters });
             }
             15 => {
@@ -173,6 +182,9 @@ impl Run {
         let choice = input.int_in_range(0..=3_u8)?;
         if choice == 0 {
             self.vehicles = input.int_in_range(0..=7)?;
+            if self.reader == Reader::Fleet {
+                self.change_fleet();
+            }
         }
         let Some(kept) = &mut self.kept else { return Ok(()) };
         match choice {
@@ -181,17 +193,36 @@ impl Run {
             2 => {
                 kept.left = None;
                 let lost: u64 = input.int_in_range(0..=3)?;
-                for (_, cursor) in &mut kept.cursors {
-                    cursor.0 = cursor.0.saturating_sub(lost);
+                let world = self.world.lock();
+                for (vin, cursor) in &mut kept.cursors {
+                    // What is written when a vehicle comes to a fleet is not lost.
+                    let written = world.seen_after.get(vin).copied().unwrap_or_default();
+                    *cursor = Sequence(cursor.0.saturating_sub(lost)).max(written);
                 }
             }
             _ => {
-                let (filter, qos) = (filter(input)?, input.int_in_range(0..=4)?);
+                let (filter, qos) = (filter(self.reader, input)?, input.int_in_range(0..=4)?);
                 kept.subscriptions.retain(|known| known.filter != filter);
                 kept.subscriptions.push(StoredSubscription { filter, qos, identifier: None });
             }
         }
         Ok(())
+    }
+
+    /// Customers come and go; with one who goes, also what waits for the client.
+    fn change_fleet(&mut self) {
+        let lost = self.world.lock().change_own(self.vehicles);
+        if let Some(kept) = &mut self.kept {
+            kept.cursors.retain(|(vin, _)| !lost.contains(vin));
+            if let Some(left) = &mut kept.left {
+                left.give_up(&lost);
+            }
+        }
+        let Some(open) = &mut self.open else { return };
+        open.promises.lost(&lost);
+        let vehicles = self.world.lock().vehicles();
+        open.session.change_vehicles(vehicles);
+        self.act();
     }
 
     /// Opens a connection; an earlier one is taken over.
@@ -324,8 +355,8 @@ impl Run {
                     if auth.data.is_empty() {
                         open.session.close(CloseReason::Reauthentication);
                     } else {
-                        let own = Vehicles::of(gcid(), self.world.lock().own.iter().copied());
-                        open.session.change_vehicles(own);
+                        let vehicles = self.world.lock().vehicles();
+                        open.session.change_vehicles(vehicles);
                         open.session.reauthenticated(self.now + Duration::from_hours(1));
                     }
                 }
@@ -353,7 +384,7 @@ impl Run {
                     open.read = Some(Read::Latest { vin, at_first });
                 }
                 Action::Join { .. } | Action::LeaveGroup => {
-                    panic!("a customer's session shares nothing")
+                    panic!("nothing is shared here")
                 }
                 Action::Close(_) => self.finish(),
             }
@@ -370,16 +401,20 @@ impl Run {
                 open.session.refuse(ConnectRefusal::NotAuthorized, "no".to_owned());
             }
             Verdict::Admit => {
-                let mask = self.vehicles;
-                let vehicles: Vec<_> =
-                    (0..3).filter(|index| mask & (1 << index) > 0).map(vin).collect();
-                self.world.lock().own = vehicles.iter().copied().collect();
+                let mut world = self.world.lock();
+                world.change_own(self.vehicles);
+                if self.reader != Reader::Fleet {
+                    // What a customer's other sessions miss meanwhile is the directory's to say.
+                    world.seen_after.clear();
+                }
+                let vehicles = world.vehicles();
+                drop(world);
                 let kept = self.kept.take();
                 open.promises.admitted(kept.as_ref().filter(|_| !connect.clean_start));
                 open.session.admit(Admission {
-                    reader: Reader::Customer(gcid()),
+                    reader: self.reader,
                     assigned_client_id: connect.client_id.is_empty().then(|| "assigned".to_owned()),
-                    vehicles: Vehicles::of(gcid(), vehicles),
+                    vehicles,
                     expires_at: self.now + Duration::from_hours(1),
                     qos_max: self.qos_max,
                     snapshots: self.snapshots,
@@ -477,7 +512,7 @@ fn auth(input: &mut Unstructured<'_>) -> Result<Auth> {
     Ok(Auth { method, data })
 }
 
-fn subscribe(input: &mut Unstructured<'_>) -> Result<Packet> {
+fn subscribe(reader: Reader, input: &mut Unstructured<'_>) -> Result<Packet> {
     let packet_id = input.arbitrary()?;
     let identifier = NonZeroU32::new(input.int_in_range(0..=3)?);
     let count = input.int_in_range(1..=4)?;
@@ -485,26 +520,29 @@ fn subscribe(input: &mut Unstructured<'_>) -> Result<Packet> {
         let qos = Qos::from_level(input.int_in_range(0..=2)?).expect("0 to 2");
         let handling = [RetainHandling::Always, RetainHandling::IfNew, RetainHandling::Never];
         let retain_handling = *input.choose(&handling)?;
-        Ok(Wanted { filter: filter(input)?, qos, retain_handling })
+        Ok(Wanted { filter: filter(reader, input)?, qos, retain_handling })
     };
     let filters = (0..count).map(|_| one(input)).collect::<Result<_>>()?;
     Ok(Packet::Subscribe { packet_id, filters, identifier })
 }
 
-/// Mostly one that may be granted.
-fn filter(input: &mut Unstructured<'_>) -> Result<String> {
+/// Mostly one that may be granted. What a fleet shares is left to others' tests.
+fn filter(reader: Reader, input: &mut Unstructured<'_>) -> Result<String> {
     let customer = gcid();
-    Ok(match input.int_in_range(0..=15_u8)? {
+    let chosen = match input.int_in_range(0..=15_u8)? {
+        0 | 1 if reader == Reader::Fleet => "+/+".to_owned(),
         0..=2 => format!("{customer}/+"),
         3 => format!("{customer}/#"),
         4..=7 => format!("{customer}/{}", vin(input.int_in_range(0..=3)?).as_str()),
         8 | 9 => format!("{customer}/{}/#", vin(input.int_in_range(0..=3)?).as_str()),
         10 => "#".to_owned(),
         11 => format!("$share/group/{customer}/+"),
-        12 => "bb111192-d570-4d3d-8835-656ee00edcd7/+".to_owned(),
+        12 => format!("{}/+", other_gcid()),
         13 => format!("{customer}/+/+"),
         _ => input.arbitrary()?,
-    })
+    };
+    let is_shared = reader == Reader::Fleet && chosen.starts_with("$share/");
+    Ok(if is_shared { "+/#".to_owned() } else { chosen })
 }
 
 /// Everything else that a client can send, wanted or not.

@@ -250,6 +250,7 @@ impl Deliveries {
     /// Ends all reading of `vin`, of which the client may see nothing any more.
     pub(crate) fn drop_vehicle(&mut self, vin: Vin) {
         self.give_up_before(vin, Sequence(u64::MAX));
+        self.window.lose(vin);
         self.detach(vin);
         self.tracks.remove(&vin);
     }

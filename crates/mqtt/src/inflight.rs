@@ -48,6 +48,8 @@ pub struct WindowLimits {
 struct Sent {
     delivery: Unfinished,
     size_bytes: usize,
+    /// Whether the client may see nothing of its vehicle any more: it is never sent again.
+    lost: bool,
 }
 
 /// Identifiers of deliveries that were given up; beyond that, the oldest is free again.
@@ -95,7 +97,7 @@ impl Window {
     /// until [`Window::drop_done`].
     pub fn push_again(&mut self, delivery: Unfinished, size_bytes: usize) {
         self.bytes += size_bytes;
-        self.sent.push_back(Sent { delivery, size_bytes });
+        self.sent.push_back(Sent { delivery, size_bytes, lost: false });
     }
 
     /// Notes a new delivery and gives it an identifier that no other one has; `delivery` comes without.
@@ -172,6 +174,12 @@ impl Window {
         Some(delivery.vin)
     }
 
+    /// Notes that nothing of `vin` is sent again. What is on its way can still be acknowledged.
+    pub fn lose(&mut self, vin: Vin) {
+        let of_vin = self.sent.iter_mut().filter(|sent| sent.delivery.vin == vin);
+        of_vin.for_each(|sent| sent.lost = true);
+    }
+
     /// Notes that an earlier connection's delivery is not sent again.
     pub fn give_up(&mut self, delivery: &Unfinished) {
         if !delivery.exactly_once || delivery.done {
@@ -211,17 +219,22 @@ impl Window {
         }
     }
 
-    /// The first event of `vin` of which a message waits, and when the vehicle sent it.
+    /// The first event of `vin` of which a message waits that may be sent again, and when the vehicle sent it.
     pub fn first_waiting(&self, vin: Vin) -> Option<(Sequence, Timestamp)> {
-        let mut deliveries = self.sent.iter().map(|sent| sent.delivery);
+        let mut deliveries = self.sent.iter().filter(|sent| !sent.lost).map(|sent| sent.delivery);
         let first = deliveries.find(|delivery| delivery.vin == vin && !delivery.done)?;
         Some((first.sequence, first.at))
     }
 
     /// What a next connection of the same session has to know.
-    pub fn into_left(self) -> LeftBehind {
+    pub fn into_left(mut self) -> LeftBehind {
+        let sent = std::mem::take(&mut self.sent);
+        let (lost, sent): (Vec<_>, Vec<_>) = sent.into_iter().partition(|sent| sent.lost);
+        for lost in lost {
+            self.give_up(&lost.delivery);
+        }
         LeftBehind {
-            unfinished: self.sent.into_iter().map(|sent| sent.delivery).collect(),
+            unfinished: sent.into_iter().map(|sent| sent.delivery).collect(),
             releasing: self.releasing.into(),
             given_up: self.given_up.into_iter().collect(),
             complete_until: Vec::new(),

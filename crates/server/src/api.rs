@@ -14,10 +14,12 @@ mod metered;
 mod page_token;
 mod telematic_data;
 mod tyres;
+mod unanswered;
 mod v2;
 mod vehicles;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
@@ -39,13 +41,12 @@ const BODY_LENGTH_MAX: usize = 256 * 1024;
 /// Bytes from which an answer is compressed: what fits into one packet anyway is not.
 const COMPRESSED_LENGTH_MIN: u64 = 1024;
 
-/// The routes, each with and without a slash at its end, since the documentation has both.
-pub fn routes(platform: &Arc<Platform>) -> Router<Arc<Platform>> {
+/// The routes, each with and without a slash at its end, since the documentation has both; a request may take as long as
+/// `patience` says.
+pub fn routes(platform: &Arc<Platform>, patience: Duration) -> Router<Arc<Platform>> {
     let mut router = Router::new();
     for (path, name, methods) in resources() {
-        let metered = middleware::from_fn_with_state(platform.clone(), metered::meter);
-        let methods = methods.fallback(wrong_method).layer(metered);
-        let methods = counted(name, methods);
+        let methods = served(platform, name, methods.fallback(wrong_method), patience);
         router = router.route(path, methods.clone()).route(&format!("{path}/"), methods);
     }
     for path in ["/customers", "/customers/", "/customers/{*rest}"] {
@@ -131,6 +132,17 @@ async fn unknown() -> ApiError {
 // The `Allow` header, which axum adds, says what would have been right.
 async fn wrong_method(method: Method) -> ApiError {
     ApiError::new(ErrorCode::Method, format!("this path does not take {method}"))
+}
+
+/// What every resource has around it.
+fn served(
+    platform: &Arc<Platform>,
+    route: &'static str,
+    methods: MethodRouter<Arc<Platform>>,
+    patience: Duration,
+) -> MethodRouter<Arc<Platform>> {
+    let metered = middleware::from_fn_with_state(platform.clone(), metered::meter);
+    counted(route, unanswered::answered(methods, patience).layer(metered))
 }
 
 fn counted(

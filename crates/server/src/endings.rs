@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cardata_domain::client::Client;
-use cardata_domain::consent::{Consent, EndReason};
+use cardata_domain::consent::{Consent, EndReason, State};
 use cardata_domain::container::Container;
 use cardata_domain::ledger::{Act, Actor, Record};
 use cardata_domain::vehicle::MappingType;
@@ -15,6 +15,7 @@ use cardata_domain::{ClientId, Gcid, Vin};
 use cardata_mqtt::CloseReason;
 use cardata_store::directory::DirectoryError;
 use cardata_store::journal::JournalError;
+use jiff::Timestamp;
 use thiserror::Error;
 use tokio::time::{Instant, timeout};
 
@@ -94,7 +95,8 @@ async fn end_consents_now(
         // One that does not close in time is noted all the same: its end is on its way.
         let _ = timeout(CLOSING_PATIENCE, closing.done()).await;
         end_backlog(platform, consent.gcid, consent.client_id).await?;
-        leave_fleet(platform, consent.gcid, consent.client_id).await?;
+        let good_until = consent.expires_at.map_or(now, |expires_at| expires_at.min(now));
+        leave_fleet(platform, consent.gcid, consent.client_id, good_until).await?;
         ended.took = began.elapsed();
         metrics::counter!("cardata_consents_ended_total", "why" => why.as_str()).increment(1);
         metrics::histogram!("cardata_revocation_seconds").record(ended.took);
@@ -118,6 +120,27 @@ async fn end_consents_now(
     Ok(ended)
 }
 
+/// Ends a customer's consents to a client whose time is over, which else happens now and then: nothing of what waits since
+/// may come with one that is given now.
+///
+/// # Errors
+/// [`EndError`]; to be tried again.
+pub async fn end_expired(
+    platform: &Arc<Platform>,
+    gcid: Gcid,
+    client_id: ClientId,
+) -> Result<(), EndError> {
+    let now = platform.clock.now();
+    let mut expired = platform.directory.consents_of(gcid).await?;
+    expired.retain(|consent| {
+        consent.client_id == client_id && consent.state == State::Active && !consent.is_active(now)
+    });
+    if !expired.is_empty() {
+        end_consents(platform, expired, EndReason::Expired, Actor::Service).await?;
+    }
+    Ok(())
+}
+
 /// Ends what waits for a client that may see nothing of a customer any more.
 async fn end_backlog(
     platform: &Platform,
@@ -135,17 +158,18 @@ async fn end_backlog(
     Ok(())
 }
 
-/// Lets a client's fleet show nothing of a customer any more whose last consent to it has ended, and ends what waits for
-/// it. The fleet's connections stay open.
+/// Lets a client's fleet show nothing of a customer any more whose last consent to it was good until `good_until`, and
+/// ends what waits for it, also where the customer has meanwhile given another one. The fleet's connections stay open.
 async fn leave_fleet(
     platform: &Platform,
     gcid: Gcid,
     client_id: ClientId,
+    good_until: Timestamp,
 ) -> Result<(), DirectoryError> {
     fleets_look_anew(platform, &[client_id]).await;
     let now = platform.clock.now();
     let vehicles = platform.directory.fleet(client_id, now).await?;
-    if vehicles.iter().any(|vehicle| vehicle.gcid == gcid) {
+    if vehicles.iter().any(|vehicle| vehicle.gcid == gcid && vehicle.since <= good_until) {
         return Ok(());
     }
     let mappings = platform.directory.mappings(gcid).await?;
@@ -301,7 +325,7 @@ pub async fn follow_zones(platform: &Platform, gcid: Gcid) {
 }
 
 /// The line of a deleted container.
-pub fn container_deleted(container: &Container, actor: Actor, now: jiff::Timestamp) -> Record {
+pub fn container_deleted(container: &Container, actor: Actor, now: Timestamp) -> Record {
     Record::new(now, actor, Act::ContainerDeleted)
         .of(container.gcid)
         .with_client(container.client_id)

@@ -220,11 +220,12 @@ fn public_routes(platform: Arc<Platform>) -> Router {
     gcdm::routes()
         .merge(portal::routes(platform.clone()))
         .merge(docs::routes(platform.clone()))
-        .merge(api::routes(&platform))
         .merge(ingest::routes())
         .merge(websocket::routes())
-        .with_state(platform)
         .layer(request_timeout(PATIENCE))
+        // Those see to both by themselves, since their clients read such answers as well.
+        .merge(api::routes(&platform, PATIENCE.request))
+        .with_state(platform)
         .layer(tower_http::catch_panic::CatchPanicLayer::new())
 }
 

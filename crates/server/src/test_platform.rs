@@ -181,7 +181,7 @@ impl World {
             docs::routes(platform.clone()),
             gcdm::routes(),
             portal::routes(platform.clone()),
-            api::routes(&platform),
+            api::routes(&platform, std::time::Duration::from_mins(1)),
             ingest::routes(),
         ];
         let app = all.into_iter().fold(admin::routes(), Router::merge);

@@ -200,6 +200,8 @@ pub struct FleetVehicle {
     pub vin: Vin,
     /// Whose.
     pub gcid: Gcid,
+    /// Since when there was a consent at each moment.
+    pub since: Timestamp,
     /// When the consent ends that lasts longest, exclusively; `None` until somebody ends it.
     pub until: Option<Timestamp>,
 }

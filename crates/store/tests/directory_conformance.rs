@@ -62,6 +62,7 @@ macro_rules! every_rule {
             consents::a_customers_consents_are_listed_oldest_first_with_those_that_ended
             consents::the_consents_to_a_client_are_those_that_nobody_ended_oldest_first
             consents::a_fleet_has_the_primary_vehicles_of_those_who_consent_to_the_stream
+            consents::a_fleet_has_a_vehicle_since_there_was_a_consent_at_each_moment
             consents::a_fleet_has_a_vehicle_until_the_last_of_its_consents_ends
             consents::a_consent_expires_at_the_second_at_which_it_is_good_no_longer
             choices::a_stream_configuration_is_replaced_whole

@@ -6,13 +6,13 @@ use std::num::{NonZeroU16, NonZeroU32};
 use bytes::BytesMut;
 use cardata_domain::projection::Packing;
 use cardata_domain::session::StoredSession;
-use cardata_domain::{Sequence, Vin};
+use cardata_domain::{Gcid, Sequence, Vin};
 use cardata_mqtt::encode::Encoder;
 use cardata_mqtt::packet::{ConnAck, Connect, Outgoing, Packet, Publish, Wanted};
 use cardata_mqtt::session::Limits;
-use cardata_mqtt::{CloseReason, Qos, SubscribeRefusal, Version};
+use cardata_mqtt::{CloseReason, Qos, Reader, SubscribeRefusal, Version};
 
-use super::world::{SIGNALS, Shared, gcid, signals};
+use super::world::{SIGNALS, Shared, number, signals};
 use crate::reference;
 
 pub(super) struct Promises {
@@ -159,13 +159,30 @@ impl Promises {
     }
 
     fn matching(&self, vin: Vin) -> impl Iterator<Item = &Subscription> {
-        let topic = format!("{}/{}", gcid(), vin.as_str());
+        let topic = format!("{}/{}", self.world.lock().owner(vin), vin.as_str());
         let matching = move |filter: &str| reference::matches(filter, &topic);
         self.subscriptions.iter().filter(move |(filter, _)| matching(filter)).map(|(_, one)| one)
     }
 
     fn qos(&self, vin: Vin) -> Option<Qos> {
         self.matching(vin).map(|subscription| subscription.qos.min(self.qos_max)).max()
+    }
+
+    /// Whether a filter reaches no further than the client may.
+    fn is_allowed(&self, filter: &str) -> bool {
+        let below = |customer: Gcid| filter.starts_with(&format!("{customer}/"));
+        match self.world.lock().reader {
+            Reader::Customer(own) => below(own),
+            Reader::Fleet => {
+                ["+/+", "+/#", "+/+/#"].contains(&filter)
+                    || filter.split('/').next().is_some_and(|first| first.parse::<Gcid>().is_ok())
+            }
+        }
+    }
+
+    /// The client may read some vehicles no longer.
+    pub(super) fn lost(&mut self, vehicles: &[Vin]) {
+        self.cursors.retain(|vin, _| !vehicles.contains(vin));
     }
 
     pub(super) fn asked(&mut self) {
@@ -179,7 +196,7 @@ impl Promises {
         self.phase = Phase::Admitted { session_present: kept.is_some() };
         let Some(kept) = kept else { return };
         for known in &kept.subscriptions {
-            let qos = Qos::from_level(known.qos).filter(|_| is_below_own(&known.filter));
+            let qos = Qos::from_level(known.qos).filter(|_| self.is_allowed(&known.filter));
             let Some(qos) = qos else { continue };
             let subscription = Subscription { qos, identifier: known.identifier };
             self.subscriptions.insert(known.filter.clone(), subscription);
@@ -292,7 +309,7 @@ impl Promises {
         let left_to_server = self.connect.client_id.is_empty();
         assert_eq!(connack.assigned_client_id.is_some(), left_to_server);
         assert_eq!(connack.retain_available, self.snapshots);
-        assert!(!connack.shared_available);
+        assert_eq!(connack.shared_available, self.world.lock().reader == Reader::Fleet);
     }
 
     fn published(&mut self, publish: &Publish) {
@@ -302,6 +319,11 @@ impl Promises {
             assert!(world.own.contains(&publish.vin), "another customer's vehicle: {publish:?}");
             let hidden = signals(&publish.payload) & !world.entitled;
             assert!(hidden == 0, "shows what the client may not see: {publish:?}");
+            assert_eq!(publish.customer, world.owner(publish.vin), "{publish:?}");
+            let seen_after =
+                world.seen_after.get(&publish.vin).filter(|_| publish.qos > Qos::AtMostOnce);
+            let is_seen = seen_after.is_none_or(|after| number(&publish.payload) > *after);
+            assert!(is_seen, "of a time when it might not be read: {publish:?}");
         }
         let expected = self.matching(publish.vin).filter_map(|one| one.identifier);
         let expected = expected.collect();
@@ -384,7 +406,7 @@ impl Promises {
             let Ok(qos) = granted else { continue };
             assert!(*qos <= wanted, "`{filter}` is granted with more than was asked for");
             assert!(reference::is_valid_filter(&filter), "`{filter}` is granted");
-            assert!(is_below_own(&filter), "`{filter}` is granted, which is not the customer's");
+            assert!(self.is_allowed(&filter), "`{filter}` is granted, which is not the client's");
             self.subscriptions.insert(filter, Subscription { qos: *qos, identifier });
         }
         assert!(self.subscriptions.len() <= self.limits.subscriptions_max + KEPT_MAX);
@@ -442,8 +464,4 @@ const VEHICLES: usize = 3;
 
 fn encoder(connect: &Connect) -> Encoder {
     Encoder::new(connect.version).with_limits(connect.problem_information, connect.packet_size_max)
-}
-
-fn is_below_own(filter: &str) -> bool {
-    filter.starts_with(&format!("{}/", gcid()))
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use cardata_domain::event::Payloads;
 use cardata_domain::projection::{Packing, View};
 use cardata_domain::{Catalogue, DescriptorId, Entry, Event, Gcid, Recorded, Sequence, Value, Vin};
-use cardata_mqtt::Source;
+use cardata_mqtt::{Reader, Source, Vehicles};
 use jiff::Timestamp;
 
 /// Descriptors that vehicles report; a set of them is a mask.
@@ -24,6 +24,11 @@ pub(super) fn gcid() -> Gcid {
     "aa111192-d570-4d3d-8835-656ee00edcd7".parse().expect("a GCID")
 }
 
+/// Somebody else, who lets a fleet in, too.
+pub(super) fn other_gcid() -> Gcid {
+    "bb111192-d570-4d3d-8835-656ee00edcd7".parse().expect("a GCID")
+}
+
 /// The last of the four is another customer's.
 pub(super) fn vin(index: usize) -> Vin {
     format!("WBY0000000000000{index}").parse().expect("a VIN")
@@ -36,24 +41,53 @@ pub(super) struct World {
     dropped: usize,
     pub(super) entitled: u8,
     pub(super) packing: Packing,
+    /// A client that reads for many customers, or one customer's.
+    pub(super) reader: Reader,
     /// The vehicles that a session may ask for.
     pub(super) own: BTreeSet<Vin>,
+    /// The last event before a fleet may read a vehicle; nothing of before may leave.
+    pub(super) seen_after: BTreeMap<Vin, Sequence>,
     attached: BTreeSet<Vin>,
     /// Live events on their way.
     pub(super) arrivals: VecDeque<Arc<Recorded>>,
 }
 
 impl World {
-    pub(super) fn new(packing: Packing) -> Self {
+    pub(super) fn new(packing: Packing, reader: Reader) -> Self {
         Self {
             events: Vec::new(),
             dropped: 0,
             entitled: 0b111,
             packing,
+            reader,
             own: BTreeSet::new(),
+            seen_after: BTreeMap::new(),
             attached: BTreeSet::new(),
             arrivals: VecDeque::new(),
         }
+    }
+
+    /// Whose a vehicle is.
+    pub(super) fn owner(&self, of: Vin) -> Gcid {
+        match self.reader {
+            Reader::Fleet if of == vin(2) => other_gcid(),
+            _ => gcid(),
+        }
+    }
+
+    /// The vehicles of `mask` may be read now. Which of those are not that could be before.
+    pub(super) fn change_own(&mut self, mask: u8) -> Vec<Vin> {
+        let own: BTreeSet<_> = (0..3).filter(|index| mask & (1 << index) > 0).map(vin).collect();
+        let gained: Vec<_> = own.difference(&self.own).copied().collect();
+        for vin in gained {
+            self.seen_after.insert(vin, self.head(vin));
+        }
+        let before = std::mem::replace(&mut self.own, own);
+        before.difference(&self.own).copied().collect()
+    }
+
+    pub(super) fn vehicles(&self) -> Vehicles {
+        Vehicles::new(self.own.iter().map(|vin| (*vin, self.owner(*vin))).collect())
     }
 
     pub(super) fn append(&mut self, vin: Vin, signals: u8) {
@@ -117,11 +151,11 @@ impl Shared {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn view(&self) -> View {
+    fn view(&self, gcid: Gcid) -> View {
         let world = self.lock();
         let visible = DESCRIPTORS.iter().filter(|(_, signal)| world.entitled & (1 << **signal) > 0);
         View {
-            gcid: gcid(),
+            gcid,
             entitled: visible.map(|(descriptor, _)| *descriptor).collect(),
             privacy: None,
             packing: world.packing,
@@ -143,6 +177,15 @@ pub(super) fn signals(payload: &[u8]) -> u8 {
     letters.fold(0, |mask, letter| mask | 1 << (letter - b'a'))
 }
 
+/// The number of the event in a payload of one, which each of its values repeats.
+pub(super) fn number(payload: &[u8]) -> Sequence {
+    let (letters, digits): (Vec<u8>, Vec<u8>) =
+        payload.iter().partition(|byte| byte.is_ascii_lowercase());
+    let length = digits.len() / letters.len().max(1);
+    let text = std::str::from_utf8(&digits[..length]).expect("digits");
+    Sequence(text.parse().expect("a number"))
+}
+
 /// What a session is given; it counts nothing.
 pub(super) struct FuzzSource(pub(super) Shared);
 
@@ -158,12 +201,12 @@ impl Source for FuzzSource {
         assert!(self.0.lock().attached.remove(&vin), "{} is detached twice", vin.as_str());
     }
 
-    fn payloads(&self, _: Gcid, recorded: &Recorded) -> Payloads {
-        recorded.payloads(&self.0.view(), encode)
+    fn payloads(&self, customer: Gcid, recorded: &Recorded) -> Payloads {
+        recorded.payloads(&self.0.view(customer), encode)
     }
 
-    fn payloads_of_merged(&self, _: Gcid, event: &Event) -> Payloads {
-        self.0.view().payloads(event, encode)
+    fn payloads_of_merged(&self, customer: Gcid, event: &Event) -> Payloads {
+        self.0.view(customer).payloads(event, encode)
     }
 
     fn note_oversized(&mut self) {}

@@ -114,8 +114,9 @@ fn keep_alive_seconds(connect: &Connect, limits: &Limits) -> u16 {
 
 fn subscriptions(kept: &StoredSession, reader: Reader, version: Version) -> Vec<Subscription> {
     let subscriptions = kept.subscriptions.iter().filter_map(|one| {
-        // A client that comes back with 3.1.1 has no words for what it shared.
-        let shared = topic::shared(&one.filter).filter(|_| version == Version::V5);
+        // A client that comes back with 3.1.1 has no words for what it shared, and a customer's shares nothing.
+        let may_share = version == Version::V5 && reader == Reader::Fleet;
+        let shared = topic::shared(&one.filter).filter(|_| may_share);
         let filter = Filter::parse(shared.unwrap_or(&one.filter), reader)?;
         let (granted, identifier) = (Qos::from_level(one.qos)?, one.identifier);
         let (text, shared) = (one.filter.clone(), shared.is_some());

@@ -6,7 +6,9 @@ use cardata_domain::{Sequence, Vin};
 use cardata_mqtt::packet::Outgoing;
 use cardata_mqtt::{CloseReason, Qos, Reader, SubscribeRefusal, Version};
 
-use crate::world::{Done, Kind, Signal, Terms, World, all, car, gcid, only, other_gcid};
+use crate::world::{
+    Done, Kind, Signal, Terms, World, all, car, gcid, only, other_gcid, subscription,
+};
 
 const EVERYTHING: &str = "+/+";
 const SHARED: &str = "$share/workers/+/+";
@@ -114,6 +116,45 @@ fn what_a_customer_ends_goes_and_the_others_stay() {
     world.append(car(1), &[Signal::Soc]);
     world.settle_all();
     assert_eq!(world.got(), ["4"]);
+}
+
+#[test]
+fn what_was_on_its_way_when_a_customer_ended_is_not_sent_again_though_the_client_is_let_in_anew() {
+    // With QoS 2 the client has it already, and takes the other customer's for a duplicate.
+    for (qos, again) in [(1, &["2 dup"][..]), (2, &[])] {
+        let mut world = connected(NEWER);
+        world.subscribe([(EVERYTHING, qos)]);
+        world.append(car(1), &[Signal::Soc]);
+        world.append(car(5), &[Signal::Soc]);
+        world.settle();
+        assert_eq!(world.got(), ["1", "2"]);
+        world.change_vehicles(&[car(5)]);
+        world.change_vehicles(&[car(1), car(5)]);
+        world.cut();
+        assert!(world.connect(Kind::Persistent));
+        world.settle_all();
+        assert_eq!(world.got(), again, "QoS {qos}");
+        world.append(car(1), &[Signal::Soc]);
+        world.settle_all();
+        assert_eq!(world.got(), ["3"], "QoS {qos}");
+    }
+}
+
+#[test]
+fn what_was_on_its_way_when_a_customer_ended_holds_back_no_cursor_of_what_comes_later() {
+    let mut world = connected(NEWER);
+    world.subscribe([(EVERYTHING, 1)]);
+    world.append(car(1), &[Signal::Soc]);
+    world.settle();
+    world.change_vehicles(&[car(5)]);
+    world.change_vehicles(&[car(1), car(5)]);
+    world.append(car(1), &[Signal::Soc]);
+    world.settle();
+    world.done();
+    world.ack(1);
+    assert_eq!(moved(&mut world), [(car(1), 2)]);
+    world.ack(0);
+    assert_eq!(moved(&mut world), []);
 }
 
 #[test]
@@ -256,6 +297,21 @@ fn a_session_that_shared_and_comes_back_with_3_1_1_has_no_subscription() {
     assert!(world.connect(Kind::Persistent));
     assert!(!world.done().iter().any(|done| matches!(done, Done::Joined(_))));
     assert_eq!(world.stored().unwrap().subscriptions, []);
+}
+
+#[test]
+fn a_customers_session_shares_nothing_whatever_was_kept_of_it() {
+    let mut world = World::new();
+    world.terms = NEWER;
+    world.connect(Kind::Persistent);
+    world.subscribe([(all(), 1)]);
+    world.cut();
+    world.stored_mut().subscriptions.push(subscription(&format!("$share/workers/{}", all()), 1));
+    world.stored_mut().subscriptions.reverse();
+    world.done();
+    assert!(world.connect(Kind::Persistent));
+    assert!(!world.done().iter().any(|done| matches!(done, Done::Joined(_))));
+    assert_eq!(world.stored().unwrap().subscriptions, [subscription(&all(), 1)]);
 }
 
 #[test]

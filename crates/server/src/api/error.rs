@@ -24,6 +24,7 @@ pub(super) struct ApiError {
 
 /// Characters of a note; what it repeats of the request may be long.
 const NOTE_LENGTH_MAX: usize = 500;
+const AT_FAULT: &str = "the server is at fault; its log has more under exveErrorRef";
 
 impl ApiError {
     /// A refusal with `note`, which says what exactly was wrong.
@@ -46,9 +47,16 @@ impl ApiError {
         Self::at_fault(ErrorCode::Internal, error)
     }
 
+    /// What should have answered panicked with `words`.
+    pub(super) fn panicked(words: &str) -> Self {
+        let refusal = Self::new(ErrorCode::Internal, AT_FAULT);
+        let id = refusal.code.id();
+        tracing::error!(error.id = id, error.ref = refusal.reference, "a request panicked: {words}");
+        refusal
+    }
+
     fn at_fault(code: ErrorCode, error: &(dyn std::error::Error + 'static)) -> Self {
-        let refusal =
-            Self::new(code, "the server is at fault; its log has more under exveErrorRef");
+        let refusal = Self::new(code, AT_FAULT);
         tracing::error!(error.id = code.id(), error.ref = refusal.reference, error, "a request failed");
         refusal
     }

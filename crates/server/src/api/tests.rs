@@ -4,6 +4,7 @@ mod charging;
 mod consents;
 mod quota;
 mod rules;
+mod unanswered;
 mod v2;
 mod vehicles;
 

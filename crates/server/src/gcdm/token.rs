@@ -89,7 +89,7 @@ async fn exchange(
 }
 
 async fn by_device_code(
-    platform: &Platform,
+    platform: &Arc<Platform>,
     client: &Client,
     device_code: &str,
     code_verifier: &str,
@@ -118,6 +118,7 @@ async fn by_device_code(
         state: consent::State::Active,
     };
     let fresh = Fresh::draw(platform, &consent, now);
+    endings::end_expired(platform, gcid, client.id).await.map_err(DirectoryError::from)?;
     let exchanged = platform
         .directory
         .exchange_device_grant(&hash, grant.state, &consent, &fresh.refresh, &fresh.access)

@@ -72,20 +72,28 @@ pub(super) async fn log_in(
     let (outcome, act) = if fits { ("ok", Act::LoggedIn) } else { ("refused", Act::LogInRefused) };
     metrics::counter!("cardata_portal_log_ins_total", "outcome" => outcome).increment(1);
     if let Some(gcid) = gcid {
-        // In the background, so that the time tells nothing about whether there is such a customer.
-        let (owned, record) = (platform.clone(), Record::new(now, Actor::Customer, act).of(gcid));
-        platform.tasks.spawn("note_log_in", async move {
-            if let Err(error) = owned.directory.append_to_ledger(&[record]).await {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "a line is missing in the ledger"
-                );
-            }
-        });
+        let record = Record::new(now, Actor::Customer, act).of(gcid);
+        if fits {
+            note(platform, record).await;
+        } else {
+            // In the background, so that the time tells nothing about whether there is such a customer.
+            let owned = platform.clone();
+            platform.tasks.spawn("note_log_in", async move { note(&owned, record).await });
+        }
     }
     let customer = customer.filter(|_| fits).ok_or(Refused::WrongPassword)?;
     platform.visitors.password_was_right(peer, email);
     Ok(platform.visitors.log_in(&customer, now))
+}
+
+/// Adds a line to the ledger. What it tells of has happened, so a failure stops nothing.
+async fn note(platform: &Platform, record: Record) {
+    if let Err(error) = platform.directory.append_to_ledger(&[record]).await {
+        tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "a line is missing in the ledger"
+        );
+    }
 }
 
 /// The path of the log-in that leads to `next` afterwards.
@@ -155,11 +163,6 @@ pub(super) async fn log_out(
     let Sent { visit, .. } = Sent::from_request(request, &platform).await?;
     let record = Record::new(visit.now(), Actor::Customer, Act::LoggedOut).of(visit.gcid());
     let nobody = platform.visitors.log_out(&visit.visitor);
-    if let Err(error) = platform.directory.append_to_ledger(&[record]).await {
-        tracing::error!(
-            error = &error as &dyn std::error::Error,
-            "a line is missing in the ledger"
-        );
-    }
+    note(&platform, record).await;
     Ok(nobody.mark(Redirect::to(PATH).into_response()))
 }

@@ -1,5 +1,6 @@
 //! One connection: bytes, time, events and the session between them.
 
+use std::collections::BTreeMap;
 use std::future::{pending, poll_fn};
 use std::mem::MaybeUninit;
 use std::pin::Pin;
@@ -386,19 +387,19 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
         drop(askers);
     }
 
-    /// Tells the session which vehicles may be read now; of those that are shared, which are its own.
+    /// Looks which vehicles may be read now.
     async fn look(&mut self) {
         let Some(open) = &mut self.open else { return };
         match vehicles(&self.platform, open).await {
-            Ok(Look { vehicles, loses }) => {
-                if let Some(member) = member(open) {
-                    let (own, cursors) = member.share(&vehicles);
-                    self.session.share(own.clone(), &cursors);
-                    // Not before: what is another's now was read by this one until here.
-                    member.let_go(&own);
-                } else {
-                    self.session.change_vehicles(vehicles);
+            Ok(Look { vehicles, renewed, loses }) => {
+                if !renewed.is_empty() {
+                    if let Some(member) = member(open) {
+                        member.begin_anew(&renewed);
+                    }
+                    let others = vehicles.iter().filter(|(vin, _)| !renewed.contains_key(vin));
+                    self.tell_vehicles(Vehicles::new(others.collect()));
                 }
+                self.tell_vehicles(vehicles);
                 if loses {
                     self.clear_the_way().await;
                 }
@@ -411,6 +412,18 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
                 self.session.close(CloseReason::StoreFailed);
             }
         }
+    }
+
+    /// Tells the session which vehicles may be read now; of those that are shared, which are its own.
+    fn tell_vehicles(&mut self, vehicles: Vehicles) {
+        let Some(member) = self.open.as_ref().and_then(member) else {
+            self.session.change_vehicles(vehicles);
+            return;
+        };
+        let (own, cursors) = member.share(&vehicles);
+        self.session.share(own.clone(), &cursors);
+        // Not before: what is another's now was read by this one until here.
+        member.let_go(&own);
     }
 
     /// Lets out what is queued, some of which may soon be nobody's to see. If the client does not take it at once, it stays
@@ -614,7 +627,7 @@ async fn vehicles(platform: &Platform, open: &mut Open) -> Result<Look, Director
         (None, Some(gcid)) => admission::vehicles(platform, gcid).await?,
         (None, None) => Vehicles::default(),
     };
-    Ok(Look { vehicles, loses: false })
+    Ok(Look { vehicles, renewed: BTreeMap::new(), loses: false })
 }
 
 /// Forgets sessions that ended since their client has too many.

@@ -1,12 +1,12 @@
 //! A fleet: a client that reads for itself what many customers let it see, each vehicle with its own customer's view.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use cardata_domain::{ClientId, Gcid};
+use cardata_domain::{ClientId, Gcid, Vin};
 use cardata_mqtt::Vehicles;
-use cardata_store::directory::DirectoryError;
+use cardata_store::directory::{DirectoryError, FleetVehicle};
 use jiff::Timestamp;
 
 use crate::entitlements::ViewCell;
@@ -20,6 +20,8 @@ pub(crate) struct FleetViews(ArcSwap<HashMap<Gcid, Seen>>);
 #[derive(Clone)]
 struct Seen {
     view: Arc<ViewCell>,
+    /// Since when there was a consent at each moment.
+    since: Timestamp,
     /// When the customer's consent ends, if that is known.
     until: Option<Timestamp>,
 }
@@ -37,6 +39,9 @@ impl FleetViews {
 /// What a connection may read.
 pub(crate) struct Look {
     pub(crate) vehicles: Vehicles,
+    /// Those of them that it may read anew, and since when: between two looks the right to them ended and was given again.
+    /// Nothing of before may leave any more.
+    pub(crate) renewed: BTreeMap<Vin, Timestamp>,
     /// Whether there was more before, of which nothing must leave any more.
     pub(crate) loses: bool,
 }
@@ -77,13 +82,20 @@ impl Fleet {
                 Some(seen) => seen.view.clone(),
                 None => platform.entitlements.cell(vehicle.gcid, self.client_id).await?,
             };
-            views.insert(vehicle.gcid, Seen { view, until: vehicle.until });
+            let (since, until) = (vehicle.since, vehicle.until);
+            views.insert(vehicle.gcid, Seen { view, since, until });
         }
         self.views.0.store(Arc::new(views));
+        let is_renewed = |vehicle: &&FleetVehicle| {
+            known.get(&vehicle.gcid).is_some_and(|seen| seen.since < vehicle.since)
+        };
+        let renewed = vehicles.iter().filter(is_renewed);
+        let renewed: BTreeMap<_, _> = renewed.map(|vehicle| (vehicle.vin, vehicle.since)).collect();
         let vehicles: Vec<_> = vehicles.iter().map(|vehicle| (vehicle.vin, vehicle.gcid)).collect();
         let vehicles = Vehicles::new(vehicles);
         let known = std::mem::replace(&mut self.known, vehicles.clone());
-        let loses = known.iter().any(|(vin, of)| vehicles.customer(vin) != Some(of));
-        Ok(Look { vehicles, loses })
+        let is_lost = |(vin, of)| vehicles.customer(vin) != Some(of) || renewed.contains_key(&vin);
+        let loses = known.iter().any(is_lost);
+        Ok(Look { vehicles, renewed, loses })
     }
 }

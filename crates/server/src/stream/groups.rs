@@ -14,6 +14,7 @@ use cardata_domain::{ClientId, Sequence, Vin};
 use cardata_mqtt::topic::{self, Filter};
 use cardata_mqtt::{Reader, Vehicles};
 use cardata_store::directory::DirectoryError;
+use jiff::Timestamp;
 
 use crate::platform::Platform;
 use crate::stream::connection::forget_surplus;
@@ -68,6 +69,8 @@ struct State {
     holders: HashMap<Vin, u64>,
     /// For each vehicle that was ever read: up to where everything was acknowledged.
     cursors: BTreeMap<Vin, Sequence>,
+    /// Vehicles that were begun anew, since the right to them had ended; and when it was given again.
+    renewed: HashMap<Vin, Timestamp>,
     /// Seconds that the group outlives its last member; the highest number for ever, 0 not at all.
     kept_seconds: u32,
     /// Whether it is known what was kept of it.
@@ -231,6 +234,20 @@ impl Membership {
             }
         }
         (Vehicles::new(own), cursors)
+    }
+
+    /// Forgets how far the group got with vehicles that it may read anew, each since the moment that is named. Once: other
+    /// members look at other times. While another one still reads one as before, that is left to it.
+    pub(crate) fn begin_anew(&self, renewed: &BTreeMap<Vin, Timestamp>) {
+        let mut state = self.group.lock();
+        for (vin, since) in renewed {
+            let is_done = state.renewed.get(vin).is_some_and(|done| done >= since);
+            let holder = state.holders.get(vin);
+            if !is_done && holder.is_none_or(|holder| *holder == self.number) {
+                state.cursors.remove(vin);
+                state.renewed.insert(*vin, *since);
+            }
+        }
     }
 
     /// Notes that this member reads no vehicles but `kept` any more, and lets the others take what they wait for.

@@ -185,6 +185,39 @@ pub(crate) async fn a_fleet_has_the_primary_vehicles_of_those_who_consent_to_the
     assert_eq!(fleet(&*directory, 5).await, []);
 }
 
+pub(crate) async fn a_fleet_has_a_vehicle_since_there_was_a_consent_at_each_moment(
+    directory: Arc<impl Directory>,
+) {
+    populate(&*directory).await;
+    directory.put_mapping(&mapping(1, 1)).await.unwrap();
+    let since = async || {
+        let vehicles = directory.fleet(client_id(1), at(40)).await.unwrap();
+        vehicles.iter().map(|vehicle| vehicle.since).collect::<Vec<_>>()
+    };
+    let consent = |number: u32, from: i64, until: Option<i64>| Consent {
+        granted_at: at(from),
+        expires_at: until.map(at),
+        ..streaming(number, 1, 1)
+    };
+    add(&*directory, 1, &consent(1, 1, None)).await;
+    assert_eq!(since().await, [at(1)]);
+    // Given before the first one ends, and at the very end of that one.
+    add(&*directory, 2, &consent(2, 5, Some(10))).await;
+    directory.end_consent(consent_id(1), at(6), EndReason::Customer).await.unwrap();
+    add(&*directory, 3, &consent(3, 10, None)).await;
+    assert_eq!(since().await, [at(1)]);
+    // One that is ended late was good no longer than its time.
+    directory.end_consent(consent_id(2), at(30), EndReason::Expired).await.unwrap();
+    directory.end_consent(consent_id(3), at(12), EndReason::Customer).await.unwrap();
+    add(&*directory, 4, &consent(4, 13, None)).await;
+    assert_eq!(since().await, [at(13)]);
+    // Others count for nothing: without the scope, another client's, another customer's.
+    add(&*directory, 5, &Consent { granted_at: at(11), ..granted(5, 1, 1) }).await;
+    add(&*directory, 6, &Consent { granted_at: at(11), ..streaming(6, 1, 2) }).await;
+    add(&*directory, 7, &Consent { granted_at: at(11), ..streaming(7, 2, 1) }).await;
+    assert_eq!(since().await, [at(13)]);
+}
+
 pub(crate) async fn a_fleet_has_a_vehicle_until_the_last_of_its_consents_ends(
     directory: Arc<impl Directory>,
 ) {

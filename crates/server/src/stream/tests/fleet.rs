@@ -17,7 +17,7 @@ use super::super::test_peer::{
     id_token, odometer, property, put_properties, report, soc, text, world,
 };
 use super::auth_properties;
-use crate::profile::Profile;
+use crate::profile::{Connections, Profile};
 use crate::test_platform::{ADMIN_TOKEN, PKCE, Person, SCOPES, SECRET, START, World};
 use crate::{endings, gcdm};
 
@@ -146,6 +146,16 @@ impl Fleet {
         endings::end_consents(platform, to_fleet, EndReason::Customer, Actor::Customer)
             .await
             .unwrap();
+    }
+
+    /// Ends what `person` consented to, and tells no connection.
+    async fn end_unseen(&self, person: Person) {
+        let platform = &self.world.platform;
+        for consent in platform.directory.consents_of(person.gcid()).await.unwrap() {
+            let now = platform.clock.now();
+            let why = EndReason::Customer;
+            assert!(platform.directory.end_consent(consent.id, now, why).await.unwrap());
+        }
     }
 
     async fn stored(&self, name: &str) -> Option<StoredSession> {
@@ -452,6 +462,78 @@ async fn nothing_waits_of_a_customer_who_ended_and_consented_again_while_it_was_
     assert!(is_quiet(&mut peer).await);
     report(&fleet.world, ANNAS, 5).await;
     assert_eq!(next(&mut peer).await, (topic(Person::Anna, ANNAS), 5));
+}
+
+/// As if the end and the new consent had come faster than the connection looks.
+#[tokio::test]
+async fn what_happens_between_two_consents_is_nothing_to_a_connection_that_looks_only_after_both() {
+    for filter in [EVERYTHING, GROUP] {
+        let fleet = Fleet::consented().await;
+        let token = fleet.token(STREAM).await;
+        // One message is all that it takes at a time, so that the next one waits in the journal.
+        let connect = fleet.connect(&token, "a").property(0x21, &[0, 1]);
+        let (mut peer, _) = Peer::connect_with(&fleet.world, &connect).await;
+        let options = if filter == GROUP { 1 } else { 0x21 };
+        assert_eq!(peer.subscribe(filter, options).await, 1);
+        report(&fleet.world, ANNAS, 1).await;
+        let first = peer.delivery().await;
+        fleet.end_unseen(Person::Anna).await;
+        fleet.world.pass(1);
+        report(&fleet.world, ANNAS, 2).await;
+        fleet.world.pass(1);
+        fleet.consent(Person::Anna, SCOPES, None).await;
+        peer.ack(&first).await;
+        assert!(is_quiet(&mut peer).await, "{filter}");
+        report(&fleet.world, ANNAS, 3).await;
+        assert_eq!(next(&mut peer).await, (topic(Person::Anna, ANNAS), 3), "{filter}");
+    }
+}
+
+#[tokio::test]
+async fn what_waits_for_a_session_ends_also_where_the_next_consent_comes_before_the_end_is_done() {
+    let fleet = Fleet::consented().await;
+    fleet.reading("a").await.leave().await;
+    report(&fleet.world, ANNAS, 1).await;
+    // A connection that takes its time to look.
+    let key = SessionKey { gcid: None, client_id: fleet.client, mqtt_client_id: "slow".to_owned() };
+    let router = &fleet.world.platform.router;
+    let slow = router.register(key, None, Connections::PerClient(5)).await.unwrap();
+    let mut ending = Box::pin(fleet.end_consents(Person::Anna));
+    let asked = tokio::select! {
+        () = &mut ending => panic!("whoever ends a consent waits until nothing of it is sent"),
+        asked = slow.wanted_to_look() => asked,
+    };
+    fleet.world.pass(1);
+    report(&fleet.world, ANNAS, 2).await;
+    fleet.world.pass(1);
+    let looking = async { drop(slow.wanted_to_look().await) };
+    tokio::join!(fleet.consent(Person::Anna, SCOPES, None), looking);
+    drop(asked);
+    ending.await;
+    drop(slow);
+    let (mut peer, connack) = fleet.connected("a").await;
+    assert_eq!(connack.flags, 1);
+    assert!(is_quiet(&mut peer).await);
+    report(&fleet.world, ANNAS, 3).await;
+    assert_eq!(next(&mut peer).await, (topic(Person::Anna, ANNAS), 3));
+}
+
+#[tokio::test]
+async fn what_waits_when_a_consents_time_is_over_does_not_come_with_the_next_one() {
+    let fleet = Fleet::new().await;
+    fleet.consent(Person::Anna, SCOPES, Some(SignedDuration::from_secs(60))).await;
+    fleet.reading("a").await.leave().await;
+    report(&fleet.world, ANNAS, 1).await;
+    fleet.world.pass(60);
+    report(&fleet.world, ANNAS, 2).await;
+    fleet.world.pass(1);
+    // Nobody has looked yet for consents whose time is over.
+    fleet.consent(Person::Anna, SCOPES, None).await;
+    let (mut peer, connack) = fleet.connected("a").await;
+    assert_eq!(connack.flags, 1);
+    assert!(is_quiet(&mut peer).await);
+    report(&fleet.world, ANNAS, 3).await;
+    assert_eq!(next(&mut peer).await, (topic(Person::Anna, ANNAS), 3));
 }
 
 #[tokio::test]

@@ -70,24 +70,38 @@ pub(super) async fn fleet(
     client_id: ClientId,
     now: Timestamp,
 ) -> Result<Vec<FleetVehicle>, Failure> {
-    // Scopes are words between single spaces. Of consents with and without an end, those without last longest.
+    // Scopes are words between single spaces. Of consents with and without an end, those without last longest. One that
+    // was given after all earlier ones had ended begins anew, and of those the last one counts.
     let rows = sqlx::query(
-        "SELECT vin, mappings.gcid AS gcid, CASE WHEN count(*) = count(expires_at) THEN max(expires_at) END AS until
-         FROM consents JOIN mappings ON mappings.gcid = consents.gcid
-         WHERE client_id = $1 AND ended_at IS NULL AND (expires_at IS NULL OR expires_at > $2)
-           AND ' ' || scopes || ' ' LIKE '% ' || $3 || ' %' AND mapping_type = $4
-         GROUP BY vin, mappings.gcid ORDER BY vin, min(since), mappings.gcid",
+        "WITH streaming AS (
+             SELECT * FROM consents WHERE client_id = $1 AND ' ' || scopes || ' ' LIKE '% ' || $3 || ' %'
+         ), following AS (
+             SELECT gcid, granted_at,
+                    max(coalesce(min(coalesce(ended_at, expires_at), coalesce(expires_at, ended_at)), $5)) OVER (
+                        PARTITION BY gcid ORDER BY granted_at, id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+                    ) AS earlier_until
+             FROM streaming
+         ), unbroken AS (
+             SELECT gcid, max(granted_at) AS unbroken_since FROM following
+             WHERE earlier_until IS NULL OR earlier_until < granted_at GROUP BY gcid
+         )
+         SELECT vin, gcid, unbroken_since, CASE WHEN count(*) = count(expires_at) THEN max(expires_at) END AS until
+         FROM streaming JOIN mappings USING (gcid) JOIN unbroken USING (gcid)
+         WHERE ended_at IS NULL AND (expires_at IS NULL OR expires_at > $2) AND mapping_type = $4
+         GROUP BY vin, gcid ORDER BY vin, min(since), gcid",
     )
     .bind(client_id.to_string())
     .bind(micros(now))
     .bind(Scope::StreamingRead.as_str())
     .bind(MappingType::Primary.as_str())
+    .bind(i64::MAX)
     .fetch_all(readers)
     .await?;
     let vehicle = |row: &SqliteRow| {
         Ok(FleetVehicle {
             vin: vin(row)?,
             gcid: parsed(row, "gcid", "GCID")?,
+            since: instant(row, "unbroken_since")?,
             until: instant_if_any(row, "until")?,
         })
     };
