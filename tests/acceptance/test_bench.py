@@ -123,7 +123,7 @@ def test_sessions_that_resume_get_all_that_they_missed_while_latency_is_measured
 
 
 def test_the_rest_api_is_asked_in_turns_with_a_bare_handler(start_dev: StartDev) -> None:
-    dev = start_dev(*STILL)
+    dev = start_dev(*STILL, "--requests-per-day", "0")
     arguments = ["rest", "--clients", "2", "--rounds", "1", "--seconds", "1", "--values", "100"]
     short = bench(dev, *arguments)
     assert short.returncode == 1 and "--fill 1000 or more" in short.stderr, short.stderr

@@ -48,7 +48,7 @@ impl Form {
     pub(super) fn wanted(headers: &HeaderMap) -> Self {
         let accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
         let kinds = accepted.flat_map(|value| value.split(','));
-        let kinds = kinds.filter_map(|range| range.split(';').next().map(str::trim));
+        let mut kinds = kinds.filter_map(|range| range.split(';').next().map(str::trim));
         let all = [Self::Csv, Self::Parquet, Self::JsonLines];
         let named = |kind: &str| {
             all.into_iter().find(|form| {
@@ -56,7 +56,7 @@ impl Form {
                 kind.eq_ignore_ascii_case(own)
             })
         };
-        kinds.filter_map(named).next().unwrap_or(Self::JsonLines)
+        kinds.find_map(named).unwrap_or(Self::JsonLines)
     }
 
     pub(super) fn content_type(self) -> &'static str {
