@@ -125,7 +125,7 @@ pub(super) fn rest(report: &rest::Report) -> Vec<String> {
             grouped(endpoint.body_bytes as u64)
         ));
         let head = ["requests/s", "MB/s", "p50 ms", "p99 ms", "max ms"].map(str::to_owned);
-        lines.push(row(["".to_owned()].into_iter().chain(head)));
+        lines.push(row([String::new()].into_iter().chain(head)));
         for round in &endpoint.rounds {
             for (who, speed) in [("server", &round.server), ("bare", &round.bare)] {
                 let cells = [
