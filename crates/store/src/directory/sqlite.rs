@@ -4,9 +4,6 @@
 //! instead of failing as busy. Each noun's queries stand in its own module below; they bind `$1`, which PostgreSQL
 //! understands, too.
 //!
-//! What each request asks for is kept in memory until somebody writes (`cache`); what another process writes is seen
-//! within a second.
-//!
 //! What one row says of another must be there: a mapping needs its customer and its vehicle, a consent its customer
 //! and its client. Times are kept to the microsecond.
 
