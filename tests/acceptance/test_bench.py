@@ -122,6 +122,32 @@ def test_sessions_that_resume_get_all_that_they_missed_while_latency_is_measured
         assert bench(dev, "latency", *wrong).returncode == 2, wrong
 
 
+def test_the_rest_api_is_asked_in_turns_with_a_bare_handler(start_dev: StartDev) -> None:
+    dev = start_dev(*STILL, "--requests-per-day", "0")
+    arguments = ["rest", "--clients", "2", "--rounds", "1", "--seconds", "1", "--values", "100"]
+    short = bench(dev, *arguments)
+    assert short.returncode == 1 and "--fill 1000 or more" in short.stderr, short.stderr
+    figures = measured(dev, *arguments, "--fill", "1000")
+    assert [endpoint["name"] for endpoint in figures["endpoints"]] == ["telematicData", "history"]
+    for endpoint, values in zip(figures["endpoints"], [50, 100], strict=True):
+        assert endpoint["values"] == values and endpoint["ratio"] > 0
+        (turn,) = endpoint["rounds"]
+        for speed in turn.values():
+            assert speed["requests"] >= 2 and speed["p50_us"] <= speed["p99_us"] <= speed["max_us"]
+    # The container was for the measurement only.
+    assert run("container", "list", "--ready-file", str(dev.ready_file)).stdout.count("cardata bench") == 0
+
+    table = bench(dev, *arguments)
+    assert table.returncode == 0, table.stderr
+    assert "telematicData: 50 values" in table.stdout and "of the bare handler's" in table.stdout
+
+
+def test_a_days_quota_ends_the_measurement_with_what_to_do(start_dev: StartDev) -> None:
+    dev = start_dev(*STILL, "--requests-per-day", "5")
+    ended = bench(dev, "rest", "--values", "1")
+    assert ended.returncode == 1 and "--requests-per-day 0" in ended.stderr, ended.stderr
+
+
 def test_what_can_not_be_measured_is_said_with_what_to_do(start_dev: StartDev) -> None:
     dev = start_dev(*STILL, "--sessions-per-client", "5")
     crowded = bench(dev, "idle", "--connections", "20")

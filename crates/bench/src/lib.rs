@@ -1,4 +1,4 @@
-//! A load generator: what a server costs in memory, and how fast it delivers.
+//! A load generator: what a server costs in memory, how fast it delivers, and how fast it answers.
 //!
 //! It measures this server, or any MQTT broker in the same way, so that figures can stand side by side. It knows no more
 //! of either than the wire, and what the system tells of a process that runs on the same machine.
@@ -8,6 +8,7 @@ pub mod latency;
 pub mod memory;
 pub mod process;
 pub mod progress;
+pub mod rest;
 pub mod room;
 pub mod sessions;
 pub mod target;

@@ -41,7 +41,7 @@ enum LogFormat {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    Dev(command::dev::Args),
+    Dev(Box<command::dev::Args>),
     Replay(command::replay::Args),
     Token(command::token::Args),
     Container(command::container::Args),
@@ -58,7 +58,7 @@ async fn main() -> ExitCode {
         LogFormat::Json => logger.json().init(),
     }
     output::finish(match command {
-        Command::Dev(args) => command::dev::run(args).await,
+        Command::Dev(args) => command::dev::run(*args).await,
         Command::Replay(args) => command::replay::run(args).await,
         Command::Token(args) => command::token::run(args).await,
         Command::Container(args) => command::container::run(args).await,

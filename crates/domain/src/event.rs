@@ -36,6 +36,18 @@ impl Entry {
         Self { descriptor, at, value, unit: unit.map(Into::into), fragment }
     }
 
+    /// An entry whose [`Entry::fragment`] was kept, so that it needs not be made again. The caller vouches that it is
+    /// that of the other parameters.
+    pub fn kept(
+        descriptor: DescriptorId,
+        at: Timestamp,
+        value: Value,
+        unit: Option<Box<str>>,
+        fragment: &str,
+    ) -> Self {
+        Self { descriptor, at, value, unit, fragment: fragment.into() }
+    }
+
     /// The same with another value.
     #[must_use]
     pub fn with_value(&self, value: Value) -> Self {
@@ -105,6 +117,9 @@ impl Event {
     /// # Errors
     /// [`EmptyEvent`] when there is no entry.
     pub fn new(vin: Vin, at: Timestamp, entries: Vec<Entry>) -> Result<Self, EmptyEvent> {
+        if entries.len() == 1 {
+            return Ok(Self { vin, at, entries });
+        }
         let mut kept: Vec<Entry> = Vec::with_capacity(entries.len());
         let mut seen = DescriptorSet::new();
         for entry in entries {

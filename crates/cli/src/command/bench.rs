@@ -1,4 +1,4 @@
-//! `cardata bench`: what a server costs, and how fast it delivers.
+//! `cardata bench`: what a server costs, how fast it delivers, and how fast it answers.
 
 mod table;
 
@@ -10,9 +10,10 @@ use anyhow::Context as _;
 use cardata_bench::latency::{Others, Source};
 use cardata_bench::process::Process;
 use cardata_bench::target::Handshakes;
-use cardata_bench::{Remedy, Target, idle, latency, sessions};
+use cardata_bench::{Remedy, Target, idle, latency, rest, sessions};
 use cardata_client::operator::Operator;
 use cardata_client::rest::Rest;
+use cardata_domain::Catalogue;
 use cardata_server::Clock as _;
 use clap::Subcommand;
 use clap::builder::RangedU64ValueParser;
@@ -21,7 +22,7 @@ use super::sign_in::{SignInArgs, SignedIn};
 use crate::clock::SystemClock;
 use crate::output::{self, Advice, Progress};
 
-/// Measure a running server: memory of connections and sessions, and latency
+/// Measure a running server: memory of connections and sessions, latency, and the REST API
 ///
 /// Connects as a demo customer to the `cardata dev` that runs, or to any MQTT broker that takes everybody, so that the
 /// figures can stand side by side. Figures of memory need a server on this machine; they are what the system counts for
@@ -34,7 +35,9 @@ use crate::output::{self, Advice, Progress};
     cardata bench sessions --count 100000\n  \
     cardata bench latency --clients 100 --slow 50 --rate 100 --seconds 10\n  \
     cardata bench latency --clients 100 --resuming 50 --backlog 2000 --rate 100 --seconds 10\n  \
-    cardata bench idle --connections 10000 --as plain --target mqtts://localhost:8884 --ca-file ca.pem")]
+    cardata bench idle --connections 10000 --as plain --target mqtts://localhost:8884 --ca-file ca.pem\n  \
+    cardata dev --vehicles 0 --requests-per-day 0     (in another terminal)\n  \
+    cardata bench rest --fill 10000000")]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,
@@ -100,6 +103,40 @@ enum Command {
         #[command(flatten)]
         target: TargetArgs,
     },
+    /// Ask the REST API for latest values and for history, in turns with a bare handler that returns the same bytes
+    ///
+    /// Clients ask for `telematicData` of a container with 50 descriptors, and for a page of `/v2` history as JSON lines,
+    /// each again as soon as it is answered. After each round the same clients ask a handler of this program, which has
+    /// the answer in memory and threads of its own, over the same kind of TLS; the ratio is that of requests a second.
+    Rest(RestArgs),
+}
+
+/// What to ask for, and how often.
+#[derive(Debug, clap::Args)]
+struct RestArgs {
+    /// Clients that ask at a time, each over its own connection
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = RangedU64ValueParser::<u64>::new().range(1..=200))]
+    clients: u64,
+    /// Rounds of each kind
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+    rounds: u32,
+    /// Seconds of each round
+    #[arg(long, value_name = "S", default_value_t = 5, value_parser = RangedU64ValueParser::<u64>::new().range(1..=60))]
+    seconds: u64,
+    /// Values on the page of history
+    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = RangedU64ValueParser::<u64>::new().range(1..=100_000))]
+    values: u64,
+    /// First send so many events of the customer's vehicles, with one value each; they stay
+    #[arg(long, value_name = "E", default_value_t = 0, value_parser = RangedU64ValueParser::<u64>::new().range(..=100_000_000))]
+    fill: u64,
+    /// Send the events and measure nothing
+    #[arg(long, requires = "fill")]
+    fill_only: bool,
+    /// Print the figures as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    sign_in: SignInArgs,
 }
 
 /// What to measure, and how to tell.
@@ -144,7 +181,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
             let plan = idle::Plan { connections, at_once, qos };
             let report = idle::run(&target, to.process(&target)?, plan, &progress).await;
             drop(progress);
-            tell(&to, &report.map_err(advise)?, table::idle)
+            tell(to.json, &report.map_err(advise)?, table::idle)
         }
         Command::Sessions { count, at_once, restart_within, target: to } => {
             let (target, _) = to.find().await?;
@@ -153,7 +190,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
             let plan = sessions::Plan { sessions: count, at_once, name: &name, restart };
             let report = sessions::run(&target, to.process(&target)?, plan, &progress).await;
             drop(progress);
-            tell(&to, &report.map_err(advise)?, table::sessions)
+            tell(to.json, &report.map_err(advise)?, table::sessions)
         }
         Command::Latency {
             clients,
@@ -180,13 +217,14 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
             let report = latency::run(&target, process, &source, plan, &progress).await;
             drop(progress);
             let report = report.map_err(advise)?;
-            tell(&to, &report, table::latency)?;
+            tell(to.json, &report, table::latency)?;
             if report.lost > 0 {
                 let what = format!("{} messages of QoS 1 were lost", report.lost);
                 return Err(Advice::new(what).into());
             }
             Ok(())
         }
+        Command::Rest(args) => run_rest(args, progress).await,
     }
 }
 
@@ -239,12 +277,64 @@ fn vehicles(signed_in: SignedIn) -> Source {
     Source::Vehicles { ready: Box::new(ready), vins, rest, operator }
 }
 
+/// Measures the REST API.
+async fn run_rest(
+    args: RestArgs,
+    progress: Arc<dyn cardata_bench::Progress>,
+) -> anyhow::Result<()> {
+    let source = rest_source(args.sign_in.sign_in().await?);
+    let plan = rest::Plan {
+        clients: args.clients,
+        rounds: args.rounds,
+        duration: Duration::from_secs(args.seconds),
+        values: args.values,
+        fill: args.fill,
+        now: SystemClock.now(),
+    };
+    rest::fill(&source, plan, &progress).await.map_err(advise)?;
+    if args.fill_only {
+        return Ok(());
+    }
+    let report = rest::run(&source, plan, &progress).await;
+    drop(progress);
+    tell(args.json, &report.map_err(advise)?, table::rest)
+}
+
+/// Descriptors of the container that is asked for.
+const ASKED_FOR: usize = 50;
+
+fn rest_source(signed_in: SignedIn) -> rest::Source {
+    let SignedIn { tokens, http, http_url, ready } = signed_in;
+    let customer = ready.customers.iter().find(|customer| customer.gcid == tokens.gcid);
+    let vins = customer.into_iter().flat_map(|customer| &customer.vehicles);
+    let vins = vins.map(|vehicle| vehicle.vin.clone()).collect();
+    let access_token = tokens.access_token.expose().to_owned();
+    let rest = Rest::new(http, &http_url, tokens.access_token);
+    rest::Source { vins, rest, access_token, descriptors: reported(), ready }
+}
+
+/// Streamable descriptors of the catalogue that are numbers. Those about charging and places are left out: the server
+/// looks for more in them.
+fn reported() -> Vec<String> {
+    let catalogue = Catalogue::shipped();
+    let plain = catalogue.listed().filter(|(_, known)| {
+        let is_number = known.datatype.as_deref().is_some_and(|datatype| {
+            ["int", "uint", "float", "double"].iter().any(|kind| datatype.starts_with(kind))
+        });
+        let name = known.name.to_lowercase();
+        let is_special =
+            ["charging", "location", "navigation"].iter().any(|part| name.contains(part));
+        known.streamable && known.endpoint.is_none() && is_number && !is_special
+    });
+    plain.map(|(_, known)| known.name.to_string()).take(ASKED_FOR).collect()
+}
+
 fn tell<R: serde::Serialize>(
-    to: &TargetArgs,
+    json: bool,
     report: &R,
     table: fn(&R) -> Vec<String>,
 ) -> anyhow::Result<()> {
-    if to.json {
+    if json {
         output::data(&serde_json::to_string_pretty(report)?);
     } else {
         output::data(&table(report).join("\n"));
@@ -272,4 +362,14 @@ fn advise(error: impl Remedy + Send + Sync + 'static) -> anyhow::Error {
         None => advice,
     };
     anyhow::Error::new(error).context(advice)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_catalogue_has_as_many_descriptors_as_are_asked_for() {
+        assert_eq!(reported().len(), ASKED_FOR);
+    }
 }

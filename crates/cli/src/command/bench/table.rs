@@ -1,7 +1,7 @@
 //! Figures for people.
 
 use cardata_bench::memory::Memory;
-use cardata_bench::{idle, latency, sessions};
+use cardata_bench::{idle, latency, rest, sessions};
 
 /// What idle connections cost.
 pub(super) fn idle(report: &idle::Report) -> Vec<String> {
@@ -105,6 +105,45 @@ pub(super) fn latency(report: &latency::Report) -> Vec<String> {
     }
     let late = report.rounds.iter().map(|round| round.sender_late_us).max().unwrap_or_default();
     lines.push(format!("the generator was late by {} ms at the most", milliseconds(late)));
+    lines
+}
+
+/// How fast the REST API answers.
+pub(super) fn rest(report: &rest::Report) -> Vec<String> {
+    let mut lines = vec![format!(
+        "{} clients of {}, rounds of {:.0} s",
+        grouped(report.clients),
+        report.target,
+        report.seconds
+    )];
+    for endpoint in &report.endpoints {
+        lines.push(String::new());
+        lines.push(format!(
+            "{}: {} values, {} bytes",
+            endpoint.name,
+            grouped(endpoint.values),
+            grouped(endpoint.body_bytes as u64)
+        ));
+        let head = ["requests/s", "MB/s", "p50 ms", "p99 ms", "max ms"].map(str::to_owned);
+        lines.push(row([String::new()].into_iter().chain(head)));
+        for round in &endpoint.rounds {
+            for (who, speed) in [("server", &round.server), ("bare", &round.bare)] {
+                let cells = [
+                    who.to_owned(),
+                    format!("{:.1}", speed.requests_per_second),
+                    format!("{:.1}", speed.megabytes_per_second),
+                    milliseconds(speed.p50_us),
+                    milliseconds(speed.p99_us),
+                    milliseconds(speed.max_us),
+                ];
+                lines.push(row(cells.into_iter()));
+            }
+        }
+        lines.push(format!(
+            "{:.2} of the bare handler's requests a second, the median of the rounds",
+            endpoint.ratio
+        ));
+    }
     lines
 }
 
