@@ -1,5 +1,6 @@
 //! `/customers/vehicles`: mappings and basic data (wire §4.4, §4.7), and who may read a vehicle at all.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Json;
@@ -84,6 +85,27 @@ pub(super) async fn require_primary(
         .iter()
         .any(|mapping| mapping.vin == vin && mapping.mapping_type == MappingType::Primary);
     if primary { Ok(()) } else { Err(not_yours()) }
+}
+
+/// The vehicles of which the caller's customer is PRIMARY; with `chosen`, these alone.
+///
+/// # Errors
+/// CU-104 unless all that are chosen are mapped as PRIMARY.
+pub(super) async fn primary(
+    platform: &Platform,
+    caller: Caller,
+    chosen: Option<&BTreeSet<Vin>>,
+) -> Result<Vec<Vin>, ApiError> {
+    let mappings = platform.directory.mappings(caller.gcid).await?;
+    let primary = mappings.iter().filter(|mapping| mapping.mapping_type == MappingType::Primary);
+    let mut vins: Vec<_> = primary.map(|mapping| mapping.vin).collect();
+    if let Some(chosen) = chosen {
+        vins.retain(|vin| chosen.contains(vin));
+        if vins.len() < chosen.len() {
+            return Err(not_yours());
+        }
+    }
+    Ok(vins)
 }
 
 fn not_yours() -> ApiError {

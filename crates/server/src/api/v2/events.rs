@@ -30,7 +30,7 @@ use super::parameters::Parameters;
 use crate::Platform;
 use crate::api::auth::{Caller, Streamer};
 use crate::api::error::ApiError;
-use crate::api::vehicles::require_primary;
+use crate::api::vehicles::primary;
 use crate::entitlements::ViewCell;
 use crate::secret;
 use crate::stream::admission;
@@ -64,9 +64,7 @@ pub(in crate::api) async fn read(
 ) -> Result<Response, ApiError> {
     let chosen = Parameters::read(query.as_deref(), &["vin"])?.vins()?;
     let caller = Caller { gcid: claims.gcid, client_id: claims.client_id };
-    for vin in chosen.iter().flatten() {
-        require_primary(&platform, caller, *vin).await?;
-    }
+    primary(&platform, caller, chosen.as_ref()).await?;
     let last = match headers.get("last-event-id").map(|value| value.to_str().unwrap_or("?")) {
         None | Some("") => None,
         Some(text) => Some(Sequence(text.parse().map_err(|_| {
@@ -107,7 +105,7 @@ struct Feed {
     mailbox: Arc<Mailbox>,
     view: Arc<ViewCell>,
     /// The vehicles that were asked for; `None` for all.
-    chosen: Option<Vec<Vin>>,
+    chosen: Option<BTreeSet<Vin>>,
     /// Those that are read, and up to where each of them was passed.
     vehicles: BTreeMap<Vin, Sequence>,
     /// The same for who takes messages.
@@ -122,7 +120,7 @@ impl Feed {
     async fn open(
         platform: &Arc<Platform>,
         claims: &Claims,
-        chosen: Option<Vec<Vin>>,
+        chosen: Option<BTreeSet<Vin>>,
         last: Option<Sequence>,
     ) -> Result<Self, ApiError> {
         let Claims { gcid, client_id, consent_id, .. } = *claims;

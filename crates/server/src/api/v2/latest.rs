@@ -7,14 +7,13 @@ use axum::extract::{RawQuery, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use cardata_contract::rest::v2::Latest;
-use cardata_domain::vehicle::MappingType;
-use cardata_domain::{Entry, Vin};
+use cardata_domain::Entry;
 
 use super::parameters::Parameters;
 use crate::Platform;
 use crate::api::auth::Caller;
 use crate::api::error::ApiError;
-use crate::api::vehicles::require_primary;
+use crate::api::vehicles::primary;
 use crate::tally::Read;
 
 /// `GET /v2/latest[?vin=…][&descriptor=…]`, both as often as wanted.
@@ -36,15 +35,7 @@ pub(in crate::api) async fn read(
 ) -> Result<Response, ApiError> {
     let parameters = Parameters::read(query.as_deref(), &["vin", "descriptor"])?;
     let (vins, wanted) = (parameters.vins()?, parameters.descriptors(&platform.catalogue)?);
-    let vins = match vins {
-        None => primary(&platform, caller).await?,
-        Some(vins) => {
-            for vin in &vins {
-                require_primary(&platform, caller, *vin).await?;
-            }
-            vins
-        }
-    };
+    let vins = primary(&platform, caller, vins.as_ref()).await?;
     let Caller { gcid, client_id } = caller;
     let view = platform.entitlements.view(gcid, client_id).await?;
     let entitled = match &wanted {
@@ -74,11 +65,4 @@ pub(in crate::api) async fn read(
     }
     body.push_str("]}");
     Ok(([(CONTENT_TYPE, "application/json")], body).into_response())
-}
-
-/// The vehicles of which the customer is PRIMARY.
-async fn primary(platform: &Platform, caller: Caller) -> Result<Vec<Vin>, ApiError> {
-    let mappings = platform.directory.mappings(caller.gcid).await?;
-    let primary = mappings.iter().filter(|mapping| mapping.mapping_type == MappingType::Primary);
-    Ok(primary.map(|mapping| mapping.vin).collect())
 }

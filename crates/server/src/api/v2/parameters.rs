@@ -1,5 +1,7 @@
 //! What stands behind the question mark, where a name may come several times and a wrong one is told.
 
+use std::collections::BTreeSet;
+
 use cardata_contract::error_code::ErrorCode;
 use cardata_domain::descriptor::DescriptorSet;
 use cardata_domain::{Catalogue, Vin};
@@ -91,13 +93,13 @@ impl Parameters {
     ///
     /// # Errors
     /// CU-120 when one is no VIN.
-    pub(super) fn vins(&self) -> Result<Option<Vec<Vin>>, ApiError> {
+    pub(super) fn vins(&self) -> Result<Option<BTreeSet<Vin>>, ApiError> {
         let parse = |text: &str| {
             text.parse().map_err(|error: cardata_domain::vin::VinError| {
                 ApiError::new(ErrorCode::VinFormat, error.to_string())
             })
         };
-        let vins: Vec<_> = self.all("vin").map(parse).collect::<Result<_, _>>()?;
+        let vins: BTreeSet<_> = self.all("vin").map(parse).collect::<Result<_, _>>()?;
         Ok((!vins.is_empty()).then_some(vins))
     }
 
