@@ -132,6 +132,13 @@ impl Event {
         if kept.is_empty() { Err(EmptyEvent) } else { Ok(Self { vin, at, entries: kept }) }
     }
 
+    /// The latest values of `vin` as an event, the oldest first, of the newest one's time; `None` where there are none.
+    pub fn of_latest(vin: Vin, mut latest: Vec<Entry>) -> Option<Self> {
+        latest.sort_by_key(Entry::at);
+        let newest = latest.last()?.at();
+        Self::new(vin, newest, latest).ok()
+    }
+
     /// Whose.
     pub fn vin(&self) -> Vin {
         self.vin

@@ -19,12 +19,21 @@ pub fn project<'a>(
     entitled: &DescriptorSet,
     privacy: Option<&LocationPrivacy>,
 ) -> Option<Vec<Cow<'a, Entry>>> {
-    let visible = event.entries().iter().filter(|entry| entitled.contains(entry.descriptor()));
-    let visible: Vec<_> = match privacy {
-        None => visible.map(Cow::Borrowed).collect(),
-        Some(privacy) => privacy.apply(visible.collect(), event.entries()),
-    };
+    let visible = visible(event.entries(), entitled, privacy);
     (!visible.is_empty()).then_some(visible)
+}
+
+/// The same of any `entries` that were told together, in their order; may be empty.
+pub fn visible<'a>(
+    entries: &'a [Entry],
+    entitled: &DescriptorSet,
+    privacy: Option<&LocationPrivacy>,
+) -> Vec<Cow<'a, Entry>> {
+    let visible = entries.iter().filter(|entry| entitled.contains(entry.descriptor()));
+    match privacy {
+        None => visible.map(Cow::Borrowed).collect(),
+        Some(privacy) => privacy.apply(visible.collect(), entries),
+    }
 }
 
 /// How entries are put into messages (wire §3.2).

@@ -178,3 +178,11 @@ pub struct Mapping {
     /// Since when.
     pub since: Timestamp,
 }
+
+/// The vehicles of which a customer with these mappings is PRIMARY, and may read the data.
+pub fn primary(mappings: &[Mapping]) -> impl Iterator<Item = Vin> {
+    mappings
+        .iter()
+        .filter(|mapping| mapping.mapping_type == MappingType::Primary)
+        .map(|mapping| mapping.vin)
+}

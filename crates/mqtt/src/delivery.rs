@@ -271,7 +271,8 @@ impl Deliveries {
 
     /// Whether events are known to exist that were not sent.
     pub(crate) fn is_behind(&self) -> bool {
-        self.tracks.values().any(|track| track.position < track.head)
+        let mut busy = self.busy.iter().filter_map(|vin| self.tracks.get(vin));
+        busy.any(|track| track.position < track.head)
     }
 
     /// For each vehicle that is read with QoS 1 or 2: up to where everything was acknowledged.
@@ -384,12 +385,7 @@ impl Deliveries {
     }
 
     /// Takes the newest values of `vin`, for an [`Action::ReadLatest`].
-    pub(crate) fn latest(
-        &mut self,
-        vin: Vin,
-        mut entries: Vec<Entry>,
-        actions: &mut VecDeque<Action>,
-    ) {
+    pub(crate) fn latest(&mut self, vin: Vin, entries: Vec<Entry>, actions: &mut VecDeque<Action>) {
         let Some(Reading::Latest { head, .. }) = self
             .reading
             .take_if(|reading| matches!(reading, Reading::Latest { vin: of, .. } if *of == vin))
@@ -398,22 +394,18 @@ impl Deliveries {
         };
         if let Some(track) = self.tracks.get_mut(&vin)
             && let Some(snapshot) = track.snapshot.take_if(|_| !self.congested)
+            && let Some(event) = Event::of_latest(vin, entries)
         {
-            entries.sort_by_key(Entry::at);
-            if let Some(newest) = entries.last().map(Entry::at)
-                && let Ok(event) = Event::new(vin, newest, entries)
-            {
-                let retain = snapshot == Snapshot::Subscribed;
-                for payload in self.source.payloads_of_merged(track.customer, &event).iter() {
-                    let gap = track.tell_gap(newest);
-                    let message = Publish::new(vin, track.customer, payload.clone());
-                    actions.push_back(send(Publish { snapshot: true, retain, gap, ..message }));
-                }
-                if track.is_fresh() {
-                    // It has them all.
-                    track.position = track.position.max(head);
-                    track.complete_until = Some(newest);
-                }
+            let retain = snapshot == Snapshot::Subscribed;
+            for payload in self.source.payloads_of_merged(track.customer, &event).iter() {
+                let gap = track.tell_gap(event.at());
+                let message = Publish::new(vin, track.customer, payload.clone());
+                actions.push_back(send(Publish { snapshot: true, retain, gap, ..message }));
+            }
+            if track.is_fresh() {
+                // It has them all.
+                track.position = track.position.max(head);
+                track.complete_until = Some(event.at());
             }
         }
         self.read_on(actions);

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use cardata_domain::charging::{SILENCE_MAX, Session, Signals};
+use cardata_domain::privacy::{LocationPrivacy, Position};
 use cardata_domain::{Sequence, Vin};
 use cardata_store::directory::{ChargingProgress, ChargingUpdate, DirectoryError};
 use cardata_store::journal::JournalError;
@@ -133,6 +134,15 @@ pub(crate) async fn sessions(
         session.is_running &= now.duration_since(session.ended_at) <= SILENCE_MAX;
     }
     Ok(found)
+}
+
+/// Where `session` was, as exactly as `privacy` allows a client to know it.
+pub(crate) fn shown_position(
+    session: &Session,
+    privacy: Option<&LocationPrivacy>,
+) -> Option<Position> {
+    let position = session.position()?;
+    privacy.map_or(Some(position), |privacy| privacy.show(position))
 }
 
 /// The time zone of a country, by its two letters; `Etc/UTC` for those that have several, or are not known here.

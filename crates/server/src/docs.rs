@@ -83,7 +83,7 @@ fn document() -> Value {
         }
         if path.starts_with("/customers/") || path.starts_with("/v2/") {
             for (method, operation) in item.as_object_mut().into_iter().flatten() {
-                complete(operation, method);
+                complete(operation, method, path);
             }
         } else if path.starts_with("/gcdm/") {
             for (_, operation) in item.as_object_mut().into_iter().flatten() {
@@ -106,7 +106,7 @@ fn bearer(description: &str) -> Value {
 }
 
 /// Adds to an operation of the REST API what holds for each of them.
-fn complete(operation: &mut Value, method: &str) {
+fn complete(operation: &mut Value, method: &str, path: &str) {
     let is_customers = operation["security"][0].get("token").is_some();
     let responses = &mut operation["responses"];
     refuse(responses, "ErrorBody", &common(is_customers));
@@ -132,12 +132,24 @@ fn complete(operation: &mut Value, method: &str) {
     if is_customers {
         let parameters = operation["parameters"].take();
         let mut parameters = parameters.as_array().cloned().unwrap_or_default();
+        if path.contains("{vin}") {
+            parameters.insert(0, vin());
+        }
         parameters.push(json!({
             "name": "x-version", "in": "header", "required": false,
             "description": "`v1`; may be missing", "schema": {"type": "string", "enum": ["v1"]},
         }));
         operation["parameters"] = parameters.into();
     }
+}
+
+/// The parameter of each path that names a vehicle.
+fn vin() -> Value {
+    json!({
+        "name": "vin", "in": "path", "required": true,
+        "description": "17 characters, A–Z without I, O and Q, and 0–9",
+        "schema": {"type": "string", "pattern": "^[A-HJ-NPR-Z0-9]{17}$"},
+    })
 }
 
 /// Adds refusals that have a body of the same form.

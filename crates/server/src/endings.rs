@@ -10,7 +10,7 @@ use cardata_domain::client::Client;
 use cardata_domain::consent::{Consent, EndReason, State};
 use cardata_domain::container::Container;
 use cardata_domain::ledger::{Act, Actor, Record};
-use cardata_domain::vehicle::MappingType;
+use cardata_domain::vehicle::{self, MappingType};
 use cardata_domain::{ClientId, Gcid, Vin};
 use cardata_mqtt::CloseReason;
 use cardata_store::directory::DirectoryError;
@@ -173,8 +173,7 @@ async fn leave_fleet(
         return Ok(());
     }
     let mappings = platform.directory.mappings(gcid).await?;
-    let own = mappings.iter().filter(|mapping| mapping.mapping_type == MappingType::Primary);
-    let own: Vec<_> = own.map(|mapping| mapping.vin).collect();
+    let own: Vec<_> = vehicle::primary(&mappings).collect();
     forget_in_fleets(platform, Some(client_id), &own).await
 }
 

@@ -8,12 +8,13 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use cardata_contract::error_code::ErrorCode;
 use cardata_domain::token::{self, Claims, Refusal, Scope};
-use cardata_domain::{ClientId, Gcid};
+use cardata_domain::{ClientId, Gcid, Vin};
 
 use super::error::ApiError;
 use super::metered;
 use crate::Platform;
 use crate::gcdm::verify::{self, VerifyError};
+use crate::tally::Read;
 
 /// A client that acts for itself. Holding one is the proof that its token was good.
 #[derive(Debug, Clone, Copy)]
@@ -53,6 +54,14 @@ pub(super) struct Caller {
     pub(super) gcid: Gcid,
     /// The client.
     pub(super) client_id: ClientId,
+}
+
+impl Caller {
+    /// Notes that the client has read data of `vin` at `endpoint`.
+    pub(super) fn note_read(self, platform: &Platform, vin: Vin, endpoint: &'static str) {
+        let Self { gcid, client_id } = self;
+        platform.tally.read(Read { gcid, client_id, vin, endpoint }, platform.clock.now());
+    }
 }
 
 impl FromRequestParts<Arc<Platform>> for Caller {

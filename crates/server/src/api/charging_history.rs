@@ -5,7 +5,6 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use cardata_contract::error_code::ErrorCode;
 use cardata_contract::rest::charging::{ChargingHistory, ChargingSession};
 use cardata_domain::Vin;
 use cardata_domain::charging::Session;
@@ -18,7 +17,6 @@ use super::page_token::Pages;
 use super::vehicles::{PathVin, require_primary};
 use crate::Platform;
 use crate::charging;
-use crate::tally::Read;
 
 /// Sessions on a page.
 const PAGE: usize = 10;
@@ -44,7 +42,6 @@ pub(super) struct Parameters {
     tag = "Vehicles",
     summary = "Charging sessions, the newest first",
     params(
-        ("vin" = String, Path, description = "17 characters, A–Z without I, O and Q, and 0–9", pattern = "^[A-HJ-NPR-Z0-9]{17}$"),
         ("from" = String, Query, description = "Sessions that began then or later; in RFC 3339, at most 45 days before `to`", format = DateTime),
         ("to" = String, Query, description = "Sessions that began before; in RFC 3339", format = DateTime),
         ("nextToken" = Option<String>, Query, description = "`next_token` of the page before")
@@ -59,7 +56,7 @@ pub(super) async fn read(
     parameters: Result<Query<Parameters>, QueryRejection>,
 ) -> Result<Json<ChargingHistory>, ApiError> {
     let Query(Parameters { from, to, next_token }) =
-        parameters.map_err(|rejection| wrong(rejection.body_text()))?;
+        parameters.map_err(|rejection| ApiError::parameter(rejection.body_text()))?;
     let (from, to) = (instant("from", from.as_deref())?, instant("to", to.as_deref())?);
     check_range(from, to)?;
     require_primary(&platform, caller, vin).await?;
@@ -76,8 +73,7 @@ pub(super) async fn read(
     let last = sessions.last().filter(|_| has_more);
     let next_token = last.map(|session| pages.token(session.started_at.as_millisecond(), now));
     let data = show(&platform, caller, vin, &sessions).await?;
-    let Caller { gcid, client_id } = caller;
-    platform.tally.read(Read { gcid, client_id, vin, endpoint: "chargingHistory" }, now);
+    caller.note_read(&platform, vin, "chargingHistory");
     Ok(Json(ChargingHistory { data, next_token }))
 }
 
@@ -93,21 +89,15 @@ async fn show(
     let country = vehicle.map_or_else(String::new, |vehicle| vehicle.build.country_code);
     let time_zone = charging::time_zone(&country);
     let one = |session: &Session| {
-        let position = session.position().and_then(|position| match &privacy {
-            Some(privacy) => privacy.show(position),
-            None => Some(position),
-        });
+        let position = charging::shown_position(session, privacy.as_ref());
         ChargingSession::new(session, position, time_zone)
     };
     Ok(sessions.iter().map(one).collect())
 }
 
-fn wrong(note: impl Into<String>) -> ApiError {
-    ApiError::new(ErrorCode::Parameter, note)
-}
-
 fn instant(name: &str, text: Option<&str>) -> Result<Timestamp, ApiError> {
-    let text = text.ok_or_else(|| wrong(format!("the parameter `{name}` is missing")))?;
+    let text =
+        text.ok_or_else(|| ApiError::parameter(format!("the parameter `{name}` is missing")))?;
     // Seconds since 1970, which would read as a year, are none.
     let read = if text.len() <= INSTANT_LENGTH_MAX && text.contains(['T', 't']) {
         text.parse::<Timestamp>().ok()
@@ -115,7 +105,7 @@ fn instant(name: &str, text: Option<&str>) -> Result<Timestamp, ApiError> {
         None
     };
     read.ok_or_else(|| {
-        wrong(format!(
+        ApiError::parameter(format!(
             "`{name}` is no instant as in ISO 8601 with its offset, such as 2026-03-01T08:00:00.000Z"
         ))
     })
@@ -124,10 +114,19 @@ fn instant(name: &str, text: Option<&str>) -> Result<Timestamp, ApiError> {
 fn check_range(from: Timestamp, to: Timestamp) -> Result<(), ApiError> {
     let span = to.duration_since(from);
     if span.is_negative() {
-        return Err(wrong("`from` is later than `to`"));
+        return Err(ApiError::parameter("`from` is later than `to`"));
     }
-    if span > SPAN_MAX {
-        return Err(wrong("from `from` to `to` are more than 45 days; ask for less at a time"));
+    check_span(span)
+}
+
+/// Whether `span`, from `from` to `to`, may be asked for at a time.
+///
+/// # Errors
+/// CU-401 when it is too long.
+pub(super) fn check_span(span: SignedDuration) -> Result<(), ApiError> {
+    if span <= SPAN_MAX {
+        return Ok(());
     }
-    Ok(())
+    let note = "from `from` to `to` are more than 45 days; ask for less at a time";
+    Err(ApiError::parameter(note))
 }

@@ -20,7 +20,6 @@ use super::page_token::Pages;
 use super::vehicles::{PathVin, require_primary};
 use crate::Platform;
 use crate::charging;
-use crate::tally::Read;
 
 /// Places on a page.
 const PAGE: usize = 10;
@@ -38,7 +37,6 @@ pub(super) struct Parameters {
     tag = "Vehicles",
     summary = "The places where a vehicle charges",
     params(
-        ("vin" = String, Path, description = "17 characters, A–Z without I, O and Q, and 0–9", pattern = "^[A-HJ-NPR-Z0-9]{17}$"),
         ("nextToken" = Option<String>, Query, description = "`nextToken` of the page before")
     ),
     responses(
@@ -53,8 +51,8 @@ pub(super) async fn read(
     PathVin(vin): PathVin,
     parameters: Result<Query<Parameters>, QueryRejection>,
 ) -> Result<Json<ChargingSettings>, ApiError> {
-    let Query(Parameters { next_token }) = parameters
-        .map_err(|rejection| ApiError::new(ErrorCode::Parameter, rejection.body_text()))?;
+    let Query(Parameters { next_token }) =
+        parameters.map_err(|rejection| ApiError::parameter(rejection.body_text()))?;
     require_primary(&platform, caller, vin).await?;
     let now = platform.clock.now();
     let pages = Pages { caller, vin, of: "locationBasedChargingSettings" };
@@ -77,9 +75,7 @@ pub(super) async fn read(
     if let Some(first) = data.first_mut().filter(|first| first.last_visit == newest.last_visit_at) {
         (first.reported, first.last_updated) = reported(&platform, vin, first.last_updated).await?;
     }
-    let Caller { gcid, client_id } = caller;
-    let endpoint = "locationBasedChargingSettings";
-    platform.tally.read(Read { gcid, client_id, vin, endpoint }, now);
+    caller.note_read(&platform, vin, "locationBasedChargingSettings");
     Ok(Json(ChargingSettings { next_token, data }))
 }
 
@@ -94,12 +90,7 @@ async fn known_places(
     let (from, before) = (Timestamp::UNIX_EPOCH, Timestamp::MAX);
     let sessions = charging::sessions(platform, vin, from, before, CHARGING_SESSIONS_MAX).await?;
     let charge = |session: &Session| {
-        let position = session.position()?;
-        let shown = match &privacy {
-            Some(privacy) => privacy.show(position)?,
-            None => position,
-        };
-        Some((session.started_at, shown))
+        Some((session.started_at, charging::shown_position(session, privacy.as_ref())?))
     };
     Ok(places(sessions.iter().filter_map(charge)))
 }

@@ -7,7 +7,7 @@ use axum::extract::State;
 use cardata_contract::rest::ClientConsent;
 use cardata_domain::consent::Consent;
 use cardata_domain::token::Scope;
-use cardata_domain::vehicle::MappingType;
+use cardata_domain::vehicle;
 use cardata_store::directory::DirectoryError;
 
 use super::auth::ClientCaller;
@@ -51,6 +51,5 @@ async fn vehicles(platform: &Platform, consent: &Consent) -> Result<Vec<String>,
         return Ok(Vec::new());
     }
     let mappings = platform.directory.mappings(consent.gcid).await?;
-    let primary = mappings.iter().filter(|mapping| mapping.mapping_type == MappingType::Primary);
-    Ok(primary.map(|mapping| mapping.vin.as_str().to_owned()).collect())
+    Ok(vehicle::primary(&mappings).map(|vin| vin.as_str().to_owned()).collect())
 }

@@ -55,6 +55,11 @@ impl ApiError {
         refusal
     }
 
+    /// A parameter that is missing or out of its range.
+    pub(super) fn parameter(note: impl Into<String>) -> Self {
+        Self::new(ErrorCode::Parameter, note)
+    }
+
     fn at_fault(code: ErrorCode, error: &(dyn std::error::Error + 'static)) -> Self {
         let refusal = Self::new(code, AT_FAULT);
         tracing::error!(error.id = code.id(), error.ref = refusal.reference, error, "a request failed");

@@ -16,14 +16,10 @@ use super::error::ApiError;
 use super::form;
 use super::vehicles::{PathVin, own};
 use crate::Platform;
-use crate::tally::Read;
 
 /// `GET /customers/vehicles/{vin}/image`.
 #[utoipa::path(
     get, path = "/customers/vehicles/{vin}/image", tag = "Vehicles", summary = "A picture of a vehicle",
-    params(
-        ("vin" = String, Path, description = "17 characters, A–Z without I, O and Q, and 0–9", pattern = "^[A-HJ-NPR-Z0-9]{17}$")
-    ),
     responses(
         (status = 200, content_type = "image/png", body = Vec<u8>, description = "The picture"),
         (status = 404, body = ErrorBody, description = "CU-126: there is no picture")
@@ -45,8 +41,7 @@ pub(super) async fn read(
     let Ok(Some(picture)) = drawn else {
         return Err(ApiError::new(ErrorCode::Internal, "the picture could not be drawn"));
     };
-    let Caller { gcid, client_id } = caller;
-    platform.tally.read(Read { gcid, client_id, vin, endpoint: "image" }, platform.clock.now());
+    caller.note_read(&platform, vin, "image");
     let headers =
         [(CONTENT_TYPE, HeaderValue::from_static("image/png")), (ETAG, picture.tag.clone())];
     Ok((headers, picture.png.clone()).into_response())

@@ -15,7 +15,6 @@ use super::containers::{own_active, parse_id};
 use super::error::ApiError;
 use super::vehicles::{PathVin, require_primary};
 use crate::Platform;
-use crate::tally::Read;
 
 /// The part of the address behind the question mark.
 #[derive(Debug, Deserialize)]
@@ -30,7 +29,6 @@ pub(super) struct Parameters {
     tag = "Vehicles",
     summary = "The latest values of what a container names",
     params(
-        ("vin" = String, Path, description = "17 characters, A–Z without I, O and Q, and 0–9", pattern = "^[A-HJ-NPR-Z0-9]{17}$"),
         ("containerId" = String, Query, description = "An ACTIVE container of the client", pattern = "^[A-Z0-9]{13}$")
     ),
     responses((status = 200, body = TelematicData, description = "Each descriptor of the container")),
@@ -63,8 +61,6 @@ pub(super) async fn read(
         }
         None => latest,
     };
-    let Caller { gcid, client_id } = caller;
-    let read = Read { gcid, client_id, vin, endpoint: "telematicData" };
-    platform.tally.read(read, platform.clock.now());
+    caller.note_read(&platform, vin, "telematicData");
     Ok(Json(TelematicData::new(&container.descriptors, &latest, &platform.catalogue)))
 }

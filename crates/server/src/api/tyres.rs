@@ -10,16 +10,12 @@ use super::auth::Caller;
 use super::error::ApiError;
 use super::vehicles::{PathVin, require_primary};
 use crate::Platform;
-use crate::tally::Read;
 
 /// `GET /customers/vehicles/{vin}/smartMaintenanceTyreDiagnosis`.
 #[utoipa::path(
     get, path = "/customers/vehicles/{vin}/smartMaintenanceTyreDiagnosis",
     tag = "Vehicles",
     summary = "The state of the tyres",
-    params(
-        ("vin" = String, Path, description = "17 characters, A–Z without I, O and Q, and 0–9", pattern = "^[A-HJ-NPR-Z0-9]{17}$")
-    ),
     responses((status = 200, body = TyreDiagnosis, description = "What is known")),
     security(("token" = [])),
 )]
@@ -30,8 +26,6 @@ pub(super) async fn read(
 ) -> Result<Json<TyreDiagnosis>, ApiError> {
     require_primary(&platform, caller, vin).await?;
     let latest = platform.journal.latest(vin).await?;
-    let Caller { gcid, client_id } = caller;
-    let read = Read { gcid, client_id, vin, endpoint: "smartMaintenanceTyreDiagnosis" };
-    platform.tally.read(read, platform.clock.now());
+    caller.note_read(&platform, vin, "smartMaintenanceTyreDiagnosis");
     Ok(Json(TyreDiagnosis::new(&latest, &platform.catalogue)))
 }

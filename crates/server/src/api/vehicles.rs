@@ -9,13 +9,12 @@ use axum::http::request::Parts;
 use cardata_contract::error_code::ErrorCode;
 use cardata_contract::rest::{BasicData, VehicleMapping};
 use cardata_domain::Vin;
-use cardata_domain::vehicle::{MappingType, Vehicle};
+use cardata_domain::vehicle::{self, Vehicle};
 use cardata_domain::vin::VinError;
 
 use super::auth::Caller;
 use super::error::ApiError;
 use crate::Platform;
-use crate::tally::Read;
 
 /// `GET /customers/vehicles/mappings`: a bare array, PRIMARY and SECONDARY.
 #[utoipa::path(
@@ -38,9 +37,6 @@ pub(super) async fn mappings(
     get, path = "/customers/vehicles/{vin}/basicData",
     tag = "Vehicles",
     summary = "What was fixed when a vehicle was built",
-    params(
-        ("vin" = String, Path, description = "17 characters, A–Z without I, O and Q, and 0–9", pattern = "^[A-HJ-NPR-Z0-9]{17}$")
-    ),
     responses((status = 200, body = BasicData, description = "What is known")),
     security(("token" = [])),
 )]
@@ -50,8 +46,7 @@ pub(super) async fn basic_data(
     PathVin(vin): PathVin,
 ) -> Result<Json<BasicData>, ApiError> {
     let vehicle = own(&platform, caller, vin).await?;
-    let Caller { gcid, client_id } = caller;
-    platform.tally.read(Read { gcid, client_id, vin, endpoint: "basicData" }, platform.clock.now());
+    caller.note_read(&platform, vin, "basicData");
     Ok(Json(vehicle.into()))
 }
 
@@ -81,9 +76,7 @@ pub(super) async fn require_primary(
     vin: Vin,
 ) -> Result<(), ApiError> {
     let mappings = platform.directory.mappings(caller.gcid).await?;
-    let primary = mappings
-        .iter()
-        .any(|mapping| mapping.vin == vin && mapping.mapping_type == MappingType::Primary);
+    let primary = vehicle::primary(&mappings).any(|own| own == vin);
     if primary { Ok(()) } else { Err(not_yours()) }
 }
 
@@ -97,8 +90,7 @@ pub(super) async fn primary(
     chosen: Option<&BTreeSet<Vin>>,
 ) -> Result<Vec<Vin>, ApiError> {
     let mappings = platform.directory.mappings(caller.gcid).await?;
-    let primary = mappings.iter().filter(|mapping| mapping.mapping_type == MappingType::Primary);
-    let mut vins: Vec<_> = primary.map(|mapping| mapping.vin).collect();
+    let mut vins: Vec<_> = vehicle::primary(&mappings).collect();
     if let Some(chosen) = chosen {
         vins.retain(|vin| chosen.contains(vin));
         if vins.len() < chosen.len() {

@@ -9,7 +9,7 @@ use cardata_domain::event::Payloads;
 use cardata_domain::projection::View;
 use cardata_domain::session::{SessionKey, StoredSession};
 use cardata_domain::token::{Claims, ClientClaims, Refusal, Scope, check, check_client};
-use cardata_domain::vehicle::MappingType;
+use cardata_domain::vehicle;
 use cardata_domain::{ClientId, Event, Gcid, Recorded, Sequence, Vin};
 use cardata_mqtt::packet::{Auth, Connect};
 use cardata_mqtt::{Admission, ConnectRefusal, Qos, Reader, Source, Vehicles, Version, topic};
@@ -231,8 +231,7 @@ fn expires_at(platform: &Platform, bearer: &Bearer, now: Instant) -> Instant {
 /// The vehicles of which the customer is PRIMARY.
 pub(crate) async fn vehicles(platform: &Platform, gcid: Gcid) -> Result<Vehicles, DirectoryError> {
     let mappings = platform.directory.mappings(gcid).await?;
-    let primary = mappings.iter().filter(|mapping| mapping.mapping_type == MappingType::Primary);
-    Ok(Vehicles::of(gcid, primary.map(|mapping| mapping.vin)))
+    Ok(Vehicles::of(gcid, vehicle::primary(&mappings)))
 }
 
 /// Until when a connection may go on with the fresh token in `auth`; `None` if it may not, as the token is not good, or is

@@ -19,7 +19,7 @@ use cardata_contract::error_code::ErrorCode;
 use cardata_contract::stream::encode;
 use cardata_domain::session::SessionKey;
 use cardata_domain::token::Claims;
-use cardata_domain::{Entry, Event, Recorded, Sequence, Vin};
+use cardata_domain::{Event, Recorded, Sequence, Vin};
 use cardata_mqtt::CloseReason;
 use futures_util::stream;
 use serde_json::json;
@@ -314,10 +314,8 @@ impl Feed {
 
     /// The latest values of `vin`.
     async fn snapshot(&mut self, vin: Vin) -> Result<(), ApiError> {
-        let mut latest = self.platform.journal.latest(vin).await?;
-        latest.sort_by_key(Entry::at);
-        let Some(newest) = latest.last().map(Entry::at) else { return Ok(()) };
-        let Ok(event) = Event::new(vin, newest, latest) else { return Ok(()) };
+        let latest = self.platform.journal.latest(vin).await?;
+        let Some(event) = Event::of_latest(vin, latest) else { return Ok(()) };
         let view = self.view.load_full();
         let payloads = view.payloads(&event, |event, entries| encode(event, entries, view.gcid));
         for payload in payloads.iter() {

@@ -13,14 +13,13 @@ use cardata_domain::Sequence;
 use tokio::sync::Semaphore;
 
 use self::form::{Form, Page};
-use super::parameters::{Parameters, wrong};
+use super::parameters::Parameters;
 use super::scan::Scan;
 use crate::Platform;
 use crate::api::auth::Caller;
 use crate::api::error::ApiError;
 use crate::api::page_token::Pages;
 use crate::api::vehicles::{PathVin, require_primary};
-use crate::tally::Read;
 
 /// Values on a page, unless the client says otherwise, and at the most. A page is made in memory.
 const VALUES_DEFAULT: usize = 10_000;
@@ -34,7 +33,6 @@ static TURNS: Semaphore = Semaphore::const_new(4);
     tag = "Beyond the real service",
     summary = "What the values of a vehicle were",
     params(
-        ("vin" = String, Path, description = "17 characters, A–Z without I, O and Q, and 0–9", pattern = "^[A-HJ-NPR-Z0-9]{17}$"),
         ("from" = String, Query, description = "In RFC 3339, inclusive", format = DateTime),
         ("to" = String, Query, description = "In RFC 3339, exclusive", format = DateTime),
         ("descriptor" = Option<Vec<String>>, Query, description = "Of this descriptor; may be there several times"),
@@ -62,9 +60,8 @@ pub(in crate::api) async fn read(
     let limit = parameters.number("limit", 1..=VALUES_MAX, VALUES_DEFAULT)?;
     let form = match parameters.one("format")? {
         None => Form::wanted(&headers),
-        Some(name) => {
-            Form::named(name).ok_or_else(|| wrong("`format` is none of jsonl, csv and parquet"))?
-        }
+        Some(name) => Form::named(name)
+            .ok_or_else(|| ApiError::parameter("`format` is none of jsonl, csv and parquet"))?,
     };
     require_primary(&platform, caller, vin).await?;
     let now = platform.clock.now();
@@ -93,8 +90,7 @@ pub(in crate::api) async fn read(
             ControlFlow::Continue(())
         })
         .await?;
-    let Caller { gcid, client_id } = caller;
-    platform.tally.read(Read { gcid, client_id, vin, endpoint: "history" }, now);
+    caller.note_read(&platform, vin, "history");
     let body = page.finish().map_err(|error| ApiError::internal(&error))?;
     let mut response = ([(CONTENT_TYPE, form.content_type())], body).into_response();
     if let Some(after) = next {

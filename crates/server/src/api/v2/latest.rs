@@ -1,20 +1,18 @@
 //! `GET /v2/latest`: the latest values of all of a customer's vehicles in one answer.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::extract::{RawQuery, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use cardata_contract::rest::v2::Latest;
-use cardata_domain::Entry;
+use cardata_domain::projection::visible;
 
 use super::parameters::Parameters;
 use crate::Platform;
 use crate::api::auth::Caller;
 use crate::api::error::ApiError;
 use crate::api::vehicles::primary;
-use crate::tally::Read;
 
 /// `GET /v2/latest[?vin=…][&descriptor=…]`, both as often as wanted.
 #[utoipa::path(
@@ -36,8 +34,7 @@ pub(in crate::api) async fn read(
     let parameters = Parameters::read(query.as_deref(), &["vin", "descriptor"])?;
     let (vins, wanted) = (parameters.vins()?, parameters.descriptors(&platform.catalogue)?);
     let vins = primary(&platform, caller, vins.as_ref()).await?;
-    let Caller { gcid, client_id } = caller;
-    let view = platform.entitlements.view(gcid, client_id).await?;
+    let view = platform.entitlements.view(caller.gcid, caller.client_id).await?;
     let entitled = match &wanted {
         None => view.entitled.clone(),
         Some(wanted) => view.entitled.and(wanted),
@@ -45,11 +42,7 @@ pub(in crate::api) async fn read(
     let mut body = String::from("{\"vehicles\":[");
     for (number, vin) in vins.into_iter().enumerate() {
         let latest = platform.journal.latest(vin).await?;
-        let visible = latest.iter().filter(|entry| entitled.contains(entry.descriptor()));
-        let mut visible: Vec<Cow<'_, Entry>> = match &view.privacy {
-            None => visible.map(Cow::Borrowed).collect(),
-            Some(privacy) => privacy.apply(visible.collect(), &latest),
-        };
+        let mut visible = visible(&latest, &entitled, view.privacy.as_deref());
         visible.sort_by(|one, other| one.name().cmp(other.name()));
         if number > 0 {
             body.push(',');
@@ -59,9 +52,7 @@ pub(in crate::api) async fn read(
             body.extend([if place > 0 { "," } else { "" }, entry.fragment()]);
         }
         body.push_str("}}");
-        platform
-            .tally
-            .read(Read { gcid, client_id, vin, endpoint: "latest" }, platform.clock.now());
+        caller.note_read(&platform, vin, "latest");
     }
     body.push_str("]}");
     Ok(([(CONTENT_TYPE, "application/json")], body).into_response())

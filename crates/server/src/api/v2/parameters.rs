@@ -56,15 +56,19 @@ impl Parameters {
     /// CU-401 when one is missing or no instant, or `from` is not before `to`.
     pub(super) fn range(&self) -> Result<Range, ApiError> {
         let (from, to) = (self.instant("from")?, self.instant("to")?);
-        if from < to { Ok(Range { from, to }) } else { Err(wrong("`from` is not before `to`")) }
+        if from < to {
+            Ok(Range { from, to })
+        } else {
+            Err(ApiError::parameter("`from` is not before `to`"))
+        }
     }
 
     fn instant(&self, name: &str) -> Result<Timestamp, ApiError> {
-        let missing = || wrong(format!("the parameter `{name}` is missing"));
+        let missing = || ApiError::parameter(format!("the parameter `{name}` is missing"));
         let text = self.one(name)?.ok_or_else(missing)?;
         let short = Some(text).filter(|text| text.len() <= INSTANT_LENGTH_MAX);
         short.and_then(|text| text.parse().ok()).ok_or_else(|| {
-            wrong(format!(
+            ApiError::parameter(format!(
                 "`{name}` is no instant with its offset, such as 2026-03-01T08:00:00Z (a + must be written %2B)"
             ))
         })
@@ -115,7 +119,7 @@ impl Parameters {
     ) -> Result<usize, ApiError> {
         let Some(text) = self.one(name)? else { return Ok(default) };
         text.parse().ok().filter(|number| allowed.contains(number)).ok_or_else(|| {
-            wrong(format!(
+            ApiError::parameter(format!(
                 "`{name}` is no whole number from {} to {}",
                 allowed.start(),
                 allowed.end()
@@ -135,8 +139,4 @@ impl Range {
     pub(super) fn contains(self, at: Timestamp) -> bool {
         (self.from..self.to).contains(&at)
     }
-}
-
-pub(super) fn wrong(note: impl Into<String>) -> ApiError {
-    ApiError::new(ErrorCode::Parameter, note)
 }

@@ -9,16 +9,14 @@ use cardata_contract::rest::v2::{Trip, Trips};
 use cardata_domain::trip::{self, Search};
 use jiff::SignedDuration;
 
-use super::parameters::{Parameters, Range, wrong};
+use super::parameters::{Parameters, Range};
 use super::scan::Scan;
 use crate::Platform;
 use crate::api::auth::Caller;
+use crate::api::charging_history::check_span;
 use crate::api::error::ApiError;
 use crate::api::vehicles::{PathVin, require_primary};
-use crate::tally::Read;
 
-/// The longest time that may be asked for.
-const SPAN_MAX: SignedDuration = SignedDuration::from_hours(45 * 24);
 /// How long before and after it values are looked at: for the odometer at a trip's start, and for its end.
 const BEFORE: SignedDuration = SignedDuration::from_hours(1);
 const BEHIND: SignedDuration = SignedDuration::from_hours(12);
@@ -29,7 +27,6 @@ const BEHIND: SignedDuration = SignedDuration::from_hours(12);
     tag = "Beyond the real service",
     summary = "Trips that began in a time",
     params(
-        ("vin" = String, Path, description = "17 characters, A–Z without I, O and Q, and 0–9", pattern = "^[A-HJ-NPR-Z0-9]{17}$"),
         ("from" = String, Query, description = "In RFC 3339, inclusive, at most 45 days before `to`", format = DateTime),
         ("to" = String, Query, description = "In RFC 3339, exclusive", format = DateTime)
     ),
@@ -43,9 +40,7 @@ pub(in crate::api) async fn read(
     RawQuery(query): RawQuery,
 ) -> Result<Json<Trips>, ApiError> {
     let range = Parameters::read(query.as_deref(), &["from", "to"])?.range()?;
-    if range.to.duration_since(range.from) > SPAN_MAX {
-        return Err(wrong("from `from` to `to` are more than 45 days; ask for less at a time"));
-    }
+    check_span(range.to.duration_since(range.from))?;
     require_primary(&platform, caller, vin).await?;
     let wide = Range {
         from: range.from.checked_sub(BEFORE).unwrap_or(range.from),
@@ -61,13 +56,12 @@ pub(in crate::api) async fn read(
         if taken.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })
     .await?;
-    taken.map_err(|error| wrong(format!("{error}; ask for less at a time")))?;
+    taken.map_err(|error| ApiError::parameter(format!("{error}; ask for less at a time")))?;
     let now = platform.clock.now();
     let trips = search.trips().into_iter().filter(|trip| range.contains(trip.started_at));
     let trips = trips.map(|trip| Trip::new(&trip, now)).collect();
     let (distance_unit, fuel_unit) = (search.odometer_unit(), search.fuel_unit());
-    let Caller { gcid, client_id } = caller;
-    platform.tally.read(Read { gcid, client_id, vin, endpoint: "trips" }, now);
+    caller.note_read(&platform, vin, "trips");
     Ok(Json(Trips {
         trips,
         distance_unit: distance_unit.map(str::to_owned),
