@@ -152,7 +152,16 @@ async fn end_backlog(
     if consents.iter().any(|consent| consent.client_id == client_id && consent.is_active(now)) {
         return Ok(());
     }
-    for key in platform.directory.remove_sessions_of(Some(gcid), client_id).await? {
+    end_sessions(platform, Some(gcid), client_id).await
+}
+
+/// Ends what waits for a client's sessions at a customer, or those of its fleet.
+async fn end_sessions(
+    platform: &Platform,
+    gcid: Option<Gcid>,
+    client_id: ClientId,
+) -> Result<(), DirectoryError> {
+    for key in platform.directory.remove_sessions_of(gcid, client_id).await? {
         platform.cursors.forget(&key);
     }
     Ok(())
@@ -224,10 +233,7 @@ pub async fn end_own_tokens(
 /// Ends what waits for a client's fleet, which is closed.
 async fn end_fleet(platform: &Platform, client_id: ClientId) -> Result<(), DirectoryError> {
     end_own_tokens(platform, client_id).await?;
-    for key in platform.directory.remove_sessions_of(None, client_id).await? {
-        platform.cursors.forget(&key);
-    }
-    Ok(())
+    end_sessions(platform, None, client_id).await
 }
 
 /// Deletes a client, and ends every consent to it.
