@@ -72,6 +72,7 @@ pub struct Search {
     odometer_unit: Option<Box<str>>,
     fuel_unit: Option<Box<str>>,
     samples: usize,
+    newest_at: Option<Timestamp>,
 }
 
 /// A search has taken [`SAMPLES_MAX`] values.
@@ -93,6 +94,7 @@ impl Search {
             return Err(TooMany);
         }
         self.samples += 1;
+        self.newest_at = self.newest_at.max(Some(entry.at()));
         if name == MOVING {
             self.moving.extend(flag(entry.value()).map(|moving| (entry.at(), moving)));
             return Ok(());
@@ -114,6 +116,11 @@ impl Search {
         };
         series.push((entry.at(), number));
         Ok(())
+    }
+
+    /// The time of the newest value.
+    pub fn newest_at(&self) -> Option<Timestamp> {
+        self.newest_at
     }
 
     /// The unit of the odometer, if its newest value had one.
@@ -288,6 +295,7 @@ mod tests {
         let position = search(&hidden).trips()[0].position;
         assert_eq!((position.start, position.end), (None, Some(there)));
         assert_eq!((found.odometer_unit(), found.fuel_unit()), (Some("km"), None));
+        assert_eq!((found.newest_at(), Search::default().newest_at()), (Some(at(600)), None));
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub(super) fn text(args: &Args, ready: &ReadyFile) -> String {
         writeln!(text, "{line}").expect("writing to a string cannot fail");
     };
     line(format_args!(
-        "  HTTPS    {}   (the portal in a browser; log-in and REST API for programs)",
+        "  HTTPS    {}   (the portal in a browser; log-in and REST API for programs, described at /docs)",
         ready.http_url
     ));
     line(format_args!(

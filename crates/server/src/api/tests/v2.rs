@@ -142,6 +142,10 @@ async fn trips_are_found_in_what_the_client_may_see() {
     let second = trip("2026-09-21T19:13:20.000Z", Json::Null, [109.3, 109.3], [48.2, 48.2]);
     let all = json!({"trips": [first, second], "distanceUnit": "km", "fuelUnit": null});
     assert_eq!(body, all);
+    // A vehicle that tells of a later time has ended its trip, whatever time it is here.
+    world.sends(HERS, minute(310), &[(MOVING, Value::Boolean(false))]).await;
+    let ended = found(DAY).await.json();
+    assert_eq!(ended["trips"][1]["endTime"], "2026-09-21T19:13:20.000Z");
     // Those that began in the time, with all of their values.
     let late = found("from=2026-09-21T14:20:00Z&to=2026-09-22T00:00:00Z").await.json();
     assert_eq!(late["trips"].as_array().unwrap().len(), 1);

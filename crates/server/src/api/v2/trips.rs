@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::{RawQuery, State};
 use cardata_contract::rest::v2::{Trip, Trips};
 use cardata_domain::trip::{self, Search};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::parameters::{Parameters, Range};
 use super::scan::Scan;
@@ -57,7 +57,8 @@ pub(in crate::api) async fn read(
     })
     .await?;
     taken.map_err(|error| ApiError::parameter(format!("{error}; ask for less at a time")))?;
-    let now = platform.clock.now();
+    // A simulated vehicle's time may be ahead of the server's.
+    let now = platform.clock.now().max(search.newest_at().unwrap_or(Timestamp::MIN));
     let trips = search.trips().into_iter().filter(|trip| range.contains(trip.started_at));
     let trips = trips.map(|trip| Trip::new(&trip, now)).collect();
     let (distance_unit, fuel_unit) = (search.odometer_unit(), search.fuel_unit());
