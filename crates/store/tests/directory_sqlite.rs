@@ -146,6 +146,23 @@ async fn outsider(path: &Path) -> SqliteConnection {
 }
 
 #[tokio::test]
+async fn a_read_sees_every_write_that_ended_before_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let directory = SqliteDirectory::open(&folder.path().join("directory.db")).await.unwrap();
+    directory.put_customer(&customer(1)).await.unwrap();
+    for number in 1..=50 {
+        directory.put_vehicle(&vehicle(number)).await.unwrap();
+        // Twice, so that the second one can come out of memory.
+        for _ in 0..2 {
+            let known = directory.mappings(gcid(1)).await.unwrap();
+            assert_eq!(known.len(), number as usize - 1);
+        }
+        directory.put_mapping(&mapping(1, number)).await.unwrap();
+        assert_eq!(directory.mappings(gcid(1)).await.unwrap().len(), number as usize);
+    }
+}
+
+#[tokio::test]
 async fn a_file_opened_again_holds_everything() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("directory.db");

@@ -107,9 +107,9 @@ impl Journal for MemoryJournal {
         Ok(first.unwrap_or(state.newest))
     }
 
-    async fn latest(&self, vin: Vin) -> Result<Vec<Entry>, JournalError> {
+    async fn latest(&self, vin: Vin) -> Result<Arc<[Entry]>, JournalError> {
         let state = self.state();
-        Ok(state.vehicles.get(&vin).map_or_else(Vec::new, |vehicle| vehicle.latest.entries()))
+        Ok(state.vehicles.get(&vin).map_or_else(Arc::default, |vehicle| vehicle.latest.entries()))
     }
 
     async fn retain(&self, retention: Retention, now: Timestamp) -> Result<u64, JournalError> {
