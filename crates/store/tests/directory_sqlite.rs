@@ -55,7 +55,7 @@ fn container() -> Container {
         client_id: client_id(1),
         name: "name".into(),
         purpose: "purpose".into(),
-        descriptors: vec!["vehicle.a".into()],
+        descriptors: ["vehicle.a".into()].into(),
         created_at: at(0),
         state: container::State::Active,
     }
