@@ -176,6 +176,7 @@ impl Recording {
         let mut session = Session::New;
         let mut refreshed_for_refusal = false;
         let mut away = Away::new(self.patience);
+        let mut begun = false;
         loop {
             let opened = tokio::select! {
                 opened = Stream::open(source.account(), session) => opened,
@@ -185,6 +186,10 @@ impl Recording {
             let error = match opened {
                 Ok(mut stream) => {
                     session = Session::Resumed;
+                    if !std::mem::replace(&mut begun, true) {
+                        let path = self.recorder.path().display().to_string();
+                        self.progress.note(&format!("recording into {path}; Ctrl+C ends"));
+                    }
                     away = Away::new(self.patience);
                     let before = self.recorder.messages();
                     let over = self.record(&mut stream, source.refresh_at(), stop).await?;
@@ -274,7 +279,7 @@ impl Recording {
             Some(at) => format!("the last one {} s ago", now.duration_since(at).as_secs()),
             None => "waiting for the first one".to_owned(),
         };
-        self.progress.say(format!("{}, {last}; Ctrl+C ends", self.recorder.state()));
+        self.progress.say(format!("{}, {last}", self.recorder.state()));
         Ok(())
     }
 }

@@ -44,7 +44,7 @@ impl Curve {
         *count = count.saturating_add(1);
     }
 
-    /// The curve from its begin to `end`, in as many columns; blank where there was no value.
+    /// The curve from its begin to `end`, in as many columns, blank before the first value. A value holds until the next.
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
@@ -77,8 +77,12 @@ impl Curve {
                 BARS[3]
             }
         };
-        let line: String = means.into_iter().map(|mean| mean.map_or(' ', bar)).collect();
-        line.trim_end().to_owned()
+        let mut held = None;
+        let hold = |mean: Option<f64>| {
+            held = mean.or(held);
+            held.map_or(' ', bar)
+        };
+        if self.sums.is_empty() { String::new() } else { means.into_iter().map(hold).collect() }
     }
 }
 
@@ -111,8 +115,9 @@ mod tests {
     }
 
     #[test]
-    fn where_nothing_came_nothing_is_drawn_and_a_level_is_level() {
-        assert_eq!(drawn(&[(0, 5.0), (3, 5.0)], 4, 4), "▄  ▄");
+    fn a_value_holds_until_the_next_and_a_level_is_level() {
+        assert_eq!(drawn(&[(1, 5.0), (3, 5.0)], 4, 4), " ▄▄▄");
+        assert_eq!(drawn(&[(0, 1.0), (3, 5.0)], 4, 4), "▁▁▁█");
         assert_eq!(drawn(&[], 4, 4), "");
         assert_eq!(drawn(&[(0, 1.0)], 0, 4), "   ▄");
     }

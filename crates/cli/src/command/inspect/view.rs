@@ -9,7 +9,8 @@ use crate::output::{harmless, size};
 
 /// Columns of a curve, at most.
 const CURVE_MAX: usize = 60;
-const CURVE_MIN: usize = 8;
+/// Columns before a curve: as many as before what stands above it.
+const INDENT: usize = 11;
 /// Columns of a value; longer ones are shortened.
 const VALUE_MAX: usize = 24;
 
@@ -71,28 +72,15 @@ fn head(contents: &Contents) -> Vec<String> {
     lines
 }
 
-/// Two lines for each descriptor: its name, and what it said.
-fn signals(vehicle: &Vehicle, width: usize) -> Vec<String> {
-    let facts: Vec<_> = vehicle.descriptors.values().map(facts).collect();
-    let widest = facts.iter().map(|facts| facts.chars().count()).max().unwrap_or(0);
-    // Curves stand below each other, as long as there is room for them beside most of the facts.
-    let column = (widest + 4).min(width.saturating_sub(CURVE_MIN)).min(width * 2 / 3);
-    let columns = (width - column).min(CURVE_MAX);
-    let mut lines = Vec::new();
-    for ((name, signal), facts) in vehicle.descriptors.iter().zip(facts) {
-        lines.push(format!("  {}", middle_shortened(name, width - 2)));
-        let text = format!("    {facts}");
+/// Two or three lines for each descriptor: its name, what it said, and for numbers how they went.
+fn signals(vehicle: &Vehicle, width: usize) -> impl Iterator<Item = String> {
+    let columns = (width - INDENT).min(CURVE_MAX);
+    vehicle.descriptors.iter().flat_map(move |(name, signal)| {
+        let name = format!("  {}", middle_shortened(name, width - 2));
         let curve = signal.curve.draw(vehicle.last_at, columns);
-        if text.chars().count() < column {
-            lines.push(format!("{text:<column$}{curve}").trim_end().to_owned());
-        } else {
-            lines.push(text);
-            if !curve.is_empty() {
-                lines.push(format!("{:column$}{curve}", ""));
-            }
-        }
-    }
-    lines
+        let curve = (signal.count > 1 && !curve.is_empty()).then(|| format!("{:INDENT$}{curve}", ""));
+        [Some(name), Some(format!("    {}", facts(signal))), curve].into_iter().flatten()
+    })
 }
 
 /// `12×  81 → 64 %  61 to 82`, or for what is no number `12×  OPEN → CLOSED  3 changes, 2 values`.

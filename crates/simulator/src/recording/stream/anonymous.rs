@@ -60,7 +60,8 @@ const REVEALING_WORDS: [&str; 26] = [
 /// longitude stays about as long as it was, so that tracks keep their shape.
 const NORTH: (f64, f64) = (0.5, 2.0);
 const EAST: (f64, f64) = (3.0, 30.0);
-/// Digits after the point of a moved coordinate that came without a plain number of them.
+/// Digits after the point of a moved coordinate, unless it came with more: a tenth of a metre, also where zeros at the end
+/// were left away.
 const DECIMALS: usize = 6;
 const DECIMALS_MAX: usize = 12;
 
@@ -239,7 +240,7 @@ impl Anonymiser {
         }
     }
 
-    /// `number` moved, in as many digits after the point as it has; `None` where the offset leads beyond a pole.
+    /// `number` moved; `None` where the offset leads beyond a pole.
     ///
     /// What is no place, such as zero without a fix or a number beyond all degrees, stays: moved, it would tell the
     /// offset.
@@ -258,12 +259,8 @@ impl Anonymiser {
             }
             Coordinate::Longitude => (degrees + self.east + 180.0).rem_euclid(360.0) - 180.0,
         };
-        let plain = number.bytes().all(|byte| byte.is_ascii_digit() || b"-.".contains(&byte));
-        let decimals = match number.split_once('.') {
-            _ if !plain => DECIMALS,
-            Some((_, fraction)) => fraction.len().min(DECIMALS_MAX),
-            None => 0,
-        };
+        let fraction = number.split_once('.').map_or(0, |(_, fraction)| fraction.len());
+        let decimals = fraction.clamp(DECIMALS, DECIMALS_MAX);
         Some(format!("{moved:.decimals$}"))
     }
 
@@ -310,7 +307,8 @@ fn member(name: &str, json: &str) -> String {
 #[expect(clippy::cast_precision_loss, reason = "32 random bits are plenty, and exact")]
 fn offset(random: u64, (least, most): (f64, f64)) -> f64 {
     let share = (random >> 32) as f64 / f64::from(u32::MAX);
-    let degrees = least + share * (most - least);
+    // In the digits of a coordinate, so that those of a moved one add up.
+    let degrees = ((least + share * (most - least)) * 1e6).round() / 1e6;
     if random & 1 == 0 { degrees } else { -degrees }
 }
 
