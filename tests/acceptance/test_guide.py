@@ -38,7 +38,14 @@ def environ(tmp_path: Path) -> dict[str, str]:
     temporary.mkdir()
     # The interpreter of a virtual environment is found by where it stands, not by a link to it.
     path = os.pathsep.join([str(Path(sys.executable).parent), str(programs), os.environ["PATH"]])
-    return {**environment(), "PATH": path, "RUNNER_TEMP": str(temporary), "GITHUB_ENV": str(tmp_path / "github-env")}
+    return {
+        **environment(),
+        "PATH": path,
+        "RUNNER_TEMP": str(temporary),
+        "GITHUB_ENV": str(tmp_path / "github-env"),
+        # A user's Python has not the plugins that ours has, which take seconds to load.
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+    }
 
 
 def test_the_steps_of_the_github_workflow_pass_in_their_order(project: Path, environ: dict[str, str]) -> None:

@@ -1,7 +1,6 @@
 //! The fixture that the guide gives to users, with the real binary.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
+#[expect(unreachable_pub, reason = "it is written for the tests of others")]
 #[path = "../../../docs/guides/testing-your-integration/cardata_sandbox.rs"]
 mod cardata_sandbox;
 

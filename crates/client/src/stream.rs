@@ -134,7 +134,9 @@ impl StreamError {
     /// Whether trying again is of no use, whatever the token.
     pub fn is_final(&self) -> bool {
         match self {
-            Self::Host(_) | Self::Tls(_) | Self::NotSubscribed(_) | Self::Strange(_) => true,
+            Self::Host(_) | Self::NotSubscribed(_) | Self::Strange(_) => true,
+            // A certificate or an alert; other faults are those of the connection below.
+            Self::Tls(error) => error.kind() == io::ErrorKind::InvalidData,
             // Another program has taken the client id; coming back would take it from that one.
             Self::Ended(reason) => reason.code == DisconnectReasonCode::SessionTakenOver as u8,
             _ => false,
@@ -370,4 +372,32 @@ fn reason(code: u8, text: Option<impl fmt::Display>) -> Reason {
 
 async fn step<T>(step: impl Future<Output = T>) -> Result<T, StreamError> {
     timeout(STEP_PATIENCE, step).await.map_err(|_| StreamError::Silent(STEP_PATIENCE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended(code: u8) -> StreamError {
+        StreamError::Ended(Reason { code, text: "the token expired".to_owned() })
+    }
+
+    #[test]
+    fn what_helps_is_told_by_the_code() {
+        assert!(ended(0x87).needs_token() && !ended(0x87).is_final());
+        assert!(ended(0x8e).is_final() && !ended(0x8e).needs_token());
+        assert!(!ended(0x8b).is_final() && !ended(0x8b).needs_token());
+        let tls = |kind: io::ErrorKind| StreamError::Tls(kind.into());
+        assert!(tls(io::ErrorKind::InvalidData).is_final());
+        assert!(!tls(io::ErrorKind::UnexpectedEof).is_final());
+    }
+
+    #[test]
+    fn a_reason_has_its_code_and_the_servers_words() {
+        assert_eq!(
+            ended(0x87).to_string(),
+            "the server ended the connection (0x87: the token expired)"
+        );
+        assert_eq!(Reason { code: 0, text: String::new() }.to_string(), "0x00");
+    }
 }

@@ -32,8 +32,7 @@ impl Sandbox {
     pub fn start(program: impl AsRef<Path>) -> Result<Self> {
         static STARTED: AtomicU32 = AtomicU32::new(0);
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
-        let folder =
-            std::env::temp_dir().join(format!("cardata-{}-{number}", std::process::id()));
+        let folder = std::env::temp_dir().join(format!("cardata-{}-{number}", std::process::id()));
         std::fs::create_dir(&folder)?;
         let log = std::fs::File::create(folder.join("log"))?;
         let mut command = Command::new(program.as_ref());

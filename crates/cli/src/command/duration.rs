@@ -7,12 +7,11 @@ use jiff::SignedDuration;
 /// Reads `90s`, `10m`, `1h 30m` or a number of seconds; above nothing, and at most a year.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     let wrong = || "a time is a number and a unit, such as 90s, 10m or 1h30m, above 0".to_owned();
-    let duration = match text.parse::<u32>() {
-        Ok(seconds) => Duration::from_secs(seconds.into()),
-        Err(_) => {
-            let signed: SignedDuration = text.parse().map_err(|_| wrong())?;
-            Duration::try_from(signed).map_err(|_| wrong())?
-        }
+    let duration = if let Ok(seconds) = text.parse::<u32>() {
+        Duration::from_secs(seconds.into())
+    } else {
+        let signed: SignedDuration = text.parse().map_err(|_| wrong())?;
+        Duration::try_from(signed).map_err(|_| wrong())?
     };
     let possible = Duration::from_millis(1)..=YEAR;
     if possible.contains(&duration) { Ok(duration) } else { Err(wrong()) }

@@ -8,12 +8,13 @@ mod source;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use cardata_client::login::RefreshError;
 use cardata_client::stream::{Session, Stream, StreamError};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep_until};
 
 use self::file::{Recorder, WriteError};
-use self::source::{Source, SourceArgs};
+use self::source::{RenewError, Source, SourceArgs};
 use super::duration::parse_duration;
 use crate::output::{self, Advice, Progress};
 
@@ -51,10 +52,10 @@ pub(crate) struct Args {
 /// What came is written at least so often, so that a crash costs no more.
 const FLUSH_EVERY: Duration = Duration::from_secs(10);
 /// After so long without any message the person is told what may be missing.
-const SILENCE: Duration = Duration::from_secs(60);
+const SILENCE: Duration = Duration::from_mins(1);
 /// The first pause before connecting again; each further one is twice as long.
 const PAUSE_FIRST: Duration = Duration::from_secs(1);
-const PAUSE_MAX: Duration = Duration::from_secs(60);
+const PAUSE_MAX: Duration = Duration::from_mins(1);
 
 /// Records until there is enough, or the person says so.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
@@ -115,7 +116,7 @@ enum Failure {
     /// The server is away for too long, or ends the stream for good.
     Stream(StreamError),
     /// There are no fresh tokens.
-    Token(anyhow::Error),
+    Token(RenewError),
     Write(WriteError),
 }
 
@@ -125,7 +126,7 @@ impl Failure {
         match self {
             Self::Token(error) => {
                 let remedy = "the same command again with another --out, which signs in anew";
-                error.context(advice.remedy(remedy).usage())
+                anyhow::Error::new(error).context(advice.remedy(remedy).usage())
             }
             Self::Write(error) => {
                 let remedy = "a place with room that you may write to, with --out";
@@ -201,7 +202,9 @@ impl Recording {
                         }
                         Over::Refresh => {
                             stream.close(Session::Resumed).await;
-                            source.refresh().await.map_err(Failure::Token)?;
+                            if !self.renew(source, stop).await? {
+                                return Ok(());
+                            }
                             continue;
                         }
                         Over::Stream(error) => error,
@@ -218,19 +221,54 @@ impl Recording {
                     return Err(Failure::Stream(error));
                 }
                 refreshed_for_refusal = true;
-                source.refresh().await.map_err(Failure::Token)?;
+                if !self.renew(source, stop).await? {
+                    return Ok(());
+                }
                 continue;
             }
             let Some(pause) = away.pause() else { return Err(Failure::Stream(error)) };
-            self.recorder.flush().map_err(Failure::Write)?;
-            self.progress.note(&format!("{error}; trying again in {} s", pause.as_secs()));
-            tokio::select! {
-                () = tokio::time::sleep(pause) => {}
-                () = stop.asked() => return Ok(()),
-                () = sleep_until_some(self.ends_at) => return Ok(()),
+            if !self.wait(pause, &error, stop).await? {
+                return Ok(());
             }
             source.look_again();
         }
+    }
+
+    /// Gets other tokens, also when the server is away for a while. Gives whether to go on.
+    async fn renew(&mut self, source: &mut Source, stop: &mut Stop) -> Result<bool, Failure> {
+        let mut away = Away::new(self.patience);
+        loop {
+            let error = match source.refresh().await {
+                Ok(()) => return Ok(true),
+                Err(RenewError::Refresh(error)) if !matches!(error, RefreshError::Refused(_)) => {
+                    error
+                }
+                Err(error) => return Err(Failure::Token(error)),
+            };
+            let Some(pause) = away.pause() else {
+                return Err(Failure::Token(RenewError::Refresh(error)));
+            };
+            if !self.wait(pause, &error, stop).await? {
+                return Ok(false);
+            }
+            source.look_again();
+        }
+    }
+
+    /// Waits before another attempt. Gives whether to go on.
+    async fn wait(
+        &mut self,
+        pause: Duration,
+        error: &dyn std::error::Error,
+        stop: &mut Stop,
+    ) -> Result<bool, Failure> {
+        self.recorder.flush().map_err(Failure::Write)?;
+        self.progress.note(&format!("{error}; trying again in {} s", pause.as_secs()));
+        Ok(tokio::select! {
+            () = tokio::time::sleep(pause) => true,
+            () = stop.asked() => false,
+            () = sleep_until_some(self.ends_at) => false,
+        })
     }
 
     /// Records one connection.

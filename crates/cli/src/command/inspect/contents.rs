@@ -163,15 +163,19 @@ impl From<&Damage> for Lost {
 /// One vehicle's part of a recording.
 #[derive(Debug, Serialize)]
 pub(super) struct Vehicle {
-    #[serde(serialize_with = "whole_vin")]
-    pub(super) vin: Option<Vin>,
+    #[serde(serialize_with = "whole")]
+    pub(super) vin: NamedVin,
     pub(super) messages: u64,
     pub(super) first_at: Timestamp,
     pub(super) last_at: Timestamp,
     pub(super) descriptors: BTreeMap<String, Signal>,
 }
 
-fn whole_vin<S: Serializer>(vin: &Option<Vin>, serializer: S) -> Result<S::Ok, S::Error> {
+/// `None` where the recording names none.
+type NamedVin = Option<Vin>;
+
+/// A VIN prints redacted; whoever has the file needs all of it to play the vehicle.
+fn whole<S: Serializer>(vin: &NamedVin, serializer: S) -> Result<S::Ok, S::Error> {
     vin.as_ref().map(Vin::as_str).serialize(serializer)
 }
 

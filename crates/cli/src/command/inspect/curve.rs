@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 /// Stretches of time that are told apart: more than a terminal has columns for.
-const STRETCHES: usize = 256;
+const STRETCHES: i64 = 256;
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
 /// The mean of each stretch of time. Stretches begin short and double when they no longer reach, so that any recording
@@ -24,7 +24,7 @@ impl Curve {
     pub(super) fn add(&mut self, at: Timestamp, number: f64) {
         let since_us = at.as_microsecond().saturating_sub(self.begin.as_microsecond()).max(0);
         let mut index = since_us / self.stretch_us;
-        while index >= STRETCHES as i64 {
+        while index >= STRETCHES {
             let pairs = self.sums.chunks(2);
             self.sums = pairs
                 .map(|pair| {
@@ -77,10 +77,10 @@ impl Curve {
                 BARS[3]
             }
         };
-        let mut held = None;
+        let mut value = None;
         let hold = |mean: Option<f64>| {
-            held = mean.or(held);
-            held.map_or(' ', bar)
+            value = mean.or(value);
+            value.map_or(' ', bar)
         };
         if self.sums.is_empty() { String::new() } else { means.into_iter().map(hold).collect() }
     }
@@ -107,10 +107,9 @@ mod tests {
 
     #[test]
     fn a_curve_rises_and_falls_with_its_numbers() {
-        let values: Vec<_> = (0..8).map(|second| (second, second as f64)).collect();
+        let values: Vec<_> = (0..8).map(|second| (second.into(), f64::from(second))).collect();
         assert_eq!(drawn(&values, 8, 8), "▁▂▃▄▅▆▇█");
-        let back: Vec<_> =
-            (0..80_000).map(|second| (second, f64::from(-(second as i32)))).collect();
+        let back: Vec<_> = (0..80_000).map(|second| (second.into(), f64::from(-second))).collect();
         assert_eq!(drawn(&back, 80_000, 8), "█▇▆▅▄▃▂▁");
     }
 

@@ -78,7 +78,8 @@ fn signals(vehicle: &Vehicle, width: usize) -> impl Iterator<Item = String> {
     vehicle.descriptors.iter().flat_map(move |(name, signal)| {
         let name = format!("  {}", middle_shortened(name, width - 2));
         let curve = signal.curve.draw(vehicle.last_at, columns);
-        let curve = (signal.count > 1 && !curve.is_empty()).then(|| format!("{:INDENT$}{curve}", ""));
+        let curve =
+            (signal.count > 1 && !curve.is_empty()).then(|| format!("{:INDENT$}{curve}", ""));
         [Some(name), Some(format!("    {}", facts(signal))), curve].into_iter().flatten()
     })
 }

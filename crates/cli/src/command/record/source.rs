@@ -15,6 +15,7 @@ use cardata_client::ready_file::ReadyFile;
 use cardata_client::stream::Account;
 use cardata_domain::Gcid;
 use cardata_server::secret;
+use thiserror::Error;
 use tokio::time::Instant;
 
 use crate::command::sandbox::SandboxArgs;
@@ -30,7 +31,7 @@ pub(super) struct SourceArgs {
     /// Record the stream of the real service; needs --client-id and a log-in of yours in the browser
     #[arg(long, conflicts_with = "server")]
     bmw: bool,
-    /// Where to log in for --server, such as https://cardata.example.com:8443
+    /// Where to log in for --server, such as `https://cardata.example.com:8443`
     #[arg(long, value_name = "URL", requires = "server")]
     login_url: Option<String>,
     /// CA that vouches for --server, in PEM form; those that this system trusts unless told
@@ -82,11 +83,35 @@ pub(super) struct Source {
     sandbox: Option<SandboxArgs>,
 }
 
+/// Why there are no other tokens.
+#[derive(Debug, Error)]
+pub(super) enum RenewError {
+    /// There is nothing to renew the token with.
+    #[error("the token has expired, and came without one that renews it")]
+    Token,
+    /// The server gave none.
+    #[error(transparent)]
+    Refresh(#[from] RefreshError),
+    /// They can't be kept for the next recording; then the file has some that are used up.
+    #[error("the tokens can't be kept in {}", .file.display())]
+    Keep {
+        file: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+}
+
 enum Credentials {
     /// Good until it expires.
     Token,
     /// Renewed as long as the server lets.
-    Tokens { login: Login, tokens: Box<Tokens>, kept_in: Option<PathBuf>, refresh_at: Instant },
+    Tokens {
+        login: Login,
+        client_id: String,
+        tokens: Box<Tokens>,
+        kept_in: Option<PathBuf>,
+        refresh_at: Instant,
+    },
 }
 
 impl Source {
@@ -121,14 +146,20 @@ impl Source {
             let remedy = "--client-id with the one that the portal shows";
             return Err(Advice::new(what).remedy(remedy).usage().into());
         };
-        let login = Login::new(Http::over(tls.clone())?, login_url, &client_id.to_string());
+        let client_id = client_id.to_string();
+        let login = Login::new(Http::over(tls.clone())?, login_url, &client_id);
         let tokens = match &args.tokens {
             Some(file) if file.exists() => again(&login, file).await?,
             _ => log_in(&login).await?,
         };
         let account = account(server, tls.into(), &tokens.gcid, tokens.id_token.clone());
-        let mut source = Self { account, credentials: Credentials::Token, sandbox: None };
-        source.renew(login, tokens, args.tokens.clone())?;
+        let credentials = Credentials::of(login, client_id, tokens.clone(), args.tokens.clone());
+        let mut source = Self { account, credentials, sandbox: None };
+        source.take(tokens).with_context(|| {
+            Advice::new("the recording can't begin")
+                .remedy("--tokens with a file that you may write to")
+                .usage()
+        })?;
         Ok(source)
     }
 
@@ -146,9 +177,9 @@ impl Source {
         }
         let SignedIn { tokens, http, http_url, client_id, ready } = args.sign_in.sign_in().await?;
         let account = stream_of(&ready, &tokens.gcid, tokens.id_token.clone())?;
-        let mut source = Self { account, credentials: Credentials::Token, sandbox: Some(sandbox) };
-        source.renew(Login::new(http, &http_url, &client_id), tokens, None)?;
-        Ok(source)
+        let login = Login::new(http, &http_url, &client_id);
+        let credentials = Credentials::of(login, client_id, tokens, None);
+        Ok(Self { account, credentials, sandbox: Some(sandbox) })
     }
 
     /// Where to connect, and as whom.
@@ -169,33 +200,29 @@ impl Source {
         matches!(self.credentials, Credentials::Tokens { .. })
     }
 
-    /// Gets other tokens; after a transport fault, with several attempts.
-    pub(super) async fn refresh(&mut self) -> anyhow::Result<()> {
-        let Credentials::Tokens { login, tokens, kept_in, .. } = &self.credentials else {
-            return Err(anyhow!("the token expired, and there is none to renew it with"));
+    /// Gets other tokens.
+    pub(super) async fn refresh(&mut self) -> Result<(), RenewError> {
+        let Credentials::Tokens { login, tokens, .. } = &self.credentials else {
+            return Err(RenewError::Token);
         };
-        let fresh = refreshed(login, tokens).await?;
-        let (login, kept_in) = (login.clone(), kept_in.clone());
-        self.renew(login, fresh, kept_in)
+        let fresh = login.refresh(tokens).await?;
+        self.take(fresh)
     }
 
-    fn renew(
-        &mut self,
-        login: Login,
-        tokens: Tokens,
-        kept_in: Option<PathBuf>,
-    ) -> anyhow::Result<()> {
-        if let Some(file) = &kept_in {
-            keep(&tokens, file).with_context(|| {
-                Advice::new(format!("the tokens can't be kept in {}", file.display()))
-                    .remedy("--tokens with a file that you may write to")
-            })?;
+    /// These tokens from now on.
+    fn take(&mut self, fresh: Tokens) -> Result<(), RenewError> {
+        self.account.token = fresh.id_token.clone();
+        let Credentials::Tokens { tokens, kept_in, refresh_at, .. } = &mut self.credentials else {
+            return Ok(());
+        };
+        *refresh_at = Instant::now() + refresh_after(fresh.expires_in);
+        **tokens = fresh;
+        match kept_in {
+            Some(file) => {
+                keep(tokens, file).map_err(|source| RenewError::Keep { file: file.clone(), source })
+            }
+            None => Ok(()),
         }
-        self.account.token = tokens.id_token.clone();
-        let refresh_at = Instant::now() + refresh_after(tokens.expires_in);
-        self.credentials =
-            Credentials::Tokens { login, tokens: Box::new(tokens), kept_in, refresh_at };
-        Ok(())
     }
 
     /// A sandbox that was started again may listen elsewhere.
@@ -203,8 +230,20 @@ impl Source {
         let Some(ready) = self.sandbox.as_ref().and_then(|sandbox| sandbox.read().ok()) else {
             return;
         };
+        if let Credentials::Tokens { login, client_id, .. } = &mut self.credentials
+            && let Ok(http) = Http::trusting_only(&ready.ca_file)
+        {
+            *login = Login::new(http, &ready.http_url, client_id);
+        }
         self.account.host = ready.mqtt_host;
         self.account.port = ready.mqtt_port;
+    }
+}
+
+impl Credentials {
+    fn of(login: Login, client_id: String, tokens: Tokens, kept_in: Option<PathBuf>) -> Self {
+        let refresh_at = Instant::now() + refresh_after(tokens.expires_in);
+        Self::Tokens { login, client_id, tokens: Box::new(tokens), kept_in, refresh_at }
     }
 }
 
@@ -258,24 +297,7 @@ async fn again(login: &Login, file: &Path) -> anyhow::Result<Tokens> {
     };
     let kept: Tokens =
         serde_json::from_str(&read(file).with_context(advice)?).with_context(advice)?;
-    refreshed(login, &kept).await.with_context(advice)
-}
-
-/// Attempts to get other tokens, with a pause between them.
-const ATTEMPTS: u32 = 5;
-const ATTEMPT_PAUSE: Duration = Duration::from_secs(2);
-
-async fn refreshed(login: &Login, tokens: &Tokens) -> anyhow::Result<Tokens> {
-    let mut attempt = 1;
-    loop {
-        match login.refresh(tokens).await {
-            Ok(tokens) => return Ok(tokens),
-            Err(error @ RefreshError::Refused(_)) => return Err(error.into()),
-            Err(error) if attempt == ATTEMPTS => return Err(error.into()),
-            Err(_) => tokio::time::sleep(ATTEMPT_PAUSE).await,
-        }
-        attempt += 1;
-    }
+    login.refresh(&kept).await.with_context(advice)
 }
 
 /// Writes the tokens where only their owner reads them, whole or not at all.

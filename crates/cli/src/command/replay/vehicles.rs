@@ -28,7 +28,7 @@ pub(super) enum Players {
     /// Rows of one vehicle.
     Rows(Box<Player>),
     /// Messages of any number of them.
-    Stream(StreamPlayer),
+    Stream(Box<StreamPlayer>),
 }
 
 impl Players {
@@ -68,7 +68,7 @@ impl Players {
             return Err(Advice::new(what).remedy(remedy).usage().into());
         }
         let player = StreamPlayer::new(catalogue, &recorded, vehicles, start);
-        player.map(Self::Stream).map_err(|error| {
+        player.map(|player| Self::Stream(Box::new(player))).map_err(|error| {
             // A whole VIN is in the file that the person has, and needed to name it.
             let listed: Vec<_> = recorded.iter().map(Vin::as_str).collect();
             let remedy = match error {

@@ -160,13 +160,14 @@ impl Anonymiser {
                     }
                 }
                 "timestamp" if is_time(value) => kept.push(member(name, value.get())),
-                "data" => match self.data(Members::of(value.get()).map_err(|_| Unreadable)?) {
-                    Some(data) => kept.push(member(name, &data)),
-                    None => {
+                "data" => {
+                    let entries = Members::of(value.get()).map_err(|_| Unreadable)?;
+                    let Some(data) = self.data(entries) else {
                         self.left_out.messages += 1;
                         return Ok(None);
-                    }
-                },
+                    };
+                    kept.push(member(name, &data));
+                }
                 _ => {}
             }
         }

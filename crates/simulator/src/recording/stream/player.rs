@@ -98,6 +98,9 @@ impl StreamPlayer {
     ///
     /// # Errors
     /// [`RowError`] when it is no event.
+    ///
+    /// # Panics
+    /// Never: an event that was read has entries.
     pub fn message(
         &mut self,
         number: u64,

@@ -166,7 +166,7 @@ impl<R: Read> Reader<R> {
     fn take(&mut self, kind: BlockKind, plain: &[u8]) -> Result<(), Fault> {
         match kind {
             BlockKind::Messages => {
-                self.ready.extend(messages(plain)?.into_iter().map(Part::Message))
+                self.ready.extend(messages(plain)?.into_iter().map(Part::Message));
             }
             BlockKind::End => self.ready.push_back(Part::End(parsed(plain)?)),
             // Two recordings behind each other, as `cat` makes them, would need more than this.

@@ -418,9 +418,9 @@ fn vehicles_are_played_in_their_order_or_as_named() {
         (&[(Some(BENS), SENT[0]), (None, SENT[1])], [Some(SENT[1]), Some(SENT[0])]),
     ] {
         let mut player = player(assignments, recorded()).unwrap();
-        let played = [&anna, &ben].map(|one| player.message(1, one).unwrap());
-        let played = played.map(|row| row.map(|row| row.row.event.vin()));
-        assert_eq!(played, expected.map(|vin| vin.map(|vin| vin.parse().unwrap())));
+        let heard = [&anna, &ben].map(|one| player.message(1, one).unwrap());
+        let heard = heard.map(|row| row.map(|row| row.row.event.vin()));
+        assert_eq!(heard, expected.map(|vin| vin.map(|vin| vin.parse().unwrap())));
     }
     let few = player(&[(None, SENT[0])], recorded()).unwrap_err();
     assert_eq!(few, AssignmentError::Count { recorded: 2, asked: 1 });
