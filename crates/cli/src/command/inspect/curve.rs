@@ -107,8 +107,9 @@ mod tests {
 
     #[test]
     fn a_curve_rises_and_falls_with_its_numbers() {
-        let values: Vec<_> = (0..8).map(|second| (second.into(), f64::from(second))).collect();
-        assert_eq!(drawn(&values, 8, 8), "▁▂▃▄▅▆▇█");
+        let values: Vec<_> =
+            (0..8).map(|step| (i64::from(2 * step + 1), f64::from(step))).collect();
+        assert_eq!(drawn(&values, 16, 8), "▁▂▃▄▅▆▇█");
         let back: Vec<_> = (0..80_000).map(|second| (second.into(), f64::from(-second))).collect();
         assert_eq!(drawn(&back, 80_000, 8), "█▇▆▅▄▃▂▁");
     }
