@@ -266,7 +266,7 @@ impl TargetArgs {
 
 /// The vehicles of the customer who signed in, as the source of events.
 fn vehicles(signed_in: SignedIn) -> Source {
-    let SignedIn { tokens, http, http_url, ready } = signed_in;
+    let SignedIn { tokens, http, http_url, ready, .. } = signed_in;
     let customer = ready.customers.iter().find(|customer| customer.gcid == tokens.gcid);
     let folder = ready.ca_file.with_file_name("vehicles");
     let vins = customer.into_iter().flat_map(|customer| &customer.vehicles);
@@ -304,7 +304,7 @@ async fn run_rest(
 const ASKED_FOR: usize = 50;
 
 fn rest_source(signed_in: SignedIn) -> rest::Source {
-    let SignedIn { tokens, http, http_url, ready } = signed_in;
+    let SignedIn { tokens, http, http_url, ready, .. } = signed_in;
     let customer = ready.customers.iter().find(|customer| customer.gcid == tokens.gcid);
     let vins = customer.into_iter().flat_map(|customer| &customer.vehicles);
     let vins = vins.map(|vehicle| vehicle.vin.clone()).collect();

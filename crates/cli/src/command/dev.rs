@@ -36,7 +36,7 @@ use cardata_store::journal::Retention;
 use cardata_store::journal::embedded::{EmbeddedJournal, Limits};
 use cardata_store::{Directory, Journal as _};
 use jiff::SignedDuration;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{MissedTickBehavior, sleep};
 
 use self::authority::Authority;
 use self::certificates::{Certificates, TlsArgs};
@@ -44,6 +44,7 @@ use self::demo::Demo;
 use self::idp::IdpArgs;
 use self::signals::{Request, Signals};
 use self::sockets::Bound;
+use super::duration::parse_duration;
 use crate::clock::SystemClock;
 use crate::output::{self, Advice};
 
@@ -141,6 +142,9 @@ pub(crate) struct Args {
     /// Write where everything is into this file, as JSON, once everything accepts connections
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
+    /// End by itself after so long, such as 60s or 10m, for a CI that must not hang
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    exit_after: Option<Duration>,
     /// Seconds that access and id tokens live, to see in a test what happens when they expire
     #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(i64).range(1..=3600), hide = true)]
     token_lifetime: i64,
@@ -231,7 +235,16 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     ready::write(&args, &ready)?;
     output::data(&welcome);
 
-    run_until_stopped(&mut signals, &mut certificates).await;
+    let end = async {
+        match args.exit_after {
+            Some(length) => sleep(length).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = run_until_stopped(&mut signals, &mut certificates) => {}
+        () = end => {}
+    }
     output::note("stopping …");
     ready::remove(&args);
     server.stop().await;
