@@ -11,7 +11,7 @@ use cardata_contract::rest::TelematicData;
 use serde::Deserialize;
 
 use super::auth::Caller;
-use super::containers::{own_active, parse_id};
+use super::containers::{own_active, parse_id, refuse_deprecated};
 use super::error::ApiError;
 use super::vehicles::{PathVin, require_primary};
 use crate::Platform;
@@ -53,6 +53,7 @@ pub(super) async fn read(
         return Err(ApiError::new(ErrorCode::Container, "the parameter `containerId` is empty"));
     };
     let container = own_active(&platform, caller, id).await?;
+    refuse_deprecated(&platform, caller, &container.descriptors)?;
     let latest = platform.journal.latest(vin).await?;
     let latest = match platform.entitlements.privacy(caller.gcid, caller.client_id).await? {
         Some(privacy) => {

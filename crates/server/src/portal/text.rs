@@ -282,6 +282,8 @@ texts! {
     act_mapping_ended: "vehicle's link ended", "Verknüpfung des Fahrzeugs beendet";
     act_key_rotated: "signing key changed", "Signaturschlüssel gewechselt";
     act_key_retired: "signing key removed", "Signaturschlüssel entfernt";
+    act_fault_begun: "fault on purpose begun", "Fehler mit Absicht begonnen";
+    act_fault_ended: "fault on purpose ended", "Fehler mit Absicht beendet";
 
     account_gcid: "Customer number (GCID)", "Kundennummer (GCID)";
     account_since: "Account since", "Konto seit";
