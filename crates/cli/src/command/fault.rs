@@ -277,7 +277,7 @@ fn explain(as_json: bool) {
     }
     for kind in &ALL {
         output::data(&format!("{}\n    {}.\n    Real life: {}.", kind.name, kind.what, kind.pain));
-        if let Some(Parameter { name, values, default }) = kind.parameter {
+        if let Some(Parameter { name, values, default, .. }) = kind.parameter {
             let unless_told = default.map(|default| format!("; {default} unless told"));
             output::data(&format!("    --{name}: {values}{}", unless_told.unwrap_or_default()));
         }

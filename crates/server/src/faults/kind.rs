@@ -102,6 +102,8 @@ pub struct Parameter {
     pub name: &'static str,
     /// What it may be.
     pub values: &'static str,
+    /// The same in German.
+    pub values_de: &'static str,
     /// What it is unless told; none where it has to be told.
     pub default: Option<&'static str>,
 }
@@ -198,9 +200,9 @@ const MESSAGE: &[Narrowing] = &[Customer, Client, MqttClient, Vin];
 const LOG_IN: &[Narrowing] = &[Customer, Client];
 const REQUEST: &[Narrowing] = &[Customer, Client, Path];
 
-const SECONDS: &str = "1 to 3600 seconds";
 const fn seconds(default: &'static str) -> Option<Parameter> {
-    Some(Parameter { name: "seconds", values: SECONDS, default: Some(default) })
+    let (values, values_de) = ("1 to 3600 seconds", "1 bis 3600 Sekunden");
+    Some(Parameter { name: "seconds", values, values_de, default: Some(default) })
 }
 
 /// Every kind, those of the stream first.
@@ -249,6 +251,7 @@ pub const ALL: [Description; 29] = [
         parameter: Some(Parameter {
             name: "code",
             values: "a return code of MQTT 3.1.1 (1 to 5) or a reason code of MQTT 5 (132 to 136, 151)",
+            values_de: "ein Return Code von MQTT 3.1.1 (1 bis 5) oder ein Reason Code von MQTT 5 (132 bis 136, 151)",
             default: Some("5"),
         }),
         manner: Occasions,
@@ -334,6 +337,7 @@ pub const ALL: [Description; 29] = [
         parameter: Some(Parameter {
             name: "token",
             values: "`all`, `access` or `id`",
+            values_de: "`all`, `access` oder `id`",
             default: Some("all"),
         }),
         manner: Occasions,
@@ -347,6 +351,7 @@ pub const ALL: [Description; 29] = [
         parameter: Some(Parameter {
             name: "error",
             values: "`invalid_grant` or `invalid_request`",
+            values_de: "`invalid_grant` oder `invalid_request`",
             default: Some("invalid_request"),
         }),
         manner: Occasions,
@@ -369,6 +374,7 @@ pub const ALL: [Description; 29] = [
         parameter: Some(Parameter {
             name: "seconds",
             values: "-86400 to 86400 seconds, and not 0",
+            values_de: "-86400 bis 86400 Sekunden, und nicht 0",
             default: Some("-7200"),
         }),
         manner: Occasions,
@@ -382,6 +388,7 @@ pub const ALL: [Description; 29] = [
         parameter: Some(Parameter {
             name: "scope",
             values: "`cardata:api:read` or `cardata:streaming:read`",
+            values_de: "`cardata:api:read` oder `cardata:streaming:read`",
             default: Some("cardata:api:read"),
         }),
         manner: Occasions,
@@ -431,6 +438,7 @@ pub const ALL: [Description; 29] = [
         parameter: Some(Parameter {
             name: "status",
             values: "`403`, `500` or `503`",
+            values_de: "`403`, `500` oder `503`",
             default: Some("500"),
         }),
         manner: Occasions,
@@ -444,6 +452,7 @@ pub const ALL: [Description; 29] = [
         parameter: Some(Parameter {
             name: "seconds",
             values: "1 to 50 seconds",
+            values_de: "1 bis 50 Sekunden",
             default: Some("5"),
         }),
         manner: Occasions,
@@ -466,6 +475,7 @@ pub const ALL: [Description; 29] = [
         parameter: Some(Parameter {
             name: "descriptor",
             values: "the name of a descriptor",
+            values_de: "der Name eines Descriptors",
             default: None,
         }),
         manner: Occasions,
@@ -497,6 +507,7 @@ pub const ALL: [Description; 29] = [
         parameter: Some(Parameter {
             name: "minutes",
             values: "0 to 1440 minutes",
+            values_de: "0 bis 1440 Minuten",
             default: Some("5"),
         }),
         manner: Throughout,
@@ -514,7 +525,7 @@ impl Kind {
         parameter: impl FnOnce(&'static str) -> Option<String>,
     ) -> Result<Self, KindError> {
         let description = describe(name)?;
-        let Some(Parameter { name: member, values, default }) = description.parameter else {
+        let Some(Parameter { name: member, values, default, .. }) = description.parameter else {
             return Ok(Self::plain(description.name).expect("what has no parameter is plain"));
         };
         let told = parameter(member).or_else(|| default.map(str::to_owned));

@@ -398,7 +398,8 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
         let (Some(open), Some(faults)) = (&self.open, &self.platform.faults) else { return };
         let key = open.registration.key();
         let Publish { customer, vin, .. } = publish;
-        let whom = Whom { gcid: Some(customer), vin: Some(vin), ..Whom::of(key) };
+        // A fleet's connection is no one customer's, so what is narrowed to one does not strike it.
+        let whom = Whom { vin: Some(vin), ..Whom::of(key) };
         let faulted = self.faulted.get_or_insert_default();
         let may_wait = !faulted.waits_for_next();
         let now = self.platform.clock.now();
