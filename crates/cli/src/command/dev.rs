@@ -219,8 +219,9 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let mut certificates =
         Certificates::open(&args.tls, authority, certificate_names(&args)).await?;
     let tls = certificates.tls()?;
-    let (wishes, mut wished) = mpsc::channel(1);
-    let (platform, demo) = platform(&args, profile, &sockets, Faults::new(wishes)).await?;
+    let (certificate_wishes, mut wished) = mpsc::channel(1);
+    let (platform, demo) =
+        platform(&args, profile, &sockets, Faults::new(certificate_wishes)).await?;
 
     let ready = ready::describe(&args, &sockets, &platform, &demo, &certificates)?;
     let welcome = welcome::text(&args, &ready);

@@ -256,7 +256,9 @@ async fn log(server: &Server, mut since: u64, follow: bool) -> anyhow::Result<()
         since = page["next"].as_u64().unwrap_or(since);
         let strikes = rows(page, "strikes");
         if follow {
-            strikes.iter().for_each(|strike| server.print_line(strike, &LOGGED));
+            for strike in &strikes {
+                server.print_line(strike, &LOGGED);
+            }
         } else if strikes.is_empty() {
             server.print_rows(all, &LOGGED);
             return Ok(());

@@ -200,9 +200,9 @@ const MESSAGE: &[Narrowing] = &[Customer, Client, MqttClient, Vin];
 const LOG_IN: &[Narrowing] = &[Customer, Client];
 const REQUEST: &[Narrowing] = &[Customer, Client, Path];
 
-const fn seconds(default: &'static str) -> Option<Parameter> {
+const fn seconds(default: &'static str) -> Parameter {
     let (values, values_de) = ("1 to 3600 seconds", "1 bis 3600 Sekunden");
-    Some(Parameter { name: "seconds", values, values_de, default: Some(default) })
+    Parameter { name: "seconds", values, values_de, default: Some(default) }
 }
 
 /// Every kind, those of the stream first.
@@ -271,7 +271,7 @@ pub const ALL: [Description; 29] = [
         what: "A client that sends nothing for so long is let go, whatever its keep-alive time",
         what_de: "Wer so lange nichts sendet, wird getrennt, was immer seine Keep-alive-Zeit ist",
         pain: "drops every 75 seconds with a long keep-alive time (12)",
-        parameter: seconds("60"),
+        parameter: Some(seconds("60")),
         manner: Lasting,
         narrowings: STREAM,
     },
@@ -280,7 +280,7 @@ pub const ALL: [Description; 29] = [
         what: "Messages come so much later, in their order",
         what_de: "Nachrichten kommen um so viel später, in ihrer Reihenfolge",
         pain: "minutes between the car and the program (18)",
-        parameter: seconds("5"),
+        parameter: Some(seconds("5")),
         manner: Occasions,
         narrowings: MESSAGE,
     },
@@ -307,7 +307,7 @@ pub const ALL: [Description; 29] = [
         what: "Longitudes come in messages of their own, so much later than their latitudes",
         what_de: "Längengrade kommen in eigenen Nachrichten, um so viel später als ihre Breitengrade",
         pain: "the halves of a position are out of sync (22)",
-        parameter: seconds("5"),
+        parameter: Some(seconds("5")),
         manner: Occasions,
         narrowings: MESSAGE,
     },
@@ -520,7 +520,7 @@ impl Kind {
     ///
     /// # Errors
     /// [`KindError`] says which word is wrong.
-    pub fn parse(
+    pub(crate) fn parse(
         name: &str,
         parameter: impl FnOnce(&'static str) -> Option<String>,
     ) -> Result<Self, KindError> {
@@ -658,7 +658,7 @@ impl Kind {
     }
 
     /// How people read of it.
-    pub fn description(&self) -> &'static Description {
+    pub(crate) fn description(&self) -> &'static Description {
         describe(self.name()).expect("each kind is described")
     }
 }

@@ -8,7 +8,7 @@ use super::registry::{Fault, Whom};
 use crate::platform::Platform;
 
 /// When a token expired before its time, if it did.
-pub(crate) fn expired_at(
+pub(crate) fn early_end(
     platform: &Platform,
     consent: &Consent,
     token: Tokens,

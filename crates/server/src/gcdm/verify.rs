@@ -46,8 +46,8 @@ pub async fn id_token(platform: &Platform, jwt: &str) -> Result<Claims, VerifyEr
     if token.gcid != consent.gcid.to_string() || token.aud != consent.client_id.to_string() {
         return Err(VerifyError::Invalid);
     }
-    let expired_at = tokens::expired_at(platform, &consent, Tokens::Id, issued_at);
-    Ok(claims(&consent, expired_at.unwrap_or(expires_at)))
+    let early_end = tokens::early_end(platform, &consent, Tokens::Id, issued_at);
+    Ok(claims(&consent, early_end.unwrap_or(expires_at)))
 }
 
 /// The claims of an access token that is known and rests on an active consent; also when it has expired.
@@ -59,8 +59,8 @@ pub async fn access_token(platform: &Platform, token: &str) -> Result<Claims, Ve
     let known = platform.directory.access_token(&secret::hash(token)).await?;
     let known = known.ok_or(VerifyError::Invalid)?;
     let consent = active(platform, known.consent_id).await?;
-    let expired_at = tokens::expired_at(platform, &consent, Tokens::Access, known.issued_at);
-    Ok(claims(&consent, expired_at.unwrap_or(known.expires_at)))
+    let early_end = tokens::early_end(platform, &consent, Tokens::Access, known.issued_at);
+    Ok(claims(&consent, early_end.unwrap_or(known.expires_at)))
 }
 
 /// The claims of a token with which a client acts for itself; also when it has expired.

@@ -404,7 +404,7 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
         let may_wait = !faulted.waits_for_next();
         let now = self.platform.clock.now();
         let plan = Plan::draw(faults, whom, now, &publish.payload, may_wait);
-        if plan.cut {
+        if plan.cuts() {
             self.session.close(CloseReason::Cut);
             return;
         }
@@ -424,7 +424,7 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
             // What is too large for the client now, being longer than it was, is left out.
             self.encoder.encode(&Outgoing::Publish(part), &mut bytes);
             if let Some(faulted) = &mut self.faulted {
-                faulted.put(bytes.freeze(), step, &seen, now, &mut self.output);
+                faulted.put(&bytes.freeze(), step, &seen, now, &mut self.output);
             }
         }
     }
@@ -512,10 +512,9 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
 
     /// Tells the session which vehicles may be read now; of those that are shared, which are its own.
     fn tell_vehicles(&mut self, vehicles: Vehicles) {
-        let is_held_of_another = |faulted: &Box<Faulted>| {
-            faulted.holds_other_than(|vin, customer| vehicles.customer(vin) == Some(customer))
-        };
-        if self.faulted.as_ref().is_some_and(is_held_of_another) {
+        let faulted = self.faulted.as_deref();
+        let still = |vin, customer| vehicles.customer(vin) == Some(customer);
+        if faulted.is_some_and(|faulted| faulted.holds_other_than(still)) {
             self.session.close(CloseReason::Cut);
         }
         let Some(member) = self.open.as_ref().and_then(member) else {

@@ -133,7 +133,7 @@ impl Faulted {
     /// Takes a message on its way; what may go at once is put into `output`.
     pub(super) fn put(
         &mut self,
-        bytes: Bytes,
+        bytes: &Bytes,
         step: Step,
         seen: &Seen,
         now: Instant,
@@ -150,7 +150,7 @@ impl Faulted {
                 if due > now || !self.queue.is_empty() || self.is_stale() {
                     self.queue.push_back(held(due, false));
                 } else {
-                    output.extend_from_slice(&bytes);
+                    output.extend_from_slice(bytes);
                 }
             }
         }
@@ -159,7 +159,7 @@ impl Faulted {
             .partition::<Vec<_>, _>(|held| held.after_next);
         self.aside = aside;
         for Held { bytes, seen, .. } in passed {
-            self.put(bytes, Step::After(Duration::ZERO), &seen, now, output);
+            self.put(&bytes, Step::After(Duration::ZERO), &seen, now, output);
         }
     }
 
@@ -203,18 +203,9 @@ pub(super) enum Step {
     AfterNext,
 }
 
-/// What faults do to one message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Plan {
-    /// The connection ends in its place.
-    pub(super) cut: bool,
-    delay: Duration,
-    comes_twice: bool,
-    after_next: bool,
-    longitude_later: Option<Duration>,
-    one_entry: bool,
-    odd_units: bool,
-}
+/// What faults do to one message: those that have struck it.
+#[derive(Debug, Default)]
+pub(super) struct Plan(Vec<Kind>);
 
 impl Plan {
     /// What is drawn for a message to `whom`.
@@ -225,90 +216,99 @@ impl Plan {
         payload: &[u8],
         may_wait_for_next: bool,
     ) -> Self {
-        let entries = entries(payload);
-        let (several, longitude) = entries.as_ref().map_or((false, false), |entries| {
-            (entries.len() > 1, entries.keys().any(|name| name.ends_with(LONGITUDE)))
-        });
+        let entries = entries(payload).unwrap_or_default();
         let concerned = |kind: &Kind| match kind {
             Kind::DropAtMessage | Kind::Delay(_) | Kind::Duplicate | Kind::OddUnits => true,
             Kind::Reorder => may_wait_for_next,
-            Kind::SplitPosition(_) => longitude,
-            Kind::OneEntry => several,
+            Kind::SplitPosition(_) => has_longitude(&entries),
+            Kind::OneEntry => entries.len() > 1,
             _ => false,
         };
-        let pick =
-            |fault: &crate::faults::Fault| concerned(&fault.kind).then(|| fault.kind.clone());
-        let mut plan = Self::default();
-        for kind in faults.strike(whom, now, pick) {
-            match kind {
-                Kind::DropAtMessage => plan.cut = true,
-                Kind::Delay(time) => plan.delay = plan.delay.max(time),
-                Kind::Duplicate => plan.comes_twice = true,
-                Kind::Reorder => plan.after_next = true,
-                Kind::SplitPosition(time) => plan.longitude_later = Some(time),
-                Kind::OneEntry => plan.one_entry = true,
-                Kind::OddUnits => plan.odd_units = true,
-                _ => {}
-            }
-        }
-        plan
+        Self(faults.strike(whom, now, |fault| concerned(&fault.kind).then(|| fault.kind.clone())))
+    }
+
+    /// Whether the connection ends in the message's place.
+    pub(super) fn cuts(&self) -> bool {
+        self.has(&Kind::DropAtMessage)
+    }
+
+    fn has(&self, kind: &Kind) -> bool {
+        self.0.contains(kind)
+    }
+
+    fn delay(&self) -> Duration {
+        let delays = self.0.iter().filter_map(|kind| match kind {
+            Kind::Delay(time) => Some(*time),
+            _ => None,
+        });
+        delays.max().unwrap_or_default()
+    }
+
+    fn longitude_later(&self) -> Option<Duration> {
+        let times = self.0.iter().filter_map(|kind| match kind {
+            Kind::SplitPosition(time) => Some(*time),
+            _ => None,
+        });
+        times.max()
     }
 
     /// The messages that come of `publish`, in the order in which they set out. All but the last one have QoS 0, so that the
     /// client's acknowledgement is for the whole.
-    pub(super) fn carry_out(self, publish: Publish) -> Vec<(Publish, Step)> {
+    pub(super) fn carry_out(&self, publish: Publish) -> Vec<(Publish, Step)> {
         // Whatever overtakes the message that would have made it known.
         let alias = publish.alias.map(|alias| TopicAlias { known: false, ..alias });
         let publish = Publish { alias, ..publish };
-        let mut parts = Vec::new();
-        for payload in self.payloads(&publish.payload) {
-            let is_longitude = entries(&payload)
-                .is_some_and(|entries| entries.keys().any(|name| name.ends_with(LONGITUDE)));
-            let step = match self.longitude_later {
-                Some(time) if is_longitude => Step::Aside(time),
-                _ if self.after_next => Step::AfterNext,
-                _ => Step::After(self.delay),
-            };
-            let copies = 1 + usize::from(self.comes_twice);
-            parts.extend(std::iter::repeat_n((payload, step), copies));
+        let copies = if self.has(&Kind::Duplicate) { 2 } else { 1 };
+        let payloads = self.payloads(&publish.payload);
+        let mut made: Vec<_> = payloads
+            .into_iter()
+            .flat_map(|payload| std::iter::repeat_n(payload, copies))
+            .map(|payload| {
+                let step = self.step(&payload);
+                let qos = Qos::AtMostOnce;
+                let (packet_id, duplicate, gap) = (None, false, None);
+                (Publish { payload, qos, packet_id, duplicate, gap, ..publish.clone() }, step)
+            })
+            .collect();
+        if let Some((last, _)) = made.last_mut() {
+            *last = Publish { payload: last.payload.clone(), ..publish };
         }
-        let carrier = parts.len().saturating_sub(1);
-        let made = parts.into_iter().enumerate().map(|(index, (payload, step))| {
-            let whole = Publish { payload, ..publish.clone() };
-            let part = if index == carrier {
-                whole
-            } else {
-                Publish {
-                    qos: Qos::AtMostOnce,
-                    packet_id: None,
-                    duplicate: false,
-                    gap: None,
-                    ..whole
-                }
-            };
-            (part, step)
-        });
-        made.collect()
+        made
     }
 
-    fn payloads(self, payload: &Bytes) -> Vec<Bytes> {
+    fn step(&self, payload: &[u8]) -> Step {
+        match self.longitude_later() {
+            Some(time) if entries(payload).is_some_and(|all| has_longitude(&all)) => {
+                Step::Aside(time)
+            }
+            _ if self.has(&Kind::Reorder) => Step::AfterNext,
+            _ => Step::After(self.delay()),
+        }
+    }
+
+    fn payloads(&self, payload: &Bytes) -> Vec<Bytes> {
         let Some(mut entries) = entries(payload) else { return vec![payload.clone()] };
-        if self.odd_units {
+        let is_odd = self.has(&Kind::OddUnits);
+        if is_odd {
             entries.values_mut().for_each(make_odd);
         }
-        let groups: Vec<Map<String, Value>> = if self.one_entry {
+        let groups: Vec<Map<String, Value>> = if self.has(&Kind::OneEntry) {
             entries.into_iter().map(|entry| Map::from_iter([entry])).collect()
-        } else if self.longitude_later.is_some() && entries.len() > 1 {
+        } else if self.longitude_later().is_some() && entries.len() > 1 {
             let (longitude, rest): (Map<_, _>, Map<_, _>) =
                 entries.into_iter().partition(|(name, _)| name.ends_with(LONGITUDE));
             vec![rest, longitude]
-        } else if self.odd_units {
+        } else if is_odd {
             vec![entries]
         } else {
             return vec![payload.clone()];
         };
         groups.into_iter().map(|entries| with_entries(payload, entries)).collect()
     }
+}
+
+fn has_longitude(entries: &Map<String, Value>) -> bool {
+    entries.keys().any(|name| name.ends_with(LONGITUDE))
 }
 
 /// The entries of a message, by their names.
@@ -381,7 +381,7 @@ mod tests {
         let (mut faulted, seen, now) = (Faulted::default(), seen(), Instant::now());
         let mut output = BytesMut::new();
         for (bytes, step) in puts {
-            faulted.put(Bytes::from_static(bytes.as_bytes()), *step, &seen, now, &mut output);
+            faulted.put(&Bytes::from_static(bytes.as_bytes()), *step, &seen, now, &mut output);
         }
         let mut told = vec![String::from_utf8(output.split().to_vec()).unwrap()];
         for second in 1..=seconds {
@@ -414,7 +414,7 @@ mod tests {
         let (mut faulted, seen, now) = (Faulted::default(), seen(), Instant::now());
         let mut output = BytesMut::new();
         let later = Step::After(Duration::from_secs(1));
-        faulted.put(Bytes::from_static(b"a"), later, &seen, now, &mut output);
+        faulted.put(&Bytes::from_static(b"a"), later, &seen, now, &mut output);
         seen.cell.store(Arc::new(View::clone(&seen.view)));
         let released = faulted.release(now + Duration::from_secs(1), &mut output);
         assert_eq!((released, output.len()), (Err(Outdated), 0));
@@ -422,7 +422,7 @@ mod tests {
 
     #[test]
     fn a_message_that_comes_in_parts_is_acknowledged_with_the_last_one() {
-        let plan = Plan { one_entry: true, ..Plan::default() };
+        let plan = Plan(vec![Kind::OneEntry]);
         let parts = plan.carry_out(publish(&position()));
         let ids: Vec<_> = parts.iter().map(|(part, _)| part.packet_id.is_some()).collect();
         assert_eq!(ids, [false, false, false, true]);
@@ -436,7 +436,7 @@ mod tests {
     #[test]
     fn a_longitude_comes_later_than_its_latitude() {
         let time = Duration::from_secs(5);
-        let plan = Plan { longitude_later: Some(time), ..Plan::default() };
+        let plan = Plan(vec![Kind::SplitPosition(time)]);
         let parts = plan.carry_out(publish(&position()));
         assert_eq!(
             parts.iter().map(|(_, step)| *step).collect::<Vec<_>>(),
@@ -451,7 +451,7 @@ mod tests {
 
     #[test]
     fn what_comes_twice_is_the_message_and_a_copy() {
-        let plan = Plan { comes_twice: true, ..Plan::default() };
+        let plan = Plan(vec![Kind::Duplicate]);
         let parts = plan.carry_out(publish(&position()));
         let ids: Vec<_> = parts.iter().map(|(part, _)| part.packet_id.is_some()).collect();
         assert_eq!((ids, parts[0].0.payload == parts[1].0.payload), (vec![false, true], true));
@@ -459,7 +459,7 @@ mod tests {
 
     #[test]
     fn units_are_odd() {
-        let plan = Plan { odd_units: true, ..Plan::default() };
+        let plan = Plan(vec![Kind::OddUnits]);
         let parts = plan.carry_out(publish(&position()));
         let entries = entries(&parts[0].0.payload).unwrap();
         assert_eq!(entries["a.soc"], json!({"value": "5", "unit": "%"}));
