@@ -409,6 +409,44 @@ mod tests {
         assert_eq!(told(&[("a", Step::AfterNext)], 2), ["", "", "a"]);
     }
 
+    /// A step, as a number says.
+    fn step(number: u64) -> Step {
+        let time = Duration::from_secs(number / 4 % 4);
+        match number % 4 {
+            0 | 1 => Step::After(time),
+            2 => Step::Aside(time),
+            _ => Step::AfterNext,
+        }
+    }
+
+    #[tokio::test]
+    async fn whatever_faults_do_each_message_goes_out_once_and_what_is_in_order_stays_so() {
+        let mut numbers = (1..).map(|number: u64| number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 33);
+        for run in 0..200 {
+            let (mut faulted, seen) = (Faulted::default(), seen());
+            let (mut output, mut now) = (BytesMut::new(), Instant::now());
+            let mut ordered = Vec::new();
+            for message in 0..50_u8 {
+                let step = step(numbers.next().unwrap());
+                if matches!(step, Step::After(_)) {
+                    ordered.push(message);
+                }
+                faulted.put(&Bytes::copy_from_slice(&[message]), step, &seen, now, &mut output);
+                now += Duration::from_millis(numbers.next().unwrap() % 1000);
+                faulted.release(now, &mut output).unwrap();
+                assert_eq!(output.len() + faulted.held_bytes(), usize::from(message) + 1, "{run}");
+            }
+            while let Some(due) = faulted.due() {
+                faulted.release(due, &mut output).unwrap();
+            }
+            let mut all = output.to_vec();
+            all.retain(|message| ordered.contains(message));
+            assert_eq!(all, ordered, "{run}");
+            output.sort_unstable();
+            assert_eq!(output, (0..50).collect::<Vec<u8>>(), "{run}");
+        }
+    }
+
     #[tokio::test]
     async fn what_the_client_may_see_no_longer_is_not_sent() {
         let (mut faulted, seen, now) = (Faulted::default(), seen(), Instant::now());
