@@ -4,6 +4,7 @@ pub(crate) mod admin;
 pub(crate) mod bench;
 pub(crate) mod container;
 pub(crate) mod dev;
+pub(crate) mod fault;
 pub(crate) mod inspect;
 pub(crate) mod record;
 pub(crate) mod replay;

@@ -48,6 +48,7 @@ enum Command {
     Token(command::token::Args),
     Container(command::container::Args),
     Admin(command::admin::Args),
+    Fault(command::fault::Args),
     Bench(command::bench::Args),
 }
 
@@ -67,6 +68,7 @@ async fn main() -> ExitCode {
         Command::Token(args) => command::token::run(args).await,
         Command::Container(args) => command::container::run(args).await,
         Command::Admin(args) => command::admin::run(args).await,
+        Command::Fault(args) => command::fault::run(args).await,
         Command::Bench(args) => command::bench::run(args).await,
     })
 }

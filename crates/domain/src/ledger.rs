@@ -99,11 +99,15 @@ pub enum Act {
     KeyRotated,
     /// A key that signed nothing any more was removed. Detail: `kid`.
     KeyRetired,
+    /// A fault on purpose begins, in a sandbox. Detail: `kind`, `fault`.
+    FaultBegun,
+    /// A fault on purpose was ended. Detail: `kind`, `fault`, `strikes`.
+    FaultEnded,
 }
 
 impl Act {
     /// Every act.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 30] = [
         Self::ConsentGranted,
         Self::ConsentRefused,
         Self::ConsentEnded,
@@ -132,6 +136,8 @@ impl Act {
         Self::MappingEnded,
         Self::KeyRotated,
         Self::KeyRetired,
+        Self::FaultBegun,
+        Self::FaultEnded,
     ];
 
     /// The word in exports.
@@ -165,6 +171,8 @@ impl Act {
             Self::MappingEnded => "MAPPING_ENDED",
             Self::KeyRotated => "KEY_ROTATED",
             Self::KeyRetired => "KEY_RETIRED",
+            Self::FaultBegun => "FAULT_BEGUN",
+            Self::FaultEnded => "FAULT_ENDED",
         }
     }
 

@@ -181,6 +181,9 @@ pub enum CloseReason {
     /// The server stops.
     #[error("server_stopping")]
     ServerStopping,
+    /// The operator wants the connection cut, as a network would.
+    #[error("cut")]
+    Cut,
 }
 
 impl CloseReason {
@@ -194,7 +197,8 @@ impl CloseReason {
             | Self::ConnectRefused(_)
             // It may be the CONNACK, which nothing may come before. [MQTT-3.14.0-1]
             | Self::AnswerTooLarge
-            | Self::WriteTimeout => return None,
+            | Self::WriteTimeout
+            | Self::Cut => return None,
             Self::KeepAliveTimeout => {
                 (0x8D, "nothing was heard for one and a half keep-alive times")
             }

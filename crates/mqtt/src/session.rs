@@ -20,7 +20,7 @@ use crate::delivery::{Deliveries, Source};
 use crate::outlet::Outlet;
 use crate::packet::{Auth, Connect, Outgoing, Packet, Qos, Version};
 use crate::reader::{Reader, Vehicles};
-use crate::reason::{CloseReason, ConnectRefusal};
+use crate::reason::{CloseReason, ConnectRefusal, SubscribeRefusal};
 use crate::topic::Filter;
 
 /// What a session may use.
@@ -245,6 +245,20 @@ impl Session {
                 }
                 (action, _) => return Some(action),
             }
+        }
+    }
+
+    /// From now on, the client may be silent so long, whatever keep-alive time it asked for.
+    pub fn limit_silence(&mut self, idle_max: Option<Duration>) {
+        self.limits.idle_max = idle_max;
+    }
+
+    /// The client sent a SUBSCRIBE that its driver refuses, whatever it names: it stays as it was.
+    pub fn refuse_subscribe(&mut self, packet_id: NonZeroU16, filters: usize, now: Instant) {
+        if let Phase::Connected(_) = &self.phase {
+            self.heard_at = now;
+            let granted = vec![Err(SubscribeRefusal::NotAuthorized); filters];
+            self.actions.push_back(Action::Send(Outgoing::SubAck { packet_id, granted }));
         }
     }
 

@@ -7,6 +7,7 @@ mod clients;
 mod consents;
 mod customers;
 mod device_codes;
+mod faults;
 mod fields;
 mod import;
 mod keys;
@@ -49,6 +50,7 @@ fn operations() -> Router<Arc<Platform>> {
         .merge(keys::routes())
         .merge(ledger::routes())
         .merge(device_codes::routes())
+        .merge(faults::routes())
         .layer(DefaultBodyLimit::max(BODY_LENGTH_MAX))
         .merge(import::routes())
 }

@@ -31,10 +31,13 @@ use axum::http::header::{
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use cardata_contract::oauth::{ErrorBody, RequestError, TokenError};
+use cardata_domain::client::{Client, Kind};
 use cardata_domain::device_grant::PollRefusal;
 use cardata_store::directory::DirectoryError;
 use serde::Serialize;
+use serde_json::json;
 
+use crate::faults::{Whom, requests};
 use crate::platform::Platform;
 
 /// Bytes that a request may have; tokens and parameters of clients stay far below.
@@ -47,8 +50,8 @@ const DESCRIPTION_LENGTH_MAX: usize = 500;
 /// function apart.
 pub fn routes() -> Router<Arc<Platform>> {
     Router::new()
-        .route("/gcdm/oauth/device/code", post(device::start))
-        .route("/gcdm/oauth/token", post(token::issue))
+        .route(device::PATH, post(device::start))
+        .route(token::PATH, post(token::issue))
         .route("/gcdm/oauth/revoke", post(revocation::revoke))
         .route("/gcdm/oauth/introspect", post(introspection::introspect))
         .layer(DefaultBodyLimit::max(BODY_LENGTH_MAX))
@@ -63,6 +66,8 @@ pub fn routes() -> Router<Arc<Platform>> {
 struct Failure {
     error: TokenError,
     description: String,
+    /// What is answered in the place of the two, where a fault on purpose wants that.
+    instead: Option<Box<(StatusCode, serde_json::Value)>>,
 }
 
 impl Failure {
@@ -72,8 +77,33 @@ impl Failure {
             description.truncate(end);
             description.push('…');
         }
-        Self { error, description }
+        Self { error, description, instead: None }
     }
+}
+
+/// Lets a request at `path` wait or fail where a fault on purpose wants that.
+async fn hold_up(platform: &Platform, whom: Whom<'_>, path: &'static str) -> Result<(), Failure> {
+    let status = requests::hold_up(platform, Whom { path: Some(path), ..whom }).await;
+    let why = "a fault on purpose, of the sandbox";
+    match status {
+        None => Ok(()),
+        Some(403) => Err(Failure::new(TokenError::AccessDenied, why)),
+        Some(503) => {
+            let body = json!({"error": "temporarily_unavailable", "error_description": why});
+            let instead = Some(Box::new((StatusCode::SERVICE_UNAVAILABLE, body)));
+            Err(Failure { instead, ..Failure::new(TokenError::ServerError, why) })
+        }
+        Some(_) => Err(Failure::new(TokenError::ServerError, why)),
+    }
+}
+
+/// Whom a fault on purpose would strike: the client, at its owner's data where it has one.
+fn whom(client: &Client) -> Whom<'static> {
+    let owner = match client.kind {
+        Kind::Personal(owner) => Some(owner),
+        Kind::ThirdParty | Kind::ResourceServer => None,
+    };
+    Whom::client(client.id, owner)
 }
 
 impl From<RequestError> for Failure {
@@ -119,7 +149,11 @@ fn answer<T: Serialize>(endpoint: &'static str, outcome: Result<T, Failure>) -> 
         .increment(1);
     let mut response = match outcome {
         Ok(body) => Json(body).into_response(),
-        Err(Failure { error, description }) => {
+        Err(Failure { instead: Some(instead), .. }) => {
+            let (status, body) = *instead;
+            (status, Json(body)).into_response()
+        }
+        Err(Failure { error, description, .. }) => {
             let status = StatusCode::from_u16(error.status()).expect("the codes are statuses");
             let body = ErrorBody { error_description: description, error: error.code().to_owned() };
             (status, Json(body)).into_response()

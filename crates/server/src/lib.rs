@@ -10,6 +10,7 @@ pub mod docs;
 pub mod door;
 pub mod endings;
 pub mod entitlements;
+pub mod faults;
 pub mod gcdm;
 pub mod ingest;
 pub mod platform;

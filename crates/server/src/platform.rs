@@ -8,6 +8,7 @@ use cardata_store::{Directory, Journal};
 use crate::clock::Clock;
 use crate::door::Door;
 use crate::entitlements::Entitlements;
+use crate::faults::Faults;
 use crate::gcdm::keys::Keys;
 use crate::gcdm::outside::OutsideProvider;
 use crate::portal::login::Visitors;
@@ -67,6 +68,8 @@ pub struct Platform {
     pub tally: Tally,
     /// How many REST requests there were today.
     pub quota: Quota,
+    /// What goes wrong on purpose; none but in a sandbox, which alone may ever have any.
+    pub faults: Option<Faults>,
     /// Background work.
     pub tasks: Tasks,
 }

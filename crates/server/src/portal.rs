@@ -5,6 +5,7 @@ mod activity;
 mod chart;
 mod clients;
 pub(crate) mod export;
+mod faults;
 mod hints;
 mod language;
 pub mod link;
@@ -76,6 +77,8 @@ pub fn routes(platform: Arc<Platform>) -> Router<Arc<Platform>> {
         .route("/clients/{id}/delete", get(clients::ask_delete).post(clients::delete))
         .route("/clients/{id}/stream", get(stream::show).post(stream::submit))
         .route("/clients/{id}/places", get(places::show).post(places::submit))
+        .route("/faults", get(faults::show).post(faults::add))
+        .route("/faults/{id}/end", post(faults::end))
         .route("/zones", get(places::zones).post(places::add_zone))
         .route("/zones/{id}/remove", post(places::remove_zone))
         .route("/sharing", get(sharing::show))

@@ -113,6 +113,13 @@ impl Quota {
         self.standing_in(&self.today(now), gcid, client_id, now)
     }
 
+    /// Where a client would stand if it had used up the day's requests.
+    pub(crate) fn used_up(&self, gcid: Gcid, client_id: ClientId, now: Timestamp) -> Standing {
+        let standing = self.standing(gcid, client_id, now);
+        let used = standing.max.map_or(standing.used, |max| standing.used.max(max));
+        Standing { used, max: Some(standing.max.unwrap_or(used)), ..standing }
+    }
+
     /// Requests of today by a client, for all customers together.
     pub(crate) fn used_by(&self, client_id: ClientId, now: Timestamp) -> u64 {
         let day = self.today(now);

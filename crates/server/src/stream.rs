@@ -4,6 +4,7 @@ pub mod admission;
 pub mod catch_up;
 pub mod connection;
 pub mod cursors;
+mod faulted;
 pub(crate) mod fleet;
 pub mod groups;
 pub mod listener;

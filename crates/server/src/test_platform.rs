@@ -26,6 +26,7 @@ use tower::ServiceExt as _;
 use crate::clock::FixedClock;
 use crate::door::{Door, Limits};
 use crate::entitlements::Entitlements;
+use crate::faults::Faults;
 use crate::gcdm::keys::{self, Keys};
 use crate::platform::Platform;
 use crate::portal::login::Visitors;
@@ -173,6 +174,7 @@ impl World {
             admin_token: ADMIN_TOKEN.to_owned(),
             visitors: Visitors::default(),
             tally: Tally::default(),
+            faults: Some(Faults::default()),
             tasks: Tasks::default(),
         };
         adjust(&mut platform);

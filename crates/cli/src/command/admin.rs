@@ -61,7 +61,7 @@ enum Command {
 
 /// Which server, and how to print what it says.
 #[derive(Debug, clap::Args)]
-struct ServerArgs {
+pub(super) struct ServerArgs {
     /// Where the operator's API of another server than the sandbox is, such as `http://127.0.0.1:9001`
     #[arg(long, value_name = "URL", global = true, env = "CARDATA_ADMIN_URL")]
     admin_url: Option<String>,
@@ -104,13 +104,18 @@ impl Yes {
 }
 
 /// The server that was found.
-struct Server {
+pub(super) struct Server {
     admin: Admin,
     json: bool,
 }
 
 impl ServerArgs {
-    fn connect(&self) -> anyhow::Result<Server> {
+    /// Whether JSON is wanted.
+    pub(super) fn json(&self) -> bool {
+        self.json
+    }
+
+    pub(super) fn connect(&self) -> anyhow::Result<Server> {
         let (url, token) = if let Some(url) = &self.admin_url {
             (url.clone(), None)
         } else {
@@ -145,7 +150,7 @@ fn read_token(file: &Path) -> anyhow::Result<Secret> {
 }
 
 impl Server {
-    async fn call(
+    pub(super) async fn call(
         &self,
         what: &str,
         method: Method,
@@ -157,7 +162,7 @@ impl Server {
         answer.map_err(|error| advise(error, what))
     }
 
-    async fn get(&self, what: &str, segments: &[&str]) -> anyhow::Result<Value> {
+    pub(super) async fn get(&self, what: &str, segments: &[&str]) -> anyhow::Result<Value> {
         self.call(what, Method::Get, segments, &[], None).await
     }
 
@@ -166,7 +171,7 @@ impl Server {
     }
 
     /// Prints rows: as a table, or as a JSON array.
-    fn print_rows(&self, rows: Vec<Value>, columns: &[(&str, &str)]) {
+    pub(super) fn print_rows(&self, rows: Vec<Value>, columns: &[(&str, &str)]) {
         if self.json {
             print_json(&Value::Array(rows));
         } else {
@@ -176,8 +181,17 @@ impl Server {
         }
     }
 
+    /// Prints one of many things that come one after the other: its cells, or JSON, on one line.
+    pub(super) fn print_line(&self, one: &Value, columns: &[(&str, &str)]) {
+        if self.json {
+            output::data(&one.to_string());
+        } else if let Some(line) = table::rows(std::slice::from_ref(one), columns).last() {
+            output::data(line);
+        }
+    }
+
     /// Prints one thing: line by line, or as JSON.
-    fn print_one(&self, one: &Value, lines: &[(&str, &str)]) {
+    pub(super) fn print_one(&self, one: &Value, lines: &[(&str, &str)]) {
         if self.json {
             print_json(one);
         } else {

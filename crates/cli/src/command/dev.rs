@@ -19,6 +19,7 @@ use anyhow::Context as _;
 use cardata_domain::Catalogue;
 use cardata_server::door::{self, Door};
 use cardata_server::entitlements::Entitlements;
+use cardata_server::faults::{CertificateWish, Faults};
 use cardata_server::gcdm::keys::Keys;
 use cardata_server::portal::login::Visitors;
 use cardata_server::profile::Connections;
@@ -36,6 +37,7 @@ use cardata_store::journal::Retention;
 use cardata_store::journal::embedded::{EmbeddedJournal, Limits};
 use cardata_store::{Directory, Journal as _};
 use jiff::SignedDuration;
+use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, sleep};
 
 use self::authority::Authority;
@@ -221,7 +223,9 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let mut certificates =
         Certificates::open(&args.tls, authority, certificate_names(&args)).await?;
     let tls = certificates.tls()?;
-    let (platform, demo) = platform(&args, profile, &sockets).await?;
+    let (certificate_wishes, mut wished) = mpsc::channel(1);
+    let (platform, demo) =
+        platform(&args, profile, &sockets, Faults::new(certificate_wishes)).await?;
 
     let ready = ready::describe(&args, &sockets, &platform, &demo, &certificates)?;
     let welcome = welcome::text(&args, &ready);
@@ -242,7 +246,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         }
     };
     tokio::select! {
-        () = run_until_stopped(&mut signals, &mut certificates) => {}
+        () = run_until_stopped(&mut signals, &mut certificates, &mut wished) => {}
         () = end => {}
     }
     output::note("stopping …");
@@ -251,8 +255,12 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Keeps the certificates fresh meanwhile.
-async fn run_until_stopped(signals: &mut Signals, certificates: &mut Certificates) {
+/// Keeps the certificates fresh meanwhile, or shows others where faults on purpose want that.
+async fn run_until_stopped(
+    signals: &mut Signals,
+    certificates: &mut Certificates,
+    wished: &mut mpsc::Receiver<CertificateWish>,
+) {
     let mut looks = tokio::time::interval(CERTIFICATE_INTERVAL);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -261,6 +269,11 @@ async fn run_until_stopped(signals: &mut Signals, certificates: &mut Certificate
                 Request::Stop => return,
                 Request::Renew => certificates.renew().await,
             },
+            Some(wish) = wished.recv() => {
+                let is_shown = certificates.show(wish.expires_in).await;
+                // Whoever wished for it may be gone.
+                let _ = wish.done.send(is_shown);
+            }
             _ = looks.tick() => certificates.look().await,
         }
     }
@@ -270,6 +283,7 @@ async fn platform(
     args: &Args,
     profile: Profile,
     sockets: &Bound,
+    faults: Faults,
 ) -> anyhow::Result<(Arc<Platform>, Demo)> {
     let catalogue = Arc::new(Catalogue::shipped());
     let router = Arc::new(Router::default());
@@ -330,6 +344,7 @@ async fn platform(
         visitors: Visitors::default(),
         tally: Tally::default(),
         quota,
+        faults: Some(faults),
         tasks: Tasks::default(),
     };
     Ok((Arc::new(platform), demo))

@@ -4,6 +4,7 @@ mod clients;
 mod consents;
 mod customers;
 mod device_codes;
+mod faults;
 mod import;
 mod keys;
 mod ledger;
@@ -103,6 +104,12 @@ async fn nothing_opens_without_the_operators_token_and_nothing_is_done() {
         ("DELETE", "/keys/x"),
         ("GET", "/ledger"),
         ("POST", "/import"),
+        ("GET", "/faults"),
+        ("POST", "/faults"),
+        ("DELETE", "/faults"),
+        ("DELETE", "/faults/1"),
+        ("GET", "/faults/kinds"),
+        ("GET", "/faults/log"),
     ] {
         for token in ["wrong", ""] {
             let answer = world.call(method, &format!("/admin/v1{path}"), token, "{}").await;

@@ -13,6 +13,7 @@ use cardata_domain::{ClientId, Gcid, Vin};
 use super::error::ApiError;
 use super::metered;
 use crate::Platform;
+use crate::faults::{Whom, requests};
 use crate::gcdm::verify::{self, VerifyError};
 use crate::tally::Read;
 
@@ -114,12 +115,26 @@ async fn claims(parts: &Parts, platform: &Arc<Platform>, scope: Scope) -> Result
         };
         ApiError::new(code, refusal.to_string())
     })?;
+    hold_up(parts, platform, &claims).await?;
     metered::charge(parts, platform, claims.gcid, claims.client_id)?;
     // The documentation asks for the header; several clients leave it out.
     if parts.headers.get_all("x-version").iter().any(|version| version != "v1") {
         return Err(ApiError::bad_request("the only x-version is v1"));
     }
     Ok(claims)
+}
+
+/// Lets a request wait or fail where a fault on purpose wants that.
+async fn hold_up(parts: &Parts, platform: &Platform, claims: &Claims) -> Result<(), ApiError> {
+    let whom = Whom::client(claims.client_id, Some(claims.gcid));
+    let whom = Whom { path: Some(parts.uri.path()), ..whom };
+    let Some(status) = requests::hold_up(platform, whom).await else { return Ok(()) };
+    let code = match status {
+        403 => ErrorCode::Refused,
+        503 => ErrorCode::Unavailable,
+        _ => ErrorCode::Internal,
+    };
+    Err(ApiError::new(code, "a fault on purpose, of the sandbox"))
 }
 
 /// The bearer token of a request (RFC 6750 §2.1), unless there is none that can be read.

@@ -15,6 +15,7 @@ use cardata_domain::ledger::{Act, Actor, Record};
 use super::auth::Caller;
 use super::body::JsonBody;
 use super::error::ApiError;
+use crate::faults::{Kind, Whom};
 use crate::{Platform, endings, secret};
 
 /// `GET /customers/containers`: the ACTIVE ones.
@@ -48,6 +49,7 @@ pub(super) async fn create(
     let CreateContainer { name, purpose, technical_descriptors } = wanted;
     let request =
         ContainerRequest::new(&name, &purpose, &technical_descriptors, &platform.catalogue)?;
+    refuse_deprecated(&platform, caller, &technical_descriptors)?;
     let now = platform.clock.now();
     let id = ContainerId::from_random(secret::random());
     let container = request.register(id, caller.gcid, caller.client_id, now);
@@ -123,6 +125,24 @@ pub(super) async fn own_active(
 ) -> Result<Container, ApiError> {
     let container = own(platform, caller, id).await?;
     if container.is_active() { Ok(container) } else { Err(not_yours(id)) }
+}
+
+/// Refuses `descriptors` of which a fault on purpose says that one is deprecated.
+pub(super) fn refuse_deprecated(
+    platform: &Platform,
+    caller: Caller,
+    descriptors: &[String],
+) -> Result<(), ApiError> {
+    let whom = Whom::client(caller.client_id, Some(caller.gcid));
+    let deprecated = platform.struck(whom, |fault| match &fault.kind {
+        Kind::DeprecatedKey(key) => descriptors.contains(key).then(|| key.clone()),
+        _ => None,
+    });
+    // In the words of the real service (wire §4.2).
+    deprecated.map_or(Ok(()), |key| {
+        let note = format!("the telematic key {key} is not found or deprecated");
+        Err(ApiError::new(ErrorCode::Descriptor, note))
+    })
 }
 
 /// Reads an id.

@@ -13,6 +13,7 @@ use cardata_domain::{ClientId, Gcid};
 
 use super::error::ApiError;
 use crate::Platform;
+use crate::faults::{Kind, Whom};
 use crate::quota::{Charge, DAY_SECONDS, Standing};
 
 /// The names of draft-ietf-httpapi-ratelimit-headers-10.
@@ -57,7 +58,13 @@ pub(super) fn charge(
 ) -> Result<(), ApiError> {
     let Some(meter) = parts.extensions.get::<Meter>() else { return Ok(()) };
     let now = platform.clock.now();
-    let charged = meter.0.get_or_init(|| platform.quota.charge(gcid, client_id, now));
+    let whom = Whom { path: Some(parts.uri.path()), ..Whom::client(client_id, Some(gcid)) };
+    let charged = meter.0.get_or_init(|| {
+        if platform.is_struck(whom, &Kind::QuotaUsedUp) {
+            return Err(platform.quota.used_up(gcid, client_id, now));
+        }
+        platform.quota.charge(gcid, client_id, now)
+    });
     let Err(standing) = charged else { return Ok(()) };
     let max = standing.max.unwrap_or_default();
     let note = format!(

@@ -18,7 +18,7 @@ use cardata_domain::{Catalogue, Entry, Vin};
 use serde::Deserialize;
 
 use super::auth::Caller;
-use super::containers::{own_active, parse_id};
+use super::containers::{own_active, parse_id, refuse_deprecated};
 use super::error::ApiError;
 use super::form;
 use super::vehicles::{PathVin, require_primary};
@@ -65,6 +65,7 @@ pub(super) async fn read(
         return Err(ApiError::new(ErrorCode::Container, "the parameter `containerId` is empty"));
     };
     let container = own_active(&platform, caller, id).await?;
+    refuse_deprecated(&platform, caller, &container.descriptors)?;
     let latest = platform.journal.latest(vin).await?;
     let answer = match platform.entitlements.privacy(caller.gcid, caller.client_id).await? {
         Some(privacy) => {

@@ -28,7 +28,7 @@ pub(super) async fn mappings(
     State(platform): State<Arc<Platform>>,
     caller: Caller,
 ) -> Result<Json<Vec<VehicleMapping>>, ApiError> {
-    let mappings = platform.directory.mappings(caller.gcid).await?;
+    let mappings = platform.mappings(caller.gcid, caller.client_id).await?;
     Ok(Json(mappings.iter().map(Into::into).collect()))
 }
 
@@ -75,7 +75,7 @@ pub(super) async fn require_primary(
     caller: Caller,
     vin: Vin,
 ) -> Result<(), ApiError> {
-    let mappings = platform.directory.mappings(caller.gcid).await?;
+    let mappings = platform.mappings(caller.gcid, caller.client_id).await?;
     let primary = vehicle::primary(&mappings).any(|own| own == vin);
     if primary { Ok(()) } else { Err(not_yours()) }
 }
@@ -89,7 +89,7 @@ pub(super) async fn primary(
     caller: Caller,
     chosen: Option<&BTreeSet<Vin>>,
 ) -> Result<Vec<Vin>, ApiError> {
-    let mappings = platform.directory.mappings(caller.gcid).await?;
+    let mappings = platform.mappings(caller.gcid, caller.client_id).await?;
     let mut vins: Vec<_> = vehicle::primary(&mappings).collect();
     if let Some(chosen) = chosen {
         vins.retain(|vin| chosen.contains(vin));

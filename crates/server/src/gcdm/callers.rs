@@ -8,8 +8,9 @@ use cardata_domain::ClientId;
 use cardata_domain::client::Client;
 use jiff::Timestamp;
 
-use super::Failure;
+use super::{Failure, whom};
 use crate::attempts::{Attempts, Peer};
+use crate::faults::Kind;
 use crate::platform::Platform;
 use crate::secret;
 
@@ -63,6 +64,9 @@ impl Callers {
         self.lock().hear(peer, id, now)?;
         let client = platform.directory.client(id.ok_or_else(unknown)?).await?;
         let client = client.filter(Client::is_active).ok_or_else(unknown)?;
+        if platform.is_struck(whom(&client), &Kind::ClientVanished) {
+            return Err(unknown());
+        }
         self.judge(peer, &client, &credentials.proof, now)?;
         Ok(client)
     }

@@ -23,10 +23,14 @@ use thiserror::Error;
 
 use super::callers::Callers;
 use super::described::StartForm;
-use super::{Failure, answer, authorization, form};
+use super::{Failure, answer, authorization, form, hold_up, whom};
 use crate::attempts::{Attempts, Peer};
+use crate::faults;
 use crate::platform::Platform;
 use crate::secret;
+
+/// Where a log-in is started.
+pub(super) const PATH: &str = "/gcdm/oauth/device/code";
 
 /// Log-ins that a peer may start in a minute. Each is a row that stays for an hour, and anybody who knows a client's id
 /// may start one.
@@ -87,12 +91,22 @@ async fn begin(
     let unknown = || refused("the client id is unknown; copy it from the portal");
     let id = request.credentials.client_id.parse().map_err(|_| unknown())?;
     let client = platform.directory.client(id).await?.ok_or_else(unknown)?;
+    hold_up(platform, whom(&client), PATH).await?;
+    if platform.is_struck(whom(&client), &faults::Kind::ClientVanished) {
+        return Err(unknown());
+    }
     let now = platform.clock.now();
     // RFC 8628 §3.1: whoever has a secret shows it here, too, so that nobody starts a log-in in another's name.
     callers.judge(peer, &client, &request.credentials.proof, now)?;
     let scopes = client.grantable(request.scopes).ok_or_else(|| {
         refused("the client is not subscribed to the service of these scopes; subscribe it first")
     })?;
+
+    let lost = platform.struck(whom(&client), |fault| match fault.kind {
+        faults::Kind::LoseScope(scope) if scopes.contains(scope) => Some(scope),
+        _ => None,
+    });
+    let scopes = scopes.iter().filter(|scope| Some(*scope) != lost).collect();
 
     starts.take(peer, now)?;
     let user_code = user_code();

@@ -31,6 +31,14 @@ pub(super) struct IdToken {
     /// What the token may read of the stream; none without the streaming scope.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) dynamic_scopes: Vec<String>,
+    /// Seconds by which the times above were set ahead, by a fault on purpose.
+    #[serde(rename = "cardata_skew", default, skip_serializing_if = "is_zero")]
+    pub(super) skew: i64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+fn is_zero(seconds: &i64) -> bool {
+    *seconds == 0
 }
 
 /// The names of the claims, for the service's description.

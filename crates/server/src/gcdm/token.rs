@@ -7,7 +7,7 @@ use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -16,22 +16,27 @@ use cardata_contract::oauth::{
 };
 use cardata_domain::client::Client;
 use cardata_domain::consent::{self, Consent, ConsentId, EndReason};
-use cardata_domain::device_grant::PollRefusal;
+use cardata_domain::device_grant::{DeviceGrant, PollRefusal, State as Stage};
 use cardata_domain::ledger::{Act, Actor, Record};
 use cardata_domain::refresh::{self, Refusal};
 use cardata_domain::token::{REFRESH_LIFETIME, Scope};
-use cardata_store::directory::{AccessToken, DirectoryError, RefreshToken};
+use cardata_store::directory::{AccessToken, DirectoryError, RefreshToken, TokenHash};
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::json;
 
 use super::callers::Callers;
 use super::described::{TokenForm, Tokens};
 use super::id_token::IdToken;
-use super::{Failure, answer, authorization, form, own_token};
+use super::{Failure, answer, authorization, form, hold_up, own_token, whom};
 use crate::attempts::Peer;
 use crate::endings;
+use crate::faults::{Kind, Whom, tokens as issuing};
 use crate::platform::Platform;
 use crate::secret;
+
+/// Where tokens are issued.
+pub(super) const PATH: &str = "/gcdm/oauth/token";
 
 #[utoipa::path(
     post, path = "/gcdm/oauth/token",
@@ -74,6 +79,14 @@ async fn exchange(
 ) -> Result<Issued, Failure> {
     let request = TokenRequest::parse(body, authorization)?;
     let client = callers.authenticate(platform, peer, &request.credentials).await?;
+    if platform.faults().is_some() {
+        let whom = bearer(platform, &client, &request.grant).await?;
+        hold_up(platform, whom, PATH).await?;
+        let has_capitals = request.credentials.client_id.contains(|c: char| c.is_ascii_uppercase());
+        if has_capitals && platform.is_struck(whom, &Kind::UpperCaseClientId) {
+            return Err(PollRefusal::InvalidGrant.into());
+        }
+    }
     match request.grant {
         Grant::DeviceCode { device_code, code_verifier } => {
             let issued = by_device_code(platform, &client, &device_code, &code_verifier).await;
@@ -86,6 +99,32 @@ async fn exchange(
             own_token::issue(platform, &client, scopes).await.map(Issued::Own)
         }
     }
+}
+
+/// Whom a fault on purpose would strike: the client, at the data of the customer whose consent the grant is or will be.
+async fn bearer(
+    platform: &Platform,
+    client: &Client,
+    grant: &Grant,
+) -> Result<Whom<'static>, DirectoryError> {
+    let directory = &platform.directory;
+    let gcid = match grant {
+        Grant::DeviceCode { device_code, .. } => {
+            match directory.device_grant(&secret::hash(device_code)).await?.map(|one| one.state) {
+                Some(Stage::Approved(gcid)) => Some(gcid),
+                _ => None,
+            }
+        }
+        Grant::Refresh { refresh_token } => {
+            match directory.refresh_token(&secret::hash(refresh_token)).await? {
+                Some(token) => directory.consent(token.consent_id).await?.map(|one| one.gcid),
+                None => None,
+            }
+        }
+        Grant::ClientCredentials { .. } => None,
+    };
+    let whom = whom(client);
+    Ok(Whom { gcid: gcid.or(whom.gcid), ..whom })
 }
 
 async fn by_device_code(
@@ -103,6 +142,7 @@ async fn by_device_code(
         platform.directory.note_poll(&hash, now).await?;
     }
     let gcid = outcome?;
+    spoil(platform, Whom::client(client.id, Some(gcid)), &hash, &grant).await?;
     if client.grantable(grant.scopes) != Some(grant.scopes) {
         return Err(unsubscribed());
     }
@@ -132,6 +172,32 @@ async fn by_device_code(
     }
     tracing::info!(client.id = %client.id, consent.id = %consent.id, "client {} got its tokens", client.id);
     Ok(fresh.response)
+}
+
+/// Lets the log-in be lost right after it was approved, where a fault on purpose wants that.
+async fn spoil(
+    platform: &Platform,
+    whom: Whom<'_>,
+    hash: &TokenHash,
+    grant: &DeviceGrant,
+) -> Result<(), Failure> {
+    let struck = platform.struck(whom, |fault| match fault.kind {
+        Kind::KeyManagement => Some(Stage::Denied),
+        Kind::InvalidGrant => Some(Stage::Exchanged),
+        _ => None,
+    });
+    let Some(lost) = struck else { return Ok(()) };
+    platform.directory.move_device_grant(hash, grant.state, lost, None).await?;
+    if lost == Stage::Exchanged {
+        return Err(PollRefusal::InvalidGrant.into());
+    }
+    // As the gateway of the real service words it (wire §1.5).
+    let body = json!({"fault": {
+        "faultstring": "Invalid Access Token",
+        "detail": {"errorcode": "keymanagement.service.invalid_access_token"},
+    }});
+    let instead = Some(Box::new((StatusCode::INTERNAL_SERVER_ERROR, body)));
+    Err(Failure { instead, ..Failure::new(TokenError::ServerError, "Invalid Access Token") })
 }
 
 /// What the customer was told that the client wants the data for.
@@ -186,6 +252,12 @@ async fn rotate(
     if !consent.is_active(now) || consent.client_id != client.id {
         return Err(dead());
     }
+    let refused = platform.struck(Whom::client(client.id, Some(consent.gcid)), |fault| {
+        if let Kind::RefuseRefresh(error) = fault.kind { Some(error) } else { None }
+    });
+    if let Some(error) = refused {
+        return Err(Failure { error, ..dead() });
+    }
     match token.state.show(token.expires_at, platform.profile.refresh_grace, now) {
         Ok(_) => {}
         Err(Refusal::Expired) => return Err(dead()),
@@ -238,6 +310,8 @@ impl Fresh {
     fn draw(platform: &Platform, consent: &Consent, now: Timestamp) -> Self {
         let (refresh_token, access_token) = (secret::token(), secret::token());
         let consent_id = consent.id;
+        let issued_at = issuing::instant(platform, now);
+        let skew = issuing::skew_seconds(platform, consent);
         let expires_at = consent.cap(now + platform.access_lifetime);
         let id_token = platform.keys.sign(&IdToken {
             iss: platform.public_url.clone(),
@@ -252,9 +326,10 @@ impl Fresh {
             token_type: "JWTToken".to_owned(),
             realm: "/customer".to_owned(),
             at_hash: at_hash(&access_token),
-            auth_time: consent.granted_at.as_second(),
-            iat: now.as_second(),
-            exp: expires_at.as_second(),
+            auth_time: consent.granted_at.as_second() + skew,
+            iat: issued_at.as_second() + skew,
+            exp: expires_at.as_second() + skew,
+            skew,
             scope: consent.scopes.to_string(),
             dynamic_scopes: dynamic_scopes(consent),
         });
@@ -268,7 +343,7 @@ impl Fresh {
             access: AccessToken {
                 hash: secret::hash(&access_token),
                 consent_id,
-                issued_at: now,
+                issued_at,
                 expires_at,
             },
             response: TokenResponse {

@@ -7,6 +7,8 @@ use jiff::Timestamp;
 use thiserror::Error;
 
 use super::outside::OutsideProvider;
+use crate::faults::kind::Tokens;
+use crate::faults::tokens;
 use crate::platform::Platform;
 use crate::secret;
 
@@ -35,12 +37,17 @@ pub async fn id_token(platform: &Platform, jwt: &str) -> Result<Claims, VerifyEr
     let token = platform.keys.open_id_token(jwt, &platform.public_url);
     let token = token.ok_or(VerifyError::Invalid)?;
     let consent_id: ConsentId = token.sid.parse().map_err(|_| VerifyError::Invalid)?;
-    let expires_at = Timestamp::from_second(token.exp).map_err(|_| VerifyError::Invalid)?;
+    let instant = |second: i64| {
+        let second = second.checked_sub(token.skew).ok_or(VerifyError::Invalid)?;
+        Timestamp::from_second(second).map_err(|_| VerifyError::Invalid)
+    };
+    let (issued_at, expires_at) = (instant(token.iat)?, instant(token.exp)?);
     let consent = active(platform, consent_id).await?;
     if token.gcid != consent.gcid.to_string() || token.aud != consent.client_id.to_string() {
         return Err(VerifyError::Invalid);
     }
-    Ok(claims(&consent, expires_at))
+    let early_end = tokens::early_end(platform, &consent, Tokens::Id, issued_at);
+    Ok(claims(&consent, early_end.unwrap_or(expires_at)))
 }
 
 /// The claims of an access token that is known and rests on an active consent; also when it has expired.
@@ -52,7 +59,8 @@ pub async fn access_token(platform: &Platform, token: &str) -> Result<Claims, Ve
     let known = platform.directory.access_token(&secret::hash(token)).await?;
     let known = known.ok_or(VerifyError::Invalid)?;
     let consent = active(platform, known.consent_id).await?;
-    Ok(claims(&consent, known.expires_at))
+    let early_end = tokens::early_end(platform, &consent, Tokens::Access, known.issued_at);
+    Ok(claims(&consent, early_end.unwrap_or(known.expires_at)))
 }
 
 /// The claims of a token with which a client acts for itself; also when it has expired.

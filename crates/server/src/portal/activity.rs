@@ -86,7 +86,7 @@ pub(super) async fn show(
 /// What stands beside the act: the client, what was done to, and how long an ending took.
 fn more(record: &Record, client: Option<&String>, t: &Text) -> String {
     let mut parts: Vec<String> = client.cloned().into_iter().collect();
-    for name in ["name", "vin", "endpoint", "precision", "why"] {
+    for name in ["name", "vin", "endpoint", "precision", "why", "kind"] {
         let value = record.detail.get(name).and_then(|value| value.as_str());
         let words = value.map(|value| in_words(name, value, t)).unwrap_or_default();
         if !words.is_empty() && !parts.iter().any(|part| part == words) {
@@ -160,5 +160,7 @@ fn act_title(act: Act, t: &Text) -> &'static str {
         Act::MappingEnded => t.act_mapping_ended,
         Act::KeyRotated => t.act_key_rotated,
         Act::KeyRetired => t.act_key_retired,
+        Act::FaultBegun => t.act_fault_begun,
+        Act::FaultEnded => t.act_fault_ended,
     }
 }

@@ -29,6 +29,7 @@ struct ClientsPage {
     trouble: Option<&'static str>,
     clients: Vec<Shown>,
     connect: Connect,
+    has_faults: bool,
 }
 
 /// A client, and how often it asked today.
@@ -67,7 +68,8 @@ async fn list_page(
     let connect =
         Connect { host: visit.platform.stream_address.clone(), gcid: visit.gcid().to_string() };
     let frame = visit.frame("clients");
-    Ok(page(status, &ClientsPage { frame, notice, trouble, clients, connect }))
+    let has_faults = visit.platform.faults.is_some();
+    Ok(page(status, &ClientsPage { frame, notice, trouble, clients, connect, has_faults }))
 }
 
 impl Shown {

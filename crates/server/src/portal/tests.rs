@@ -1,6 +1,7 @@
 //! A browser without script, and what it does on the page for codes; the other pages and attacks have their own files.
 
 mod attacks;
+mod faults;
 mod pages;
 
 use std::net::SocketAddr;

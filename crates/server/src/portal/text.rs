@@ -160,6 +160,35 @@ texts! {
     connect_password: "Password: a fresh id token", "Passwort: ein frisches ID-Token";
     connect_topic: "Topic", "Topic";
 
+    faults_link: "Let things go wrong on purpose, and see how your program takes it", "Mit Absicht etwas schiefgehen lassen und sehen, wie Ihr Programm damit umgeht";
+    faults: "Faults on purpose", "Fehler mit Absicht";
+    faults_why: "In this sandbox you can let things go wrong for your own programs, as they do in real life. Nobody else is struck. A restart of the sandbox ends all.", "In dieser Sandbox können Sie für Ihre eigenen Programme etwas schiefgehen lassen, wie im wirklichen Leben. Niemand sonst ist betroffen. Ein Neustart der Sandbox beendet alles.";
+    faults_there: "What goes wrong now", "Was jetzt schiefgeht";
+    faults_none: "Nothing does.", "Nichts.";
+    faults_full: "There are as many faults as there may be. End one that you do not need.", "Es gibt so viele Fehler, wie es geben darf. Beenden Sie einen, den Sie nicht brauchen.";
+    fault_refused: "This can't be. Look at the field `{}`, and below at what the kind takes.", "Das geht nicht. Sehen Sie sich das Feld `{}` an, und weiter unten, was die Art annimmt.";
+    fault_add: "Begin a fault", "Fehler beginnen";
+    fault_kind: "Kind", "Art";
+    fault_value: "Value, where the kind takes one", "Wert, wo die Art einen annimmt";
+    fault_client: "Only this client", "Nur dieser Client";
+    fault_mqtt_client: "Only this MQTT client identifier", "Nur diese MQTT-Client-Kennung";
+    fault_vehicle: "Only this vehicle", "Nur dieses Fahrzeug";
+    fault_times: "So often (times)", "So oft (times)";
+    fault_seconds: "So long, in seconds (for_seconds)", "So lange, in Sekunden (for_seconds)";
+    fault_probability: "At this part of the occasions, such as 0.1 (probability)", "Bei diesem Teil der Gelegenheiten, etwa 0,1 (probability)";
+    fault_seed: "Seed: the same one, the same occasions (seed)", "Seed: derselbe, dieselben Gelegenheiten (seed)";
+    fault_end: "End", "Beenden";
+    fault_strikes: "Has struck", "Hat getroffen";
+    fault_log: "When a fault struck you", "Wann ein Fehler Sie getroffen hat";
+    fault_log_none: "None has yet.", "Noch keiner.";
+    fault_whom: "Whom", "Wen";
+    fault_kinds: "The kinds", "Die Arten";
+    fault_default: "; {} unless told", "; {}, wenn nichts gesagt wird";
+    fault_at_once: "Strikes once, at once.", "Trifft einmal, sofort.";
+    fault_throughout: "Takes a time.", "Nimmt eine Zeit an.";
+    fault_occasions: "Takes a number, a time or a part.", "Nimmt eine Anzahl, eine Zeit oder einen Teil an.";
+    fault_of_vehicle: " Takes a vehicle.", " Nimmt ein Fahrzeug an.";
+
     stream_title: "What {} is sent", "Was {} bekommt";
     stream_why: "Ticked values count in addition to the containers that the program registers by itself.", "Angekreuzte Werte zählen zusätzlich zu den Containern, die das Programm selbst anlegt.";
     search: "Search", "Suchen";
@@ -282,6 +311,8 @@ texts! {
     act_mapping_ended: "vehicle's link ended", "Verknüpfung des Fahrzeugs beendet";
     act_key_rotated: "signing key changed", "Signaturschlüssel gewechselt";
     act_key_retired: "signing key removed", "Signaturschlüssel entfernt";
+    act_fault_begun: "fault on purpose begun", "Fehler mit Absicht begonnen";
+    act_fault_ended: "fault on purpose ended", "Fehler mit Absicht beendet";
 
     account_gcid: "Customer number (GCID)", "Kundennummer (GCID)";
     account_since: "Account since", "Konto seit";

@@ -18,6 +18,7 @@ use thiserror::Error;
 
 use crate::attempts::Peer;
 use crate::entitlements::ViewCell;
+use crate::faults::{Kind, Whom};
 use crate::gcdm::verify::{self, VerifyError};
 use crate::platform::Platform;
 use crate::profile::{Connections, Delivery};
@@ -66,6 +67,8 @@ pub(crate) enum RefusedConnect {
     RetainedWill,
     #[error("the customer has as many connections as the profile allows; end one of them first")]
     Occupied,
+    #[error("it is refused on purpose, by a fault of the sandbox")]
+    OnPurpose(ConnectRefusal),
     #[error("the directory failed")]
     Directory(#[from] DirectoryError),
 }
@@ -81,6 +84,7 @@ impl RefusedConnect {
             Self::AuthMethod => ConnectRefusal::BadAuthenticationMethod,
             Self::ClientId | Self::GroupName => ConnectRefusal::IdentifierRejected,
             Self::RetainedWill => ConnectRefusal::RetainNotSupported,
+            Self::OnPurpose(refusal) => *refusal,
             Self::Directory(_) => ConnectRefusal::ServerUnavailable,
         }
     }
@@ -158,6 +162,13 @@ pub(crate) async fn admit(
         return Err(RefusedConnect::RetainedWill);
     }
     let key = session_key(&bearer, &connect.client_id)?;
+    let refused = platform.struck(Whom::of(&key), |fault| match fault.kind {
+        Kind::RefuseConnect(refusal) => Some(refusal),
+        _ => None,
+    });
+    if let Some(refusal) = refused {
+        return Err(RefusedConnect::OnPurpose(refusal));
+    }
     let limit = match bearer {
         Bearer::Customer(_) => platform.profile.connections,
         Bearer::Client(_) => Connections::PerClient(platform.profile.connections_per_fleet),
@@ -178,7 +189,7 @@ pub(crate) async fn admit(
     let (reader, vehicles, views, fleet) = match &bearer {
         Bearer::Customer(claims) => {
             let view = platform.entitlements.cell(claims.gcid, claims.client_id).await?;
-            let vehicles = vehicles(platform, claims.gcid).await?;
+            let vehicles = vehicles(platform, claims.gcid, claims.client_id).await?;
             (Reader::Customer(claims.gcid), vehicles, Views::Customer(view), None)
         }
         Bearer::Client(claims) => {
@@ -229,8 +240,12 @@ fn expires_at(platform: &Platform, bearer: &Bearer, now: Instant) -> Instant {
 }
 
 /// The vehicles of which the customer is PRIMARY.
-pub(crate) async fn vehicles(platform: &Platform, gcid: Gcid) -> Result<Vehicles, DirectoryError> {
-    let mappings = platform.directory.mappings(gcid).await?;
+pub(crate) async fn vehicles(
+    platform: &Platform,
+    gcid: Gcid,
+    client_id: ClientId,
+) -> Result<Vehicles, DirectoryError> {
+    let mappings = platform.mappings(gcid, client_id).await?;
     Ok(Vehicles::of(gcid, vehicle::primary(&mappings)))
 }
 

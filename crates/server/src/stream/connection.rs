@@ -13,7 +13,7 @@ use cardata_domain::session::{SessionKey, StoredSession};
 use cardata_domain::{Entry, Recorded, Sequence, Vin};
 use cardata_mqtt::decode::{Decoder, PacketError};
 use cardata_mqtt::encode::Encoder;
-use cardata_mqtt::packet::{Auth, Connect, Outgoing};
+use cardata_mqtt::packet::{Auth, Connect, Outgoing, Packet, Publish};
 use cardata_mqtt::{Action, CloseReason, ConnectRefusal, Session, Vehicles, Version};
 use cardata_store::directory::DirectoryError;
 use cardata_store::journal::JournalError;
@@ -22,8 +22,10 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::attempts::Peer;
+use crate::faults::{Kind, Whom};
 use crate::platform::Platform;
 use crate::stream::admission::{self, Admitted};
+use crate::stream::faulted::{Faulted, Plan, Seen};
 use crate::stream::fleet::{Fleet, Look};
 use crate::stream::groups::Membership;
 use crate::stream::router::{Arrival, Arrivals, Registration};
@@ -86,6 +88,8 @@ struct Connection<S> {
     /// When the client has to have read something.
     write_deadline: Instant,
     closing: Option<CloseReason>,
+    /// What faults on purpose do to it.
+    faulted: Option<Box<Faulted>>,
 }
 
 /// What a connection has once its client was let in.
@@ -132,6 +136,7 @@ where
         behind: false,
         write_deadline: now + WRITE_PATIENCE,
         closing: None,
+        faulted: None,
     };
     async move {
         metrics::gauge!("cardata_mqtt_connections").increment(1);
@@ -201,8 +206,12 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
     /// Waits for the next thing to happen and notes it. An error ends the connection without another word.
     async fn wait(&mut self, stopping: &mut Stopping) -> Result<(), CloseReason> {
         self.tidy_buffers();
-        let due = self.session.poll_timeout().map(Instant::from_std);
-        let writing = !self.output.is_empty() || self.unflushed;
+        let faulted = self.faulted.as_deref();
+        let held_due = faulted.and_then(Faulted::due);
+        let due =
+            self.session.poll_timeout().map(Instant::from_std).into_iter().chain(held_due).min();
+        let is_frozen = faulted.is_some_and(Faulted::is_frozen);
+        let writing = !is_frozen && (!self.output.is_empty() || self.unflushed);
         let open = self.open.as_ref();
         let mut look = None;
         tokio::select! {
@@ -274,23 +283,32 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
 
     /// Hands the packets that are there to the session, and carries out what it wants.
     async fn take_packets(&mut self) {
+        self.release_held();
         self.act().await;
         while self.closing.is_none() && self.output.len() < OUTPUT_FULL {
             match self.decoder.decode(&mut self.input) {
-                Ok(Some(packet)) => {
-                    if let Err(error) = self.session.handle(packet, Instant::now().into_std()) {
-                        self.session.close(error.into());
-                    }
-                }
+                Ok(Some(packet)) => self.take_packet(packet),
                 Ok(None) => break,
                 Err(error) => self.refuse_packet(error),
             }
             self.act().await;
         }
-        if self.congested && self.output.len() <= OUTPUT_FREE {
+        if self.congested && self.queued() <= OUTPUT_FREE {
             self.congested = false;
             self.session.handle_congestion(false);
             self.act().await;
+        }
+    }
+
+    fn take_packet(&mut self, packet: Packet) {
+        let now = Instant::now().into_std();
+        if let Packet::Subscribe { packet_id, filters, .. } = &packet
+            && let Some(open) = &self.open
+            && self.platform.is_struck(Whom::of(open.registration.key()), &Kind::RefuseSubscribe)
+        {
+            self.session.refuse_subscribe(*packet_id, filters.len(), now);
+        } else if let Err(error) = self.session.handle(packet, now) {
+            self.session.close(error.into());
         }
     }
 
@@ -310,9 +328,14 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
                 Action::Authenticate(connect) => Box::pin(self.authenticate(&connect)).await,
                 Action::Reauthenticate(auth) => Box::pin(self.reauthenticate(&auth)).await,
                 Action::Send(packet) => {
-                    self.send(&packet);
+                    match packet {
+                        Outgoing::Publish(publish) if self.is_faulted() => {
+                            Box::pin(self.send_faulted(publish)).await;
+                        }
+                        packet => self.send(&packet),
+                    }
                     // At once, so that the session wants no more than what it wants already.
-                    if self.output.len() >= OUTPUT_FULL && !self.congested {
+                    if self.queued() >= OUTPUT_FULL && !self.congested {
                         self.congested = true;
                         self.session.handle_congestion(true);
                     }
@@ -342,6 +365,78 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
                     self.closing = Some(reason);
                 }
             }
+        }
+    }
+
+    /// Bytes on their way to the client.
+    fn queued(&self) -> usize {
+        self.output.len() + self.faulted.as_ref().map_or(0, |faulted| faulted.held_bytes())
+    }
+
+    /// Whether faults may have to do with the next message.
+    fn is_faulted(&self) -> bool {
+        self.faulted.is_some() || self.platform.faults().is_some()
+    }
+
+    /// Looks what faults make of the connection.
+    fn look_at_faults(&mut self) {
+        if !self.is_faulted() {
+            return;
+        }
+        let (Some(open), Some(faults)) = (&self.open, &self.platform.faults) else { return };
+        let faulted = self.faulted.get_or_insert_default();
+        faulted.look(faults, Whom::of(open.registration.key()), self.platform.clock.now());
+        let usual = self.platform.profile.session.idle_max;
+        self.session.limit_silence(faulted.idle_max().or(usual));
+        if faulted.is_well() && self.platform.faults().is_none() {
+            self.faulted = None;
+        }
+    }
+
+    /// Sends a message as faults want it.
+    async fn send_faulted(&mut self, publish: Publish) {
+        let (Some(open), Some(faults)) = (&self.open, &self.platform.faults) else { return };
+        let key = open.registration.key();
+        let Publish { customer, vin, .. } = publish;
+        // A fleet's connection is no one customer's, so what is narrowed to one does not strike it.
+        let whom = Whom { vin: Some(vin), ..Whom::of(key) };
+        let faulted = self.faulted.get_or_insert_default();
+        let may_wait = !faulted.waits_for_next();
+        let now = self.platform.clock.now();
+        let plan = Plan::draw(faults, whom, now, &publish.payload, may_wait);
+        if plan.cuts() {
+            self.session.close(CloseReason::Cut);
+            return;
+        }
+        let seen = match self.platform.entitlements.cell(customer, key.client_id).await {
+            Ok(cell) => Seen::now(vin, cell),
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, "what a client may see can't be read");
+                self.session.close(CloseReason::StoreFailed);
+                return;
+            }
+        };
+        let now = Instant::now();
+        for (part, step) in plan.carry_out(publish) {
+            self.note_sent(&part);
+            let mut bytes = BytesMut::new();
+            // What is too large for the client now, being longer than it was, is left out.
+            self.encoder.encode(&Outgoing::Publish(part), &mut bytes);
+            if let Some(faulted) = &mut self.faulted {
+                faulted.put(&bytes.freeze(), step, &seen, now, &mut self.output);
+            }
+        }
+    }
+
+    /// Lets go what faults have held back long enough.
+    fn release_held(&mut self) {
+        let Some(faulted) = &mut self.faulted else { return };
+        if faulted.release(Instant::now(), &mut self.output).is_err() {
+            self.session.close(CloseReason::Cut);
+        }
+        if faulted.is_well() && self.platform.faults().is_none() {
+            self.faulted = None;
         }
     }
 
@@ -382,6 +477,7 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
 
     /// Looks anew at which vehicles may be read. Whoever asked for it is told by being dropped.
     async fn look_anew(&mut self, askers: Vec<oneshot::Sender<()>>) {
+        self.look_at_faults();
         self.look().await;
         self.act().await;
         drop(askers);
@@ -416,6 +512,11 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
 
     /// Tells the session which vehicles may be read now; of those that are shared, which are its own.
     fn tell_vehicles(&mut self, vehicles: Vehicles) {
+        let faulted = self.faulted.as_deref();
+        let still = |vin, customer| vehicles.customer(vin) == Some(customer);
+        if faulted.is_some_and(|faulted| faulted.holds_other_than(still)) {
+            self.session.close(CloseReason::Cut);
+        }
         let Some(member) = self.open.as_ref().and_then(member) else {
             self.session.change_vehicles(vehicles);
             return;
@@ -481,20 +582,23 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
         }
     }
 
+    /// Counts a message that is on its way.
+    fn note_sent(&self, publish: &Publish) {
+        if let Some(open) = &self.open {
+            let client_id = open.registration.key().client_id;
+            let now = self.platform.clock.now();
+            self.platform.tally.sent(publish.customer, client_id, publish.vin, now);
+        }
+        let qos = ["0", "1", "2"][usize::from(publish.qos.level())];
+        metrics::counter!("cardata_mqtt_messages_total", "qos" => qos).increment(1);
+        if publish.snapshot {
+            metrics::counter!("cardata_mqtt_snapshots_total").increment(1);
+        }
+    }
+
     fn send(&mut self, packet: &Outgoing) {
         match packet {
-            Outgoing::Publish(publish) => {
-                if let Some(open) = &self.open {
-                    let client_id = open.registration.key().client_id;
-                    let now = self.platform.clock.now();
-                    self.platform.tally.sent(publish.customer, client_id, publish.vin, now);
-                }
-                let qos = ["0", "1", "2"][usize::from(publish.qos.level())];
-                metrics::counter!("cardata_mqtt_messages_total", "qos" => qos).increment(1);
-                if publish.snapshot {
-                    metrics::counter!("cardata_mqtt_snapshots_total").increment(1);
-                }
-            }
+            Outgoing::Publish(publish) => self.note_sent(publish),
             Outgoing::SubAck { granted, .. } => {
                 for refusal in granted.iter().filter_map(|answer| answer.as_ref().err()) {
                     let code = format!("{:#04x}", refusal.reason_code());
@@ -544,6 +648,7 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
                 let stored = admission.kept.is_some();
                 self.open = Some(Open { registration, arrivals, stored, fleet });
                 self.session.admit(admission);
+                self.look_at_faults();
             }
             Ok(Err(refused)) => self.refuse(refused.code(), &refused),
             Err(_) => self.refuse(
@@ -564,8 +669,11 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
     /// Leaves behind what the session's next connection needs and gives its place free, then says good-bye. In this
     /// order: a peer that is gone without a word must not keep its successor waiting.
     async fn finish(self, reason: CloseReason) {
-        let Self { platform, mut session, open, mut writer, mut output, .. } = self;
+        let Self { platform, mut session, open, mut writer, mut output, faulted, .. } = self;
         session.close(reason);
+        if faulted.is_some_and(|faulted| faulted.is_frozen()) {
+            output.clear();
+        }
         metrics::counter!("cardata_mqtt_closed_total", "reason" => reason.to_string()).increment(1);
         if let Some(mut open) = open {
             if let Some(member) = open.fleet.as_mut().and_then(|fleet| fleet.member.take()) {
@@ -624,7 +732,9 @@ fn member(open: &Open) -> Option<&Membership> {
 async fn vehicles(platform: &Platform, open: &mut Open) -> Result<Look, DirectoryError> {
     let vehicles = match (&mut open.fleet, open.registration.key().gcid) {
         (Some(fleet), _) => return fleet.look(platform).await,
-        (None, Some(gcid)) => admission::vehicles(platform, gcid).await?,
+        (None, Some(gcid)) => {
+            admission::vehicles(platform, gcid, open.registration.key().client_id).await?
+        }
         (None, None) => Vehicles::default(),
     };
     Ok(Look { vehicles, renewed: BTreeMap::new(), loses: false })

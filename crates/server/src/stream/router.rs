@@ -301,6 +301,25 @@ impl Router {
         }
     }
 
+    /// Tells every connection to look anew at what it is.
+    pub fn all_look_anew(&self) -> Looking {
+        let connections = self.lock();
+        Looking(connections.by_session.values().map(|connection| connection.look_anew()).collect())
+    }
+
+    /// Closes every connection whose session `is_meant`.
+    pub fn close_those(
+        &self,
+        reason: CloseReason,
+        is_meant: impl Fn(&SessionKey) -> bool,
+    ) -> Closing {
+        let connections = self.lock();
+        let all = connections.by_session.values();
+        let closing = Closing(all.filter(|one| is_meant(&one.key)).cloned().collect());
+        closing.0.iter().for_each(|connection| connection.close(reason));
+        closing
+    }
+
     /// How many connections are open.
     pub fn connections(&self) -> usize {
         self.lock().by_session.len()

@@ -1,6 +1,7 @@
 //! The listener's connections over a pipe: real bytes, real stores, no socket.
 
 mod catching_up;
+mod faults;
 pub(crate) mod fleet;
 mod hostile;
 

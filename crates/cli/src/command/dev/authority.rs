@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use cardata_domain::Vin;
@@ -64,12 +65,31 @@ impl Authority {
 
     /// A fresh certificate for servers called `names`.
     pub(super) fn server(&self, names: &[String], now: Timestamp) -> anyhow::Result<Certificate> {
+        self.server_until(names, now, SERVER_VALIDITY)
+    }
+
+    /// The same that ends so soon, to the second.
+    pub(super) fn short_lived_server(
+        &self,
+        names: &[String],
+        now: Timestamp,
+        expires_in: Duration,
+    ) -> anyhow::Result<Certificate> {
+        self.server_until(names, now, expires_in.try_into()?)
+    }
+
+    fn server_until(
+        &self,
+        names: &[String],
+        now: Timestamp,
+        validity: SignedDuration,
+    ) -> anyhow::Result<Certificate> {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::new(names)
             .context("--tls-name takes host names and IP addresses")?;
         params.distinguished_name.push(DnType::CommonName, "OpenCarData sandbox");
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        let certificate = self.sign(params, &key, now)?;
+        let certificate = self.sign(params, &key, now, validity)?;
         let key = PrivateKeyDer::try_from(key.serialize_der()).map_err(anyhow::Error::msg)?;
         Ok(Certificate::new(vec![certificate, self.ca_der.clone()], key)?)
     }
@@ -97,7 +117,7 @@ impl Authority {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, vin.as_str());
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        let certificate = self.sign(params, &key, now)?;
+        let certificate = self.sign(params, &key, now, SERVER_VALIDITY)?;
         write_secret(&key_file, &key.serialize_pem())?;
         std::fs::write(&certificate_file, pem(&certificate))?;
         Ok(())
@@ -108,10 +128,11 @@ impl Authority {
         mut params: CertificateParams,
         key: &KeyPair,
         now: Timestamp,
+        validity: SignedDuration,
     ) -> anyhow::Result<CertificateDer<'static>> {
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.use_authority_key_identifier_extension = true;
-        set_validity(&mut params, now, SERVER_VALIDITY)?;
+        set_validity(&mut params, now, validity)?;
         Ok(params.signed_by(key, &self.issuer)?.der().clone())
     }
 }
@@ -139,12 +160,15 @@ fn set_validity(
     validity: SignedDuration,
 ) -> anyhow::Result<()> {
     let date = |at: Timestamp| {
-        let date = TimeZone::UTC.to_datetime(at).date();
-        Ok::<_, anyhow::Error>(rcgen::date_time_ymd(
+        let at = TimeZone::UTC.to_datetime(at);
+        let (date, time) = (at.date(), at.time());
+        let midnight = rcgen::date_time_ymd(
             date.year().into(),
             u8::try_from(date.month())?,
             u8::try_from(date.day())?,
-        ))
+        );
+        let since = time.duration_since(jiff::civil::Time::midnight()).as_secs();
+        Ok::<_, anyhow::Error>(midnight + Duration::from_secs(since.try_into()?))
     };
     params.not_before = date(now.checked_sub(SignedDuration::from_hours(24))?)?;
     params.not_after = date(now.checked_add(validity)?)?;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use cardata_server::Clock as _;
@@ -141,6 +142,31 @@ impl Certificates {
         if let Some(files) = &mut self.files {
             let reloaded = files.reload().await;
             self.tell(reloaded);
+        }
+    }
+
+    /// Shows customers a certificate of the sandbox's authority that ends so soon, or again the one of always; whether that
+    /// could be done.
+    pub(super) async fn show(&mut self, expires_in: Option<Duration>) -> bool {
+        let Some(expires_in) = expires_in else {
+            self.renew().await;
+            return true;
+        };
+        match self.authority.short_lived_server(&self.names, SystemClock.now(), expires_in) {
+            Ok(certificate) => {
+                let public = self.files.as_ref().map_or(&self.own, FollowedFiles::current);
+                public.replace(&certificate);
+                tracing::info!(
+                    "customers are shown a certificate that ends at {}",
+                    certificate.expires_at()
+                );
+                true
+            }
+            Err(error) => {
+                let error = &*error as &dyn std::error::Error;
+                tracing::error!(error, "no certificate can be made that ends soon");
+                false
+            }
         }
     }
 

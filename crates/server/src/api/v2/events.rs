@@ -171,7 +171,8 @@ impl Feed {
 
     /// Reads the vehicles of which the customer is PRIMARY now; of those that are new, from now on.
     async fn look(&mut self) -> Result<(), ApiError> {
-        let primary = admission::vehicles(&self.platform, self.caller.gcid).await?;
+        let primary =
+            admission::vehicles(&self.platform, self.caller.gcid, self.caller.client_id).await?;
         let is_chosen = |vin: &Vin| self.chosen.as_ref().is_none_or(|chosen| chosen.contains(vin));
         let wanted: BTreeSet<Vin> = primary.iter().map(|(vin, _)| vin).filter(is_chosen).collect();
         let router = &self.platform.router;

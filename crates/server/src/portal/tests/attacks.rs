@@ -18,6 +18,8 @@ fn forms(client: &str, container: &str, zone: &str) -> Vec<String> {
         format!("/clients/{client}/delete"),
         format!("/clients/{client}/stream"),
         format!("/clients/{client}/places"),
+        "/faults".to_owned(),
+        "/faults/1/end".to_owned(),
         "/zones".to_owned(),
         format!("/zones/{zone}/remove"),
         format!("/sharing/{client}/revoke"),
@@ -41,7 +43,8 @@ async fn belongings(world: &World, person: Person) -> (String, String) {
 }
 
 /// Fields that would do something on any of the forms.
-const FIELDS: [(&str, &str); 11] = [
+const FIELDS: [(&str, &str); 12] = [
+    ("kind", "revoke-consent"),
     ("name", "mine now"),
     ("api", "1"),
     ("action", "save"),

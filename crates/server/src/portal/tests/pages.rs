@@ -54,7 +54,7 @@ async fn acts(world: &World, person: Person) -> Vec<Record> {
     lines.into_iter().map(|(_, record)| record).collect()
 }
 
-async fn detail(world: &World, act: Act) -> serde_json::Map<String, serde_json::Value> {
+pub(super) async fn detail(world: &World, act: Act) -> serde_json::Map<String, serde_json::Value> {
     let all = acts(world, Person::Anna).await;
     all.into_iter().find(|record| record.act == act).unwrap_or_else(|| panic!("no {act:?}")).detail
 }
@@ -103,6 +103,7 @@ async fn every_page_speaks_the_language_that_was_chosen() {
         format!("/clients/{client}/stream"),
         format!("/clients/{client}/places"),
         format!("/clients/{client}/delete"),
+        "/faults".to_owned(),
         "/zones".to_owned(),
         "/sharing".to_owned(),
         "/activity".to_owned(),

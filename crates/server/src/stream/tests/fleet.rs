@@ -125,7 +125,7 @@ impl Fleet {
     }
 
     /// A client that reads everything with QoS 1, without the newest values at first.
-    async fn reading(&self, id: &str) -> Peer {
+    pub(super) async fn reading(&self, id: &str) -> Peer {
         let (mut peer, _) = self.connected(id).await;
         assert_eq!(peer.subscribe(EVERYTHING, 0x21).await, 1);
         peer
