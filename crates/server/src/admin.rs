@@ -14,6 +14,7 @@ mod ledger;
 mod mappings;
 mod passwords;
 mod refusal;
+mod sources;
 mod vehicles;
 
 use std::sync::Arc;
@@ -46,6 +47,7 @@ fn operations() -> Router<Arc<Platform>> {
         .merge(mappings::routes())
         .merge(clients::routes())
         .merge(consents::routes())
+        .merge(sources::routes())
         .merge(keys::routes())
         .merge(ledger::routes())
         .merge(device_codes::routes())

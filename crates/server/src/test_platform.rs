@@ -168,6 +168,7 @@ impl World {
             groups: Groups::default(),
             door: Arc::new(Door::new("mqtt", LIMITS)),
             vehicles_door: Arc::new(Door::new("vehicles_mqtt", Limits::NONE)),
+            ingest: ingest::Ingest::new(START),
             auto_approve: None,
             access_lifetime: cardata_domain::token::ACCESS_LIFETIME,
             admin_token: ADMIN_TOKEN.to_owned(),

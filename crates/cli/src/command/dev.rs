@@ -20,6 +20,7 @@ use cardata_domain::Catalogue;
 use cardata_server::door::{self, Door};
 use cardata_server::entitlements::Entitlements;
 use cardata_server::gcdm::keys::Keys;
+use cardata_server::ingest::Ingest;
 use cardata_server::portal::login::Visitors;
 use cardata_server::profile::Connections;
 use cardata_server::quota::Quota;
@@ -311,6 +312,7 @@ async fn platform(
             "vehicles_mqtt",
             door::Limits { connects_per_minute: 0, ..args.limits() },
         )),
+        ingest: Ingest::new(now),
         auto_approve: args.auto_approve.then(|| demo.first().gcid),
         access_lifetime: SignedDuration::from_secs(args.token_lifetime),
         admin_token: authority::admin_token(&args.data_dir)?,

@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_rustls::server::TlsStream;
 use tokio_util::codec::{Decoder as _, Encoder as _};
 
-use super::{Admitted, EVENT_LENGTH_MAX, Intake, Refusal};
+use super::{Admitted, EVENT_LENGTH_MAX, Intake, Refusal, count, count_entries, keep};
 use crate::platform::Platform;
 use crate::tasks::Stopping;
 
@@ -187,29 +187,41 @@ impl Vehicle {
         }
         let now = self.platform.clock.now();
         let mut events = Vec::new();
+        // While there is no room, nothing more is read from the vehicle.
+        let bytes = publishes.iter().map(|(payload, _)| payload.len()).sum();
+        let share = self.platform.ingest.room.share(bytes).await;
         {
-            let mut intake = Intake::new(&self.platform, now);
+            let own = [self.vin];
+            let mut intake = Intake::new(&self.platform, Some(&own), now);
+            // It was asked for when the vehicle connected.
+            intake.known.insert(self.vin, true);
             for (payload, _) in &publishes {
                 match intake.admit(payload).await {
-                    Ok(Admitted { event, .. }) if event.vin() == self.vin => events.push(event),
-                    Ok(_) => count("foreign_vin", 1),
+                    Ok(Admitted { event, refused }) => {
+                        count_entries("mqtt", refused.len());
+                        events.push(event);
+                    }
+                    Err(Refusal::ForeignVehicle) => count("mqtt", "foreign_vin", 1),
                     Err(Refusal::Directory(_)) => return Err(Ended::NotKept),
                     Err(refusal) => {
                         tracing::debug!("a vehicle's event was refused: {refusal}");
-                        count("refused", 1);
+                        count("mqtt", "refused", 1);
                     }
                 }
             }
         }
-        let accepted = events.len() as u64;
-        self.platform.journal.append(events, now).await.map_err(|error| {
+        let sent = events.len();
+        let kept = keep(&self.platform, events, now).await.map_err(|error| {
             tracing::error!(
                 error = &error as &dyn std::error::Error,
                 "a vehicle's events could not be kept"
             );
+            count("mqtt", "failed", sent);
             Ended::NotKept
         })?;
-        count("accepted", accepted);
+        drop(share);
+        count("mqtt", "accepted", kept.new);
+        count("mqtt", "repeated", kept.repeated);
         for packet_id in publishes.into_iter().filter_map(|(_, packet_id)| packet_id) {
             self.send(Packet::PublishAck { packet_id })?;
         }
@@ -250,9 +262,4 @@ impl Vehicle {
             Err(_) => Err(Ended::Silent),
         }
     }
-}
-
-fn count(outcome: &'static str, events: u64) {
-    metrics::counter!("cardata_ingest_events_total", "source" => "mqtt", "outcome" => outcome)
-        .increment(events);
 }
