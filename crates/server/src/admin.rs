@@ -3,6 +3,7 @@
 //! Every answer is JSON, and every refusal says what was wrong and what to do about it (`docs/reference/admin.md`). What
 //! changes something is done to its end, also when the operator hangs up, and leaves a line in the ledger.
 
+mod certificates;
 mod clients;
 mod consents;
 mod customers;
@@ -44,6 +45,7 @@ fn operations() -> Router<Arc<Platform>> {
     Router::new()
         .merge(customers::routes())
         .merge(vehicles::routes())
+        .merge(certificates::routes())
         .merge(mappings::routes())
         .merge(clients::routes())
         .merge(consents::routes())

@@ -1,5 +1,6 @@
 //! Events from outside the process: what must hold before one may reach the journal.
 
+pub mod certificates;
 pub(crate) mod http;
 pub mod mqtt;
 pub(crate) mod room;

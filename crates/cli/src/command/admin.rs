@@ -164,8 +164,8 @@ impl Server {
         self.call(what, Method::Get, segments, &[], None).await
     }
 
-    async fn list(&self, what: &str, name: &str) -> anyhow::Result<Vec<Value>> {
-        self.admin.list(name).await.map_err(|error| advise(error, what))
+    async fn list(&self, what: &str, segments: &[&str]) -> anyhow::Result<Vec<Value>> {
+        self.admin.list(segments).await.map_err(|error| advise(error, what))
     }
 
     /// Prints rows: as a table, or as a JSON array.

@@ -9,6 +9,7 @@ mod ready;
 mod signals;
 mod simulation;
 mod sockets;
+mod vehicles;
 mod welcome;
 
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ use cardata_server::door::{self, Door};
 use cardata_server::entitlements::Entitlements;
 use cardata_server::gcdm::keys::Keys;
 use cardata_server::ingest::Ingest;
+use cardata_server::ingest::certificates::Certificates as VehicleCertificates;
 use cardata_server::portal::login::Visitors;
 use cardata_server::profile::Connections;
 use cardata_server::quota::Quota;
@@ -217,8 +219,18 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let authority = Authority::open(&args.data_dir, SystemClock.now())?;
     let mut certificates =
         Certificates::open(&args.tls, authority, certificate_names(&args)).await?;
-    let tls = certificates.tls()?;
-    let (platform, demo) = platform(&args, profile, &sockets).await?;
+    let of_vehicles = certificates.of_vehicles()?;
+    let tls = certificates.tls(&of_vehicles)?;
+    let (platform, demo) = platform(&args, profile, &sockets, of_vehicles).await?;
+    // Before anybody can connect.
+    platform
+        .vehicle_certificates
+        .publish(&*platform.directory, SystemClock.now())
+        .await
+        .context("the list of revoked certificates can't be made")?;
+    vehicles::enroll(&platform, &demo, &args.data_dir)
+        .await
+        .context("the demo vehicles' certificates can't be made")?;
 
     let ready = ready::describe(&args, &sockets, &platform, &demo, &certificates)?;
     let welcome = welcome::text(&args, &ready);
@@ -227,12 +239,12 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         age_max: SignedDuration::from_secs(args.retention),
         size_bytes_max: RETENTION_BYTES_MAX,
     };
-    let server = serve::start(platform, sockets.into_sockets(), tls, retention, metrics)
+    let server = serve::start(platform.clone(), sockets.into_sockets(), tls, retention, metrics)
         .context("the listeners can't be started")?;
     ready::write(&args, &ready)?;
     output::data(&welcome);
 
-    run_until_stopped(&mut signals, &mut certificates).await;
+    run_until_stopped(&mut signals, &mut certificates, &platform).await;
     output::note("stopping …");
     ready::remove(&args);
     server.stop().await;
@@ -240,16 +252,21 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
 }
 
 /// Keeps the certificates fresh meanwhile.
-async fn run_until_stopped(signals: &mut Signals, certificates: &mut Certificates) {
+async fn run_until_stopped(
+    signals: &mut Signals,
+    certificates: &mut Certificates,
+    platform: &Platform,
+) {
+    let vehicles = &platform.vehicle_certificates;
     let mut looks = tokio::time::interval(CERTIFICATE_INTERVAL);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             request = signals.next() => match request {
                 Request::Stop => return,
-                Request::Renew => certificates.renew().await,
+                Request::Renew => certificates.renew(vehicles).await,
             },
-            _ = looks.tick() => certificates.look().await,
+            _ = looks.tick() => certificates.look(vehicles).await,
         }
     }
 }
@@ -258,6 +275,7 @@ async fn platform(
     args: &Args,
     profile: Profile,
     sockets: &Bound,
+    vehicle_certificates: VehicleCertificates,
 ) -> anyhow::Result<(Arc<Platform>, Demo)> {
     let catalogue = Arc::new(Catalogue::shipped());
     let router = Arc::new(Router::default());
@@ -312,6 +330,7 @@ async fn platform(
             "vehicles_mqtt",
             door::Limits { connects_per_minute: 0, ..args.limits() },
         )),
+        vehicle_certificates,
         ingest: Ingest::new(now),
         auto_approve: args.auto_approve.then(|| demo.first().gcid),
         access_lifetime: SignedDuration::from_secs(args.token_lifetime),

@@ -52,12 +52,8 @@ async fn add(
     };
     fields.end()?;
     let key = secret::token();
-    let source = Source {
-        name,
-        key_hash: secret::hash(&key),
-        vins,
-        created_at: platform.clock.now(),
-    };
+    let source =
+        Source { name, key_hash: secret::hash(&key), vins, created_at: platform.clock.now() };
     if !platform.directory.add_source(&source).await? {
         return Err(Refusal::conflict(
             "there is a source of this `name`",

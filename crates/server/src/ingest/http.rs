@@ -158,7 +158,11 @@ fn shortened(mut text: String) -> String {
     ),
     security(("source" = []), ("operator" = [])),
 )]
-async fn events(State(platform): State<Arc<Platform>>, sender: Sender, request: Request) -> Response {
+async fn events(
+    State(platform): State<Arc<Platform>>,
+    sender: Sender,
+    request: Request,
+) -> Response {
     let (encoding, key) = match head(request.headers()) {
         Ok(head) => head,
         Err(refused) => return refused,

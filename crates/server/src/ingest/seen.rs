@@ -159,7 +159,8 @@ impl Seen {
     }
 
     fn digest(&self, event: &Event) -> Digest {
-        let fragments: Vec<_> = event.entries().iter().map(cardata_domain::Entry::fragment).collect();
+        let fragments: Vec<_> =
+            event.entries().iter().map(cardata_domain::Entry::fragment).collect();
         (event.vin(), self.hasher.hash_one((event.at(), fragments)))
     }
 

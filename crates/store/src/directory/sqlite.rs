@@ -412,9 +412,7 @@ impl Directory for SqliteDirectory {
         serial: Option<&str>,
         limit: u32,
     ) -> Result<Vec<VehicleCertificate>, DirectoryError> {
-        certificates::after(&self.readers, vin, serial, limit)
-            .await
-            .failing_to("list certificates")
+        certificates::after(&self.readers, vin, serial, limit).await.failing_to("list certificates")
     }
 
     async fn revoked_certificates(

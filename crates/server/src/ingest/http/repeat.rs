@@ -72,7 +72,8 @@ impl Named {
             }
             Some(_) => {
                 tell("other_body");
-                let description = "another body was sent with this `Idempotency-Key`; use a new one";
+                let description =
+                    "another body was sent with this `Idempotency-Key`; use a new one";
                 let code = "idempotency_key_reused";
                 Err(failure(StatusCode::UNPROCESSABLE_ENTITY, None, code, description))
             }

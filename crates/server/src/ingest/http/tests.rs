@@ -259,7 +259,10 @@ async fn a_sources_key_opens_ingest_and_nothing_else_until_it_is_removed() {
     let key = source(&world, "importer", &[]).await;
     assert_eq!(send_with(&world, &key, &[], event(1)).await.status, StatusCode::OK);
     assert_eq!(world.get("/admin/v1/sources", &key).await.status, StatusCode::UNAUTHORIZED);
-    assert_eq!(world.get("/customers/vehicles/mappings", &key).await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(
+        world.get("/customers/vehicles/mappings", &key).await.status,
+        StatusCode::UNAUTHORIZED
+    );
     let listed = world.get("/admin/v1/sources", ADMIN_TOKEN).await;
     assert!(!listed.body.contains(&key), "{}", listed.body);
     let path = "/admin/v1/sources/importer";

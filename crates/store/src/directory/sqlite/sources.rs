@@ -114,9 +114,9 @@ fn source(row: &SqliteRow) -> Result<Source, Failure> {
         None => None,
         Some(_) => {
             let texts: Vec<String> = from_json(row, "vins", "list of VINs")?;
-            let vins = texts.iter().map(|text| {
-                text.parse().map_err(|_| Failure::damaged_private("VIN", text))
-            });
+            let vins = texts
+                .iter()
+                .map(|text| text.parse().map_err(|_| Failure::damaged_private("VIN", text)));
             Some(vins.collect::<Result<_, _>>()?)
         }
     };
