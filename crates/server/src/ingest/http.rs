@@ -6,7 +6,6 @@ mod sender;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, FromRequest as _, Request, State};
@@ -36,8 +35,6 @@ const TEXT_LENGTH_MAX: usize = 300;
 const YIELD_AFTER_BYTES: usize = 64 << 10;
 /// Seconds after which a sender may try again when the server was at fault.
 const RETRY_AFTER_SECONDS: &str = "5";
-/// How long a request waits while there is no room for it.
-const ROOM_PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) fn routes() -> Router<Arc<Platform>> {
     Router::new()
@@ -169,7 +166,7 @@ async fn events(
     };
     // What is in memory until it is on disk.
     let size = size_max(encoding, request.headers());
-    let Some(share) = platform.ingest.room.share_within(ROOM_PATIENCE, size).await else {
+    let Some(share) = platform.ingest.room.share_in_time(size).await else {
         tell("busy");
         return try_again("too much is waiting to be kept; send the request again");
     };

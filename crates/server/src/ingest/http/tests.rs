@@ -446,12 +446,18 @@ async fn a_body_that_cannot_be_unpacked_or_grows_without_end_is_refused_and_noth
     assert_eq!(kept(&world).await, [""; 0]);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn while_too_much_is_waiting_a_request_is_told_to_come_again() {
-    let room = crate::ingest::room::Room::default();
-    let patience = std::time::Duration::from_secs(5);
-    let share = room.share(usize::MAX).await;
-    assert!(room.share_within(patience, 1).await.is_none());
+    let world = World::adjusted(crate::Profile::open(), |platform| {
+        platform.ingest.room.patience = std::time::Duration::from_millis(1);
+    })
+    .await;
+    world.platform.directory.put_vehicle(&vehicle(KNOWN)).await.unwrap();
+    let share = world.platform.ingest.room.share(usize::MAX).await;
+    let answer = send(&world, event(1)).await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(answer.headers[RETRY_AFTER], "5");
     drop(share);
-    assert!(room.share_within(patience, 1).await.is_some());
+    assert_eq!(send(&world, event(1)).await.status, StatusCode::OK);
+    assert_eq!(kept(&world).await, ["1"]);
 }

@@ -342,3 +342,22 @@ async fn another_vehicles_topic_ends_the_connection_after_what_came_before_it_wa
     assert_eq!((road.kept(OWN).await, road.kept(OTHER).await), (vec!["1".to_owned()], Vec::new()));
     road.assert_counted("vehicle_connections_ended_total{reason=\"foreign_topic\"} 1");
 }
+
+#[tokio::test]
+async fn while_too_much_is_waiting_a_vehicle_is_not_acknowledged_and_loses_nothing() {
+    let road = Road::new().await;
+    let (client, _) = road.enrolled(OWN).await;
+    let mut car = road.connect(&client).await.unwrap();
+    let share = road.world.platform.ingest.room.share(usize::MAX).await;
+    for number in 1..=3 {
+        car.report(number, &event(OWN, now(), &number.into())).await;
+    }
+    let answered = timeout(Duration::from_millis(50), car.0.read(&mut [0])).await;
+    assert!(answered.is_err(), "nothing is acknowledged before it is on disk");
+    assert_eq!(road.kept(OWN).await, [""; 0]);
+    drop(share);
+    for number in 1..=3 {
+        car.assert_acknowledged(number).await;
+    }
+    assert_eq!(road.kept(OWN).await, ["1", "2", "3"]);
+}
