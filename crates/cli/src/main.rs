@@ -3,6 +3,7 @@
 mod clock;
 mod command;
 mod output;
+mod secret_file;
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;

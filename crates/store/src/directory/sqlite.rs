@@ -9,6 +9,7 @@
 
 mod additions;
 mod cache;
+mod certificates;
 mod charging;
 mod choices;
 mod clients;
@@ -21,6 +22,7 @@ mod ledger;
 mod requests;
 mod row;
 mod sessions;
+mod sources;
 mod tokens;
 
 use std::path::Path;
@@ -48,7 +50,8 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use super::{
     AccessToken, AddContainerError, AddError, Additions, ChargingProgress, ChargingUpdate,
     ClientToken, ContainerLimit, DailyRequests, Delivery, Directory, DirectoryError, FleetVehicle,
-    LedgerQuery, RefreshToken, SESSIONS_MAX, SigningKey, TokenHash,
+    IngestAnswer, LedgerQuery, RefreshToken, SESSIONS_MAX, SigningKey, Source, TokenHash,
+    VehicleCertificate,
 };
 use cache::{Cache, Key};
 use failure::{FailingTo, Failure};
@@ -374,6 +377,71 @@ impl Directory for SqliteDirectory {
 
     async fn requests(&self, day: Date) -> Result<Vec<DailyRequests>, DirectoryError> {
         requests::of(&self.readers, day).await.failing_to("find how many requests there were")
+    }
+
+    async fn add_source(&self, source: &Source) -> Result<bool, DirectoryError> {
+        sources::add(&self.writer, source).await.failing_to("add a source")
+    }
+
+    async fn sources(&self) -> Result<Vec<Source>, DirectoryError> {
+        sources::all(&self.readers).await.failing_to("list the sources")
+    }
+
+    async fn source(&self, key_hash: &TokenHash) -> Result<Option<Source>, DirectoryError> {
+        sources::by_key(&self.readers, key_hash).await.failing_to("find a source")
+    }
+
+    async fn remove_source(&self, name: &str) -> Result<bool, DirectoryError> {
+        sources::remove(&self.writer, name).await.failing_to("remove a source")
+    }
+
+    async fn ingest_answer(
+        &self,
+        sender: &TokenHash,
+        key: &str,
+    ) -> Result<Option<IngestAnswer>, DirectoryError> {
+        sources::answer(&self.readers, sender, key).await.failing_to("find an answer")
+    }
+
+    async fn put_ingest_answer(
+        &self,
+        answer: &IngestAnswer,
+        before: Timestamp,
+    ) -> Result<(), DirectoryError> {
+        sources::put_answer(&self.writer, answer, before).await.failing_to("keep an answer")
+    }
+
+    async fn add_certificates(
+        &self,
+        certificates: &[VehicleCertificate],
+        now: Timestamp,
+    ) -> Result<(), DirectoryError> {
+        certificates::add(&self.writer, certificates, now).await.failing_to("keep certificates")
+    }
+
+    async fn certificates_after(
+        &self,
+        vin: Option<Vin>,
+        serial: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<VehicleCertificate>, DirectoryError> {
+        certificates::after(&self.readers, vin, serial, limit).await.failing_to("list certificates")
+    }
+
+    async fn revoked_certificates(
+        &self,
+        now: Timestamp,
+    ) -> Result<Vec<VehicleCertificate>, DirectoryError> {
+        certificates::revoked(&self.readers, now).await.failing_to("list revoked certificates")
+    }
+
+    async fn revoke_certificates(
+        &self,
+        vin: Vin,
+        serial: Option<&str>,
+        at: Timestamp,
+    ) -> Result<Vec<String>, DirectoryError> {
+        certificates::revoke(&self.writer, vin, serial, at).await.failing_to("revoke certificates")
     }
 
     async fn add_device_grant(
