@@ -393,7 +393,7 @@ mod tests {
             let id = catalogue.intern(name).unwrap();
             Entry::new(&catalogue, id, at.parse().unwrap(), value, unit)
         };
-        let latest = [
+        let mut latest = [
             entry(ODOMETER, "2025-10-06T06:08:13Z", Value::integer(10489), None),
             entry(
                 "vehicle.isMoving",
@@ -404,6 +404,7 @@ mod tests {
             entry(BATTERY, "2025-10-06T06:08:13Z", Value::text("0.0"), None),
             entry("vehicle.notAsked", "2025-10-06T06:08:13Z", Value::integer(1), None),
         ];
+        latest.sort_by_key(Entry::descriptor);
         let descriptors =
             [ODOMETER, SOC, "vehicle.isMoving", BATTERY, "vehicle.sim.status", "vehicle.unseen"]
                 .map(str::to_owned);
