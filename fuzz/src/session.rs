@@ -305,7 +305,8 @@ impl Run {
             }
             Some(Read::Latest { vin, at_first }) => {
                 let now = || self.world.lock().latest(vin);
-                open.session.handle_latest(vin, if late { now() } else { at_first });
+                let latest = if late { now() } else { at_first };
+                open.session.handle_latest(vin, &latest);
             }
             None => {}
         }

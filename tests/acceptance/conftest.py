@@ -66,11 +66,28 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def silence(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Silence | None]:
     """Two connections under the profile `bmw`, from the first test on; `None` when no test asks for them."""
-    if not any(item.get_closest_marker("looked_at_last") for item in request.session.items):
+    if not is_wanted("silence", request):
         yield None
         return
     with starting(tmp_path_factory.mktemp("silence")) as start:
         yield Silence(start(*STILL, "--profile", "bmw"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def month(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dev | None]:
+    """A server whose vehicles live through a month in four minutes and a half, from the first test on; `None` when no
+    test asks for it."""
+    if not is_wanted("month", request):
+        yield None
+        return
+    with starting(tmp_path_factory.mktemp("month")) as start:
+        yield start("--speed", "10000")
+
+
+def is_wanted(fixture: str, request: pytest.FixtureRequest) -> bool:
+    """Whether a test looks at it."""
+    markers = [item.get_closest_marker("looked_at_last") for item in request.session.items]
+    return any(marker is not None and fixture in marker.args for marker in markers)
 
 
 @pytest.fixture

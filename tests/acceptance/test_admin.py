@@ -268,7 +268,7 @@ def test_who_is_no_operator_is_told_so(dev: Dev, tmp_path: Path) -> None:
     assert ended.returncode == 1 and "found no running server" in ended.stderr, ended
 
 
-@pytest.mark.parametrize("noun", ["customer", "vehicle", "mapping", "client", "consent", "key", "ledger", "import"])
+@pytest.mark.parametrize("noun", ["customer", "vehicle", "mapping", "client", "consent", "source", "key", "ledger", "import"])
 def test_each_noun_explains_itself(noun: str) -> None:
     ended = run("admin", noun, "--help")
     assert ended.returncode == 0 and "Usage: cardata admin" in ended.stdout, ended

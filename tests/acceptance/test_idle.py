@@ -11,7 +11,7 @@ from harness.silence import Silence
 from harness.stream5 import Subscriber5
 
 
-@pytest.mark.looked_at_last
+@pytest.mark.looked_at_last("silence")
 def test_the_profile_bmw_ends_a_connection_after_a_silent_minute(silence: Silence) -> None:
     silence.wait()
     assert silence.seconds is not None, "it is still open"

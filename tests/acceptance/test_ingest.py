@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 
 from harness.descriptors import ODOMETER, SOC, TRUNK
 from harness.dev import Dev
 from harness.events import event, inject, post
+from harness.http import Response
 from harness.login import log_in
+from harness.metrics import total
 from harness.rest import create_container, telematic_data
 from harness.stream import subscriber
 
@@ -90,3 +93,32 @@ def test_a_vehicle_that_is_nobodys_reaches_nobody(dev: Dev) -> None:
         inject(dev, event(dev.first.vin, 3, {SOC: 3}))
         stream.wait_for_value(SOC, 3)
         assert stream.values(SOC) == [3]
+
+
+def test_a_source_reports_with_its_own_key_and_what_it_sends_again_counts_once(dev: Dev) -> None:
+    added = dev.admin("POST", "/admin/v1/sources", {"name": "back office", "vins": [dev.first.vin]})
+    assert added.status == 201, added.body
+    key = added.json["key"]
+    lines = [event(dev.first.vin, 1, {SOC: 1}), event(dev.second.vin, 1, {SOC: 9}), event(dev.first.vin, 2, {SOC: 2})]
+    body = gzip.compress(b"".join(json.dumps(one).encode() + b"\n" for one in lines))
+
+    def send(name: str, content: bytes = body) -> Response:
+        headers = {"Content-Encoding": "gzip", "Idempotency-Key": name}
+        return dev.http("POST", "/ingest/v1/events", token=key, headers=headers, body=content)
+
+    first = send("a")
+    assert (first.status, first.json["accepted"], first.json["repeated"]) == (200, 2, 0), first.body
+    assert [line["line"] for line in first.json["refused"]] == [2]
+    dev.kill()
+    dev.start()
+    again = send("a")
+    assert (again.body, again.headers["Idempotency-Replayed"]) == (first.body, "true")
+    # Without its name it is judged anew; the events are known from before the crash.
+    assert (send("b").json["accepted"], send("b").json["repeated"]) == (2, 2)
+    assert send("a", gzip.compress(b"another")).status == 422
+    assert send("c", body[: len(body) // 2]).status == 400
+    assert send("d", gzip.compress(bytes(16 << 20))).status == 413
+    assert total(dev, "cardata_ingest_events_total", source="https", outcome="accepted") == 0
+    assert total(dev, "cardata_ingest_events_total", source="https", outcome="repeated") == 2
+    assert dev.admin("DELETE", "/admin/v1/sources/back%20office").status == 200
+    assert send("e").status == 401

@@ -39,6 +39,9 @@ from harness.login import decide, register_client
 TYRE_PRESSURE = "vehicle.chassis.axle.row1.wheel.left.tire.pressure"
 TYRE_TARGET = f"{TYRE_PRESSURE}Target"
 
+# When a month that begins with the tests is over, in seconds since 1970.
+MONTH_END = int((datetime.now(UTC) + timedelta(days=30)).timestamp())
+
 EVERYTHING = (SOC, ODOMETER, LATITUDE, LONGITUDE, ALTITUDE, MOVING, TRUNK)
 
 
@@ -280,6 +283,13 @@ async def charging_history(cardata: CarDataClient, vin: str) -> list[ChargingSes
     return sessions
 
 
+async def newest_start(cardata: CarDataClient, vin: str) -> int:
+    """When the newest charge began, in seconds since 1970; 0 before the first."""
+    begin = datetime.now(UTC) - timedelta(days=1)
+    answer = await cardata.get_charging_history(vin, from_=begin, to=begin + timedelta(days=45))
+    return max((charge.start_time for charge in answer.data), default=0)
+
+
 def check_charge(session: ChargingSessionDto, *, is_newest: bool) -> None:
     """A charge of a simulated vehicle: about twenty minutes at one of the three places on its way."""
     assert session.start_time > 1_700_000_000
@@ -305,34 +315,51 @@ def check_charge(session: ChargingSessionDto, *, is_newest: bool) -> None:
     assert sum(by_block) == pytest.approx(energy, rel=0.01)
 
 
-def test_the_client_models_what_simulated_vehicles_charge(start_dev: StartDev) -> None:
-    # An hour in a second: half a day of charging while the test waits.
-    dev = start_dev("--speed", "3600")
-
+@pytest.mark.looked_at_last("month")
+def test_the_client_models_every_answer_over_a_simulated_month(month: Dev) -> None:
     async def scenario() -> None:
-        async with http_session(dev) as session:
-            for customer in dev.ready.customers:
-                token = await log_in(dev, session, customer.client_id, as_operator(dev, customer))
-                cardata = api(dev, session, token)
+        drivetrains = set()
+        async with http_session(month) as session:
+            for customer in month.ready.customers:
+                token = await log_in(month, session, customer.client_id, as_operator(month, customer))
+                cardata = api(month, session, token)
+                made = await cardata.create_container(container("what cars tell", *EVERYTHING, TYRE_PRESSURE))
+                assert made.container_id is not None
                 for vehicle in customer.vehicles:
-                    await look_at(cardata, vehicle.vin, has_plug=vehicle.drivetrain in ("BEV", "PHEV"))
+                    drivetrains.add(vehicle.drivetrain)
+                    await look_at_charging(cardata, vehicle.vin, has_plug=vehicle.drivetrain in ("BEV", "PHEV"))
+                    await look_at_values(cardata, vehicle.vin, made.container_id)
+        assert drivetrains == {"BEV", "PHEV", "ICE"}
 
-    async def look_at(cardata: CarDataClient, vin: str, *, has_plug: bool) -> None:
+    async def look_at_values(cardata: CarDataClient, vin: str, container_id: str) -> None:
+        assert vin in {mapping.vin for mapping in await cardata.get_mappings()}
+        assert (await cardata.get_basic_data(vin)).vin == vin
+        assert (await cardata.get_vehicle_image(vin)).startswith(b"\x89PNG")
+        told = (await cardata.get_telematic_data(vin, container_id)).telematic_data
+        assert float(told[ODOMETER].value or 0) > 1_000, "a month's way"
+        tyres = await cardata.get_smart_maintenance_tyre_diagnosis(vin)
+        assert tyres.passenger_car is not None and tyres.passenger_car.mounted_tyres is not None
+
+    async def look_at_charging(cardata: CarDataClient, vin: str, *, has_plug: bool) -> None:
         if not has_plug:
             assert await charging_history(cardata, vin) == []
             with pytest.raises(CarDataHTTPError) as refused:
                 await cardata.get_location_based_charging_settings(vin)
             assert (refused.value.status, refused.value.error_id) == (404, "CU-127")
             return
-        async with asyncio.timeout(60):
-            while len(sessions := await charging_history(cardata, vin)) < 21:
-                await asyncio.sleep(0.1)
+        # The server began with the first test, so that most of the month is over.
+        async with asyncio.timeout(400):
+            while (await newest_start(cardata, vin)) < MONTH_END:
+                await asyncio.sleep(1)
+        sessions = await charging_history(cardata, vin)
         for number, charge in enumerate(sessions):
             check_charge(charge, is_newest=number == 0)
         starts = [charge.start_time for charge in sessions]
         assert starts == sorted(set(starts), reverse=True)
         for newer, older in itertools.pairwise(sessions):
             assert older.end_time <= newer.start_time
+        days = {start // (24 * 3600) for start in starts}
+        assert len(days) >= 30, "it charges each day"
 
         settings = await cardata.get_location_based_charging_settings(vin)
         assert settings.next_token is None and len(settings.data) == 3, "it stops at three places"

@@ -5,7 +5,7 @@
 //! event is sent when its time has come, however late the ones before it are (an open loop); if the sender itself was held
 //! up, its latency counts from the time when it should have been sent, so that a stall is not left out of the figures.
 
-mod message;
+pub(crate) mod message;
 mod noise;
 mod reader;
 mod replay;

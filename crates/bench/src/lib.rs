@@ -4,6 +4,7 @@
 //! of either than the wire, and what the system tells of a process that runs on the same machine.
 
 pub mod idle;
+pub mod ingest;
 pub mod latency;
 pub mod memory;
 pub mod process;

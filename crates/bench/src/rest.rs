@@ -5,7 +5,7 @@
 //! between them says what the service itself costs, whatever else the machine does.
 
 mod bare;
-mod door;
+pub(crate) mod door;
 mod fill;
 
 use std::sync::Arc;

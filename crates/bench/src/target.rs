@@ -131,8 +131,16 @@ impl Target {
         let certificates: Result<Vec<_>, _> =
             CertificateDer::pem_file_iter(file("pem")).and_then(Iterator::collect);
         let key = PrivateKeyDer::from_pem_file(file("key")).map_err(unreadable)?;
-        let tls = client_config(&ready.ca_file)?
-            .with_client_auth_cert(certificates.map_err(unreadable)?, key)?;
+        Self::with_certificate(ready, certificates.map_err(unreadable)?, key).await
+    }
+
+    /// The same, as whoever these certificates are of.
+    pub(crate) async fn with_certificate(
+        ready: &ReadyFile,
+        certificates: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+    ) -> Result<Self, TargetError> {
+        let tls = client_config(&ready.ca_file)?.with_client_auth_cert(certificates, key)?;
         Self::find(&ready.mqtt_host, ready.vehicles_mqtt_port, tls).await
     }
 

@@ -3,6 +3,7 @@
 mod clock;
 mod command;
 mod output;
+mod secret_file;
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
@@ -42,7 +43,9 @@ enum LogFormat {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     Dev(Box<command::dev::Args>),
+    Record(command::record::Args),
     Replay(command::replay::Args),
+    Inspect(command::inspect::Args),
     Token(command::token::Args),
     Container(command::container::Args),
     Admin(command::admin::Args),
@@ -60,7 +63,9 @@ async fn main() -> ExitCode {
     }
     output::finish(match command {
         Command::Dev(args) => command::dev::run(*args).await,
+        Command::Record(args) => command::record::run(args).await,
         Command::Replay(args) => command::replay::run(args).await,
+        Command::Inspect(args) => command::inspect::run(&args),
         Command::Token(args) => command::token::run(args).await,
         Command::Container(args) => command::container::run(args).await,
         Command::Admin(args) => command::admin::run(args).await,

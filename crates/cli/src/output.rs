@@ -142,6 +142,15 @@ impl Progress {
         Self(bar)
     }
 
+    /// A task whose end nobody knows.
+    pub(crate) fn endless() -> Self {
+        let bar = ProgressBar::new_spinner();
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
+            bar.set_style(style);
+        }
+        Self(bar)
+    }
+
     /// A step of `length` parts begins.
     pub(crate) fn begin(&self, step: &str, length: u64) {
         self.0.set_position(0);
@@ -162,6 +171,12 @@ impl Progress {
     /// In words.
     pub(crate) fn say(&self, text: String) {
         self.0.set_message(text);
+        self.0.tick();
+    }
+
+    /// A remark that stays, above what moves.
+    pub(crate) fn note(&self, text: &str) {
+        self.0.suspend(|| note(text));
     }
 }
 
@@ -174,6 +189,16 @@ impl Drop for Progress {
 /// `text` from elsewhere, without what a terminal would take for a command.
 pub(crate) fn harmless(text: &str) -> String {
     text.chars().map(|character| if character.is_control() { '·' } else { character }).collect()
+}
+
+/// A number of bytes for people.
+#[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+pub(crate) fn size(bytes: u64) -> String {
+    match bytes {
+        0..1024 => format!("{bytes} bytes"),
+        1024..1_048_576 => format!("{:.1} KiB", bytes as f64 / 1024.0),
+        _ => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
+    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,8 @@ use reqwest::header::RETRY_AFTER;
 use reqwest::{Client, Method, RequestBuilder, Response, redirect};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
+use rustls_platform_verifier::BuilderVerifierExt as _;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
@@ -94,7 +95,7 @@ impl Http {
     /// # Errors
     /// [`TrustError`] when the file gives no CA.
     pub fn trusting_only(ca_file: &Path) -> Result<Self, TrustError> {
-        Self::trusting(trusted_roots(ca_file)?)
+        Self::over(tls_trusting(trusted_roots(ca_file)?)?)
     }
 
     /// Requests to servers without TLS, such as the operator's listener; no certificate at all is trusted.
@@ -102,15 +103,14 @@ impl Http {
     /// # Errors
     /// [`TrustError`] when the HTTP client can't be set up.
     pub fn without_tls() -> Result<Self, TrustError> {
-        Self::trusting(RootCertStore::empty())
+        Self::over(tls_trusting(RootCertStore::empty())?)
     }
 
-    fn trusting(roots: RootCertStore) -> Result<Self, TrustError> {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let tls = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+    /// Requests over `tls`, which says whose certificates are good; proxies of the environment are not used.
+    ///
+    /// # Errors
+    /// [`TrustError`] when the HTTP client can't be set up.
+    pub fn over(tls: ClientConfig) -> Result<Self, TrustError> {
         let client = Client::builder()
             .tls_backend_preconfigured(tls)
             .connect_timeout(CONNECT_WITHIN)
@@ -137,6 +137,26 @@ impl Http {
     pub(crate) fn delete(&self, url: &str) -> RequestBuilder {
         self.client.delete(url)
     }
+}
+
+/// TLS to servers whose certificate comes from a CA in `ca_file` (PEM), or, without one, from one that this system trusts.
+///
+/// # Errors
+/// [`TrustError`] when the file gives no CA, or the system tells none.
+pub fn tls(ca_file: Option<&Path>) -> Result<ClientConfig, TrustError> {
+    match ca_file {
+        Some(file) => tls_trusting(trusted_roots(file)?),
+        None => Ok(tls_builder()?.with_platform_verifier()?.with_no_client_auth()),
+    }
+}
+
+fn tls_trusting(roots: RootCertStore) -> Result<ClientConfig, TrustError> {
+    Ok(tls_builder()?.with_root_certificates(roots).with_no_client_auth())
+}
+
+fn tls_builder() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, TrustError> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    Ok(ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?)
 }
 
 /// The CAs in `ca_file` (PEM), for connections of other kinds to the same servers.

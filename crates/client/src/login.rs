@@ -8,7 +8,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cardata_contract::oauth::{ErrorBody, GRANT_DEVICE_CODE, GRANT_REFRESH_TOKEN};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::time::{Instant, sleep};
 
@@ -42,8 +42,8 @@ pub struct Started {
     expires_at: Instant,
 }
 
-/// What a login or a refresh gives.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a login or a refresh gives. Serialized, for a file of its owner's, the tokens are in the open.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tokens {
     /// The customer's id, and the user name on the stream.
     pub gcid: String,

@@ -122,7 +122,7 @@ impl Rest {
         &self,
         vin: &str,
         container_id: &str,
-    ) -> Result<TelematicData, RestError> {
+    ) -> Result<TelematicData<'static>, RestError> {
         // Percent-encoding for a path segment leaves nothing that would end a query's value but these two.
         let container_id = encoded(container_id).replace('&', "%26").replace('+', "%2B");
         let query = format!("vehicles/{}/telematicData?containerId={container_id}", encoded(vin));

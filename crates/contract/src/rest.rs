@@ -3,6 +3,7 @@
 pub mod charging;
 pub mod v2;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use cardata_domain::container::Container;
@@ -128,66 +129,68 @@ impl From<&Container> for ContainerSummary {
 
 impl From<&Container> for ContainerDetails {
     fn from(container: &Container) -> Self {
-        Self { summary: container.into(), technical_descriptors: container.descriptors.clone() }
+        Self { summary: container.into(), technical_descriptors: container.descriptors.to_vec() }
     }
 }
 
 /// The body of `GET …/telematicData`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct TelematicData {
+pub struct TelematicData<'a> {
     /// The latest values by descriptor.
-    pub telematic_data: BTreeMap<String, TelematicEntry>,
+    pub telematic_data: BTreeMap<Cow<'a, str>, TelematicEntry<'a>>,
 }
 
 /// A descriptor's latest value. Unlike on the stream, all members are always there and the value is text (wire §3.5).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct TelematicEntry {
+pub struct TelematicEntry<'a> {
     /// The time of the value, with milliseconds and `Z`; null when it was never reported.
     #[serde(with = "milliseconds_or_null")]
     #[schema(value_type = Option<String>, format = DateTime, required)]
     pub timestamp: Option<Timestamp>,
     /// The unit that came with the value, or the catalogue's where it was never reported.
     #[schema(required)]
-    pub unit: Option<String>,
+    pub unit: Option<Cow<'a, str>>,
     /// The value as text; a JSON number would break clients.
     #[schema(required)]
-    pub value: Option<String>,
+    pub value: Option<Cow<'a, str>>,
 }
 
-impl TelematicData {
-    /// What a container with `descriptors` shows of a vehicle's `latest` values.
+impl<'a> TelematicData<'a> {
+    /// What a container with `descriptors` shows of a vehicle's `latest` values, which are in the order of the catalogue.
     ///
     /// Each descriptor is there, reported or not, except for those that an endpoint of their own serves.
-    pub fn new(descriptors: &[String], latest: &[Entry], catalogue: &Catalogue) -> Self {
-        let latest: BTreeMap<_, _> =
-            latest.iter().map(|entry| (entry.descriptor(), entry)).collect();
+    pub fn new(descriptors: &'a [String], latest: &'a [Entry], catalogue: &'a Catalogue) -> Self {
+        debug_assert!(latest.is_sorted_by_key(Entry::descriptor));
         let shown = descriptors.iter().filter_map(|name| {
             // A name that no catalogue lists is known here only after a vehicle sent it.
             let Some(id) = catalogue.find(name) else {
-                return Some((name.clone(), TelematicEntry::unreported(None)));
+                return Some((name.into(), TelematicEntry::unreported(None)));
             };
             let descriptor = catalogue.descriptor(id);
             if descriptor.endpoint.is_some() {
                 return None;
             }
-            let entry = match latest.get(&id) {
-                Some(entry) => TelematicEntry {
+            let place = latest.binary_search_by_key(&id, Entry::descriptor).ok();
+            let entry = if let Some(entry) = place.map(|place| &latest[place]) {
+                TelematicEntry {
                     timestamp: Some(entry.at()),
-                    unit: entry.unit().map(str::to_owned),
-                    value: Some(entry.value().as_plain().to_owned()),
-                },
-                None => TelematicEntry::unreported(descriptor.unit.as_deref()),
+                    unit: entry.unit().map(Cow::Borrowed),
+                    value: Some(entry.value().as_plain().into()),
+                }
+            } else {
+                let unit = descriptor.unit.as_deref();
+                TelematicEntry::unreported(unit.map(|unit| unit.to_owned().into()))
             };
-            Some((name.clone(), entry))
+            Some((name.into(), entry))
         });
         Self { telematic_data: shown.collect() }
     }
 }
 
-impl TelematicEntry {
-    fn unreported(unit: Option<&str>) -> Self {
-        Self { timestamp: None, unit: unit.map(str::to_owned), value: None }
+impl<'a> TelematicEntry<'a> {
+    fn unreported(unit: Option<Cow<'a, str>>) -> Self {
+        Self { timestamp: None, unit, value: None }
     }
 }
 

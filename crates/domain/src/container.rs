@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use thiserror::Error;
@@ -132,7 +133,7 @@ impl ContainerRequest {
             client_id,
             name,
             purpose,
-            descriptors,
+            descriptors: descriptors.into(),
             created_at: now,
             state: State::Active,
         }
@@ -153,7 +154,7 @@ pub struct Container {
     /// What the client wants the data for, in its own words.
     pub purpose: String,
     /// The descriptors' names, in the order given, none twice.
-    pub descriptors: Vec<String>,
+    pub descriptors: Arc<[String]>,
     /// When it was registered.
     pub created_at: Timestamp,
     /// ACTIVE or DELETED.

@@ -133,7 +133,8 @@ impl Event {
     }
 
     /// The latest values of `vin` as an event, the oldest first, of the newest one's time; `None` where there are none.
-    pub fn of_latest(vin: Vin, mut latest: Vec<Entry>) -> Option<Self> {
+    pub fn of_latest(vin: Vin, latest: &[Entry]) -> Option<Self> {
+        let mut latest = latest.to_vec();
         latest.sort_by_key(Entry::at);
         let newest = latest.last()?.at();
         Self::new(vin, newest, latest).ok()

@@ -91,6 +91,14 @@ pub enum Act {
     VehicleAdded,
     /// What is known of a vehicle was changed. Detail: `vin`.
     VehicleChanged,
+    /// A vehicle got a certificate. Detail: `vin`, `serial`, `until`.
+    CertificateIssued,
+    /// Certificates of a vehicle are good no longer. Detail: `vin`, `serials`, `connections_closed`, `took_ms`.
+    CertificatesRevoked,
+    /// A program may report events. Detail: `name`, `vins` where it may for some alone.
+    SourceAdded,
+    /// A program may report events no longer. Detail: `name`.
+    SourceRemoved,
     /// A mapping was added or changed. Detail: `vin`, `type`.
     MappingChanged,
     /// A mapping was ended. Detail: `vin`, `took_ms`.
@@ -107,7 +115,7 @@ pub enum Act {
 
 impl Act {
     /// Every act.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 34] = [
         Self::ConsentGranted,
         Self::ConsentRefused,
         Self::ConsentEnded,
@@ -132,6 +140,10 @@ impl Act {
         Self::CustomerDeleted,
         Self::VehicleAdded,
         Self::VehicleChanged,
+        Self::CertificateIssued,
+        Self::CertificatesRevoked,
+        Self::SourceAdded,
+        Self::SourceRemoved,
         Self::MappingChanged,
         Self::MappingEnded,
         Self::KeyRotated,
@@ -167,6 +179,10 @@ impl Act {
             Self::CustomerDeleted => "CUSTOMER_DELETED",
             Self::VehicleAdded => "VEHICLE_ADDED",
             Self::VehicleChanged => "VEHICLE_CHANGED",
+            Self::CertificateIssued => "CERTIFICATE_ISSUED",
+            Self::CertificatesRevoked => "CERTIFICATES_REVOKED",
+            Self::SourceAdded => "SOURCE_ADDED",
+            Self::SourceRemoved => "SOURCE_REMOVED",
             Self::MappingChanged => "MAPPING_CHANGED",
             Self::MappingEnded => "MAPPING_ENDED",
             Self::KeyRotated => "KEY_ROTATED",

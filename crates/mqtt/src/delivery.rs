@@ -385,7 +385,7 @@ impl Deliveries {
     }
 
     /// Takes the newest values of `vin`, for an [`Action::ReadLatest`].
-    pub(crate) fn latest(&mut self, vin: Vin, entries: Vec<Entry>, actions: &mut VecDeque<Action>) {
+    pub(crate) fn latest(&mut self, vin: Vin, entries: &[Entry], actions: &mut VecDeque<Action>) {
         let Some(Reading::Latest { head, .. }) = self
             .reading
             .take_if(|reading| matches!(reading, Reading::Latest { vin: of, .. } if *of == vin))

@@ -473,7 +473,7 @@ impl Session {
     }
 
     /// The newest value of each signal of `vin`, for an [`Action::ReadLatest`].
-    pub fn handle_latest(&mut self, vin: Vin, entries: Vec<Entry>) {
+    pub fn handle_latest(&mut self, vin: Vin, entries: &[Entry]) {
         if let Phase::Connected(connected) = &mut self.phase {
             connected.deliveries.latest(vin, entries, &mut self.actions);
         }

@@ -3,6 +3,7 @@
 //! Every answer is JSON, and every refusal says what was wrong and what to do about it (`docs/reference/admin.md`). What
 //! changes something is done to its end, also when the operator hangs up, and leaves a line in the ledger.
 
+mod certificates;
 mod clients;
 mod consents;
 mod customers;
@@ -15,6 +16,7 @@ mod ledger;
 mod mappings;
 mod passwords;
 mod refusal;
+mod sources;
 mod vehicles;
 
 use std::sync::Arc;
@@ -44,9 +46,11 @@ fn operations() -> Router<Arc<Platform>> {
     Router::new()
         .merge(customers::routes())
         .merge(vehicles::routes())
+        .merge(certificates::routes())
         .merge(mappings::routes())
         .merge(clients::routes())
         .merge(consents::routes())
+        .merge(sources::routes())
         .merge(keys::routes())
         .merge(ledger::routes())
         .merge(device_codes::routes())

@@ -21,11 +21,11 @@ mod vehicles;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::Method;
 use axum::middleware::{self, Next};
 use axum::routing::{MethodRouter, any, get};
+use axum::{Extension, Router};
 use cardata_contract::error_code::{ErrorBody, ErrorCode};
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
@@ -63,7 +63,11 @@ fn resources() -> Vec<Resource> {
         ("/customers/vehicles/mappings", "mappings", get(vehicles::mappings)),
         ("/customers/vehicles/{vin}/basicData", "basic_data", get(vehicles::basic_data)),
         ("/customers/vehicles/{vin}/image", "image", get(image::read)),
-        ("/customers/vehicles/{vin}/telematicData", "telematic_data", get(telematic_data::read)),
+        (
+            "/customers/vehicles/{vin}/telematicData",
+            "telematic_data",
+            get(telematic_data::read).layer(Extension(Arc::<telematic_data::Answers>::default())),
+        ),
         (
             "/customers/vehicles/{vin}/smartMaintenanceTyreDiagnosis",
             "tyre_diagnosis",

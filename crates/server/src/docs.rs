@@ -76,6 +76,7 @@ fn document() -> Value {
         "token": bearer("An access token of a log-in with the scope cardata:api:read"),
         "client_token": bearer("A token of the grant client_credentials"),
         "operator": bearer("The operator's token"),
+        "source": bearer("The key of a source: cardata admin source add"),
     });
     for (path, item) in document["paths"].as_object_mut().into_iter().flatten() {
         for (method, operation) in item.as_object_mut().into_iter().flatten() {

@@ -84,7 +84,8 @@ impl Entitlements {
     pub async fn view(&self, gcid: Gcid, client_id: ClientId) -> Result<View, DirectoryError> {
         let containers = self.directory.containers(gcid, client_id).await?;
         let ticked = self.directory.stream_configuration(gcid, client_id).await?;
-        let names = containers.iter().flat_map(|container| &container.descriptors).chain(&ticked);
+        let names =
+            containers.iter().flat_map(|container| &container.descriptors[..]).chain(&ticked);
         let entitled = self.catalogue.streamable(names.map(String::as_str));
         let privacy = self.privacy(gcid, client_id).await?.map(Arc::new);
         Ok(View { gcid, entitled, privacy, packing: self.packing })

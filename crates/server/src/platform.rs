@@ -11,6 +11,8 @@ use crate::entitlements::Entitlements;
 use crate::faults::Faults;
 use crate::gcdm::keys::Keys;
 use crate::gcdm::outside::OutsideProvider;
+use crate::ingest::Ingest;
+use crate::ingest::certificates::Certificates;
 use crate::portal::login::Visitors;
 use crate::profile::Profile;
 use crate::quota::Quota;
@@ -55,6 +57,10 @@ pub struct Platform {
     pub door: Arc<Door>,
     /// What stands before the vehicles' listener.
     pub vehicles_door: Arc<Door>,
+    /// Vehicles' certificates, and the connections that they opened.
+    pub vehicle_certificates: Certificates,
+    /// What those who report events share.
+    pub ingest: Ingest,
     /// The customer for whom every device code is approved at once (`--auto-approve`).
     pub auto_approve: Option<Gcid>,
     /// How long access tokens and id tokens live; [`cardata_domain::token::ACCESS_LIFETIME`] but in a sandbox that wants

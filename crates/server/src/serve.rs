@@ -58,6 +58,8 @@ const LEDGER_KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
 const EXPIRY_INTERVAL: Duration = Duration::from_mins(1);
 /// How often is searched for charging sessions.
 const CHARGING_INTERVAL: Duration = Duration::from_secs(5);
+/// How often a new list of revoked certificates is made when none is revoked.
+const REVOCATION_LIST_INTERVAL: Duration = Duration::from_hours(24);
 /// How often old events are dropped.
 const RETENTION_INTERVAL: Duration = Duration::from_mins(1);
 /// HTTPS connections at a time, in all and from one address. Streams are not among them.
@@ -132,6 +134,10 @@ pub fn start(
         "vehicles_mqtt",
         listener::run(platform.clone(), vehicles_mqtt, tls.vehicles_mqtt, door, vehicles),
     );
+    let shared = platform.clone();
+    let publish = move || publish_revoked(shared.clone());
+    let publishing = periodically(platform.tasks.stopping(), REVOCATION_LIST_INTERVAL, publish);
+    platform.tasks.spawn("revocation_list", publishing);
     let shared = platform.clone();
     let flush = move || flush_cursors(shared.clone());
     let flushing = periodically(platform.tasks.stopping(), CURSOR_FLUSH_INTERVAL, flush);
@@ -263,6 +269,15 @@ async fn periodically<W: Future<Output = ()>>(
             _ = ticks.tick() => {}
         }
         work().await;
+    }
+}
+
+/// Makes a new list of the vehicles' certificates that are revoked, before the last one is old.
+async fn publish_revoked(platform: Arc<Platform>) {
+    let now = platform.clock.now();
+    if let Err(error) = platform.vehicle_certificates.publish(&*platform.directory, now).await {
+        let error = &error as &dyn std::error::Error;
+        tracing::error!(error, "there is no new list of revoked certificates; the old one is kept");
     }
 }
 

@@ -1,6 +1,7 @@
 //! A platform for tests: a real directory in a folder that goes away, a journal in memory, a clock that stands still,
 //! two customers with a client each, and a third party's client that both may use.
 
+use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 use axum::Router;
@@ -19,6 +20,7 @@ use cardata_store::directory::sqlite::SqliteDirectory;
 use cardata_store::journal::MemoryJournal;
 use http_body_util::BodyExt as _;
 use jiff::{SignedDuration, Timestamp};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 use tower::ServiceExt as _;
@@ -28,6 +30,7 @@ use crate::door::{Door, Limits};
 use crate::entitlements::Entitlements;
 use crate::faults::Faults;
 use crate::gcdm::keys::{self, Keys};
+use crate::ingest::certificates::{Authority, Certificates};
 use crate::platform::Platform;
 use crate::portal::login::Visitors;
 use crate::profile::Profile;
@@ -169,6 +172,8 @@ impl World {
             groups: Groups::default(),
             door: Arc::new(Door::new("mqtt", LIMITS)),
             vehicles_door: Arc::new(Door::new("vehicles_mqtt", Limits::NONE)),
+            vehicle_certificates: certificates(folder.path()),
+            ingest: ingest::Ingest::new(START),
             auto_approve: None,
             access_lifetime: cardata_domain::token::ACCESS_LIFETIME,
             admin_token: ADMIN_TOKEN.to_owned(),
@@ -331,6 +336,19 @@ pub(crate) fn urlencoded(form: &[(&str, &str)]) -> String {
     let pairs: Vec<_> =
         form.iter().map(|(name, value)| format!("{}={}", encoded(name), encoded(value))).collect();
     pairs.join("&")
+}
+
+/// Certificates of an authority that is made once for all tests.
+fn certificates(folder: &Path) -> Certificates {
+    static AUTHORITY: LazyLock<(String, String)> = LazyLock::new(|| {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        let key = KeyPair::generate().unwrap();
+        (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
+    });
+    let (certificate, key) = &*AUTHORITY;
+    let authority = Authority::new(certificate, key, folder.join("vehicles.crl")).unwrap();
+    Certificates::ours(authority, START).unwrap()
 }
 
 async fn fill(directory: &dyn Directory) {

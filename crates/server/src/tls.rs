@@ -4,6 +4,7 @@
 //! are shown the new one. [`FollowedFiles`] does so when files change.
 
 mod files;
+pub(crate) mod vehicles;
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,14 +15,17 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::{
     ClientHello, NoServerSessionStorage, ParsedCertificate, ResolvesServerCert,
-    VerifierBuilderError, WebPkiClientVerifier,
+    VerifierBuilderError,
 };
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
-use rustls::{InconsistentKeys, RootCertStore, ServerConfig, SupportedProtocolVersion};
+use rustls::{InconsistentKeys, ServerConfig, SupportedProtocolVersion};
 use thiserror::Error;
 
-pub use self::files::{CertificateError, CertificateFiles, FollowedFiles};
+pub use self::files::{
+    CertificateError, CertificateFiles, FollowedFiles, FollowedTrust, TrustError, TrustFiles,
+};
+pub use self::vehicles::{VehicleTrust, VehicleVerifier};
 
 /// TLS of each listener.
 pub struct Tls {
@@ -45,21 +49,21 @@ pub enum TlsError {
     /// The library refuses a setting.
     #[error("TLS can't be set up")]
     Settings(#[from] rustls::Error),
-    /// The vehicles' authority is none.
-    #[error("the vehicles' authority can't be used")]
+    /// The vehicles' authority is none, or its list of revoked certificates.
+    #[error("the vehicles' authority, or its list of revoked certificates, can't be used")]
     Authority(#[from] VerifierBuilderError),
 }
 
 impl Tls {
-    /// Shows `public` to customers, and `vehicles` to vehicles, which have to show a certificate of `authority`.
+    /// Shows `public` to customers, and `vehicles` to vehicles, which have to show a certificate that `verifier` finds good.
     ///
     /// # Errors
-    /// [`TlsError`]: `authority` is no certificate of an authority.
+    /// [`TlsError`] when the library refuses a setting.
     pub fn new(
         oldest: OldestVersion,
         public: &Arc<CurrentCertificate>,
         vehicles: &Arc<CurrentCertificate>,
-        authority: CertificateDer<'static>,
+        verifier: Arc<VehicleVerifier>,
     ) -> Result<Self, TlsError> {
         let provider = provider();
         let builder = || {
@@ -69,13 +73,8 @@ impl Tls {
         let mut http = builder()?.with_no_client_auth().with_cert_resolver(public.clone());
         http.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let mqtt = builder()?.with_no_client_auth().with_cert_resolver(public.clone());
-        let mut roots = RootCertStore::empty();
-        roots.add(authority)?;
-        let verifier =
-            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
-        let vehicles_mqtt = builder()?
-            .with_client_cert_verifier(verifier.build()?)
-            .with_cert_resolver(vehicles.clone());
+        let vehicles_mqtt =
+            builder()?.with_client_cert_verifier(verifier).with_cert_resolver(vehicles.clone());
         Ok(Self {
             http: with_tickets(http)?,
             mqtt: with_tickets(mqtt)?,

@@ -4,6 +4,7 @@
 //! What stands in a row is the business of one module for each form; when it happened is that of [`timeline`].
 
 pub mod cells;
+pub mod stream;
 pub mod timeline;
 
 mod bmw_i3;

@@ -136,6 +136,51 @@ pub struct DailyRequests {
     pub requests: u32,
 }
 
+/// A program that may report events of vehicles.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// What the operator calls it; there are no two of one name.
+    pub name: String,
+    /// The hash of the key that it shows.
+    pub key_hash: TokenHash,
+    /// The vehicles that it may report for; `None` is any.
+    pub vins: Option<Vec<Vin>>,
+    /// When it was added.
+    pub created_at: Timestamp,
+}
+
+/// What a request with an idempotency key was answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IngestAnswer {
+    /// The hash of what the sender showed.
+    pub sender: TokenHash,
+    /// The sender's name for the request.
+    pub key: String,
+    /// The hash of what was sent.
+    pub body_hash: TokenHash,
+    /// The HTTP status.
+    pub status: u16,
+    /// The body of the answer.
+    pub answer: String,
+    /// When it was answered.
+    pub kept_at: Timestamp,
+}
+
+/// A certificate that was issued to a vehicle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VehicleCertificate {
+    /// Its serial number, in lower-case hexadecimal.
+    pub serial: String,
+    /// Whose.
+    pub vin: Vin,
+    /// When it was issued.
+    pub issued_at: Timestamp,
+    /// The first instant at which it is no longer good.
+    pub expires_at: Timestamp,
+    /// When it was revoked, if it was.
+    pub revoked_at: Option<Timestamp>,
+}
+
 /// Which lines of the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LedgerQuery {
@@ -409,6 +454,55 @@ pub trait Directory: Send + Sync + 'static {
     ) -> Result<(), DirectoryError>;
     /// How many requests there were on `day`.
     async fn requests(&self, day: Date) -> Result<Vec<DailyRequests>, DirectoryError>;
+
+    // What lets events in.
+
+    /// Adds a source; false when there is one of the same name.
+    async fn add_source(&self, source: &Source) -> Result<bool, DirectoryError>;
+    /// Every source, by name.
+    async fn sources(&self) -> Result<Vec<Source>, DirectoryError>;
+    /// The source whose key has this hash.
+    async fn source(&self, key_hash: &TokenHash) -> Result<Option<Source>, DirectoryError>;
+    /// Removes a source with what its requests were answered; whether there was one.
+    async fn remove_source(&self, name: &str) -> Result<bool, DirectoryError>;
+    /// What the sender's request of this name was answered.
+    async fn ingest_answer(
+        &self,
+        sender: &TokenHash,
+        key: &str,
+    ) -> Result<Option<IngestAnswer>, DirectoryError>;
+    /// Keeps an answer in place of an earlier one of the same sender and key, and drops all from before `before`.
+    async fn put_ingest_answer(
+        &self,
+        answer: &IngestAnswer,
+        before: Timestamp,
+    ) -> Result<(), DirectoryError>;
+    /// Adds certificates of known vehicles, all or none. Those that expired before `now` go.
+    async fn add_certificates(
+        &self,
+        certificates: &[VehicleCertificate],
+        now: Timestamp,
+    ) -> Result<(), DirectoryError>;
+    /// Certificates by their serial numbers, of one vehicle or of all, at most `limit` of those that come after `serial`.
+    async fn certificates_after(
+        &self,
+        vin: Option<Vin>,
+        serial: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<VehicleCertificate>, DirectoryError>;
+    /// The revoked certificates that would else be good at `now`.
+    async fn revoked_certificates(
+        &self,
+        now: Timestamp,
+    ) -> Result<Vec<VehicleCertificate>, DirectoryError>;
+    /// Revokes a vehicle's certificate of this serial number, or all of the vehicle's; gives the serial numbers of those
+    /// that were not revoked before.
+    async fn revoke_certificates(
+        &self,
+        vin: Vin,
+        serial: Option<&str>,
+        at: Timestamp,
+    ) -> Result<Vec<String>, DirectoryError>;
 
     // The device code flow and tokens.
 

@@ -70,7 +70,7 @@ pub trait Journal: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`JournalError`] when the store can't be read.
-    async fn latest(&self, vin: Vin) -> Result<Vec<Entry>, JournalError>;
+    async fn latest(&self, vin: Vin) -> Result<Arc<[Entry]>, JournalError>;
 
     /// Drops the oldest events until `retention` is met and returns how many went. Each vehicle's numbers go on
     /// growing, and its latest values stay.

@@ -21,6 +21,8 @@ mod customers;
 mod deletion;
 #[path = "directory_conformance/grants.rs"]
 mod grants;
+#[path = "directory_conformance/ingest.rs"]
+mod ingest;
 #[path = "directory_conformance/ledger.rs"]
 mod ledger;
 #[path = "directory_conformance/requests.rs"]
@@ -82,6 +84,10 @@ macro_rules! every_rule {
             ledger::deliveries_of_unknown_customers_and_clients_are_left_out
             requests::requests_of_a_day_are_those_that_were_put_last
             requests::requests_of_who_is_gone_are_left_out
+            ingest::a_source_is_found_by_its_key_until_it_is_removed
+            ingest::an_answer_is_kept_for_its_sender_and_key_until_it_is_old
+            ingest::certificates_are_listed_by_their_serial_numbers_until_they_expire
+            ingest::a_certificate_is_revoked_once_and_alone_or_with_all_of_its_vehicle
             deletion::of_a_deleted_customer_nothing_is_left
             deletion::a_deletion_touches_nothing_of_anybody_else
             deletion::a_customer_is_deleted_once

@@ -20,7 +20,7 @@ use cardata_domain::session::{SessionKey, StoredSession, StoredSubscription};
 use cardata_store::Directory;
 use cardata_store::directory::sqlite::SqliteDirectory;
 use cardata_store::directory::{
-    ChargingProgress, ContainerLimit, DirectoryError, LedgerQuery, SigningKey,
+    ChargingProgress, ContainerLimit, DirectoryError, LedgerQuery, SigningKey, VehicleCertificate,
 };
 use jiff::Timestamp;
 use samples::*;
@@ -55,7 +55,7 @@ fn container() -> Container {
         client_id: client_id(1),
         name: "name".into(),
         purpose: "purpose".into(),
-        descriptors: vec!["vehicle.a".into()],
+        descriptors: ["vehicle.a".into()].into(),
         created_at: at(0),
         state: container::State::Active,
     }
@@ -96,6 +96,10 @@ async fn filled(path: &Path) -> SqliteDirectory {
     directory.count_deliveries(&[delivery(0, 1, 2)]).await.unwrap();
     directory.append_to_ledger(&lines()).await.unwrap();
     directory.put_charging(&[charging(1, 0, &[10], &[])]).await.unwrap();
+    directory.add_source(&source("a")).await.unwrap();
+    directory.put_ingest_answer(&answer("a", "k", 0), at(0)).await.unwrap();
+    directory.add_certificates(&[certificate(1, 1, 60)], at(0)).await.unwrap();
+    directory.revoke_certificates(vin(1), None, at(1)).await.unwrap();
     directory
 }
 
@@ -136,6 +140,12 @@ async fn read_all(directory: &SqliteDirectory) -> Result<(), DirectoryError> {
     assert_eq!(directory.charging_cursors().await?, [(vin(1), Sequence(7))]);
     let charges = directory.charging_sessions(vin(1), second(0), second(99), 9).await?;
     assert_eq!(charges, [charge(10)]);
+    assert_eq!(directory.sources().await?, [source("a")]);
+    let answered = directory.ingest_answer(&source("a").key_hash, "k").await?;
+    assert_eq!(answered, Some(answer("a", "k", 0)));
+    let certificates = directory.certificates_after(None, None, 9).await?;
+    let revoked = VehicleCertificate { revoked_at: Some(at(1)), ..certificate(1, 1, 60) };
+    assert_eq!(certificates, [revoked]);
     Ok(())
 }
 
@@ -143,6 +153,23 @@ async fn read_all(directory: &SqliteDirectory) -> Result<(), DirectoryError> {
 async fn outsider(path: &Path) -> SqliteConnection {
     let options = SqliteConnectOptions::new().filename(path).foreign_keys(false);
     SqliteConnection::connect_with(&options).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_read_sees_every_write_that_ended_before_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let directory = SqliteDirectory::open(&folder.path().join("directory.db")).await.unwrap();
+    directory.put_customer(&customer(1)).await.unwrap();
+    for number in 1..=50 {
+        directory.put_vehicle(&vehicle(number)).await.unwrap();
+        // Twice, so that the second one can come out of memory.
+        for _ in 0..2 {
+            let known = directory.mappings(gcid(1)).await.unwrap();
+            assert_eq!(known.len(), number as usize - 1);
+        }
+        directory.put_mapping(&mapping(1, number)).await.unwrap();
+        assert_eq!(directory.mappings(gcid(1)).await.unwrap().len(), number as usize);
+    }
 }
 
 #[tokio::test]
@@ -308,6 +335,14 @@ async fn a_damaged_row_is_an_error_that_tells_no_secret() {
         "UPDATE deliveries SET first_at = -9223372036854775807",
         "UPDATE deliveries SET last_at = 9223372036854775807",
         "UPDATE deliveries SET messages = -1",
+        "UPDATE sources SET vins = '[\"wby00000000000001\"]'",
+        "UPDATE sources SET vins = '{}'",
+        "UPDATE sources SET created_at = 9223372036854775807",
+        "UPDATE ingest_answers SET status = 65536",
+        "UPDATE ingest_answers SET kept_at = 9223372036854775807",
+        "UPDATE vehicle_certificates SET vin = 'WBY0000000000000000001'",
+        "UPDATE vehicle_certificates SET expires_at = 9223372036854775807",
+        "UPDATE vehicle_certificates SET revoked_at = 9223372036854775807",
         "UPDATE ledger SET number = -number",
         "UPDATE ledger SET at = 9223372036854775807",
         "UPDATE ledger SET actor = 'BURGLAR'",

@@ -193,7 +193,7 @@ async fn a_newer_value_is_never_replaced_by_an_older_one(setup: Setup) {
     let latest = async |number, signal| {
         let signal = samples.catalogue.find(signal).unwrap();
         let entries = journal.latest(vin(number)).await.unwrap();
-        let entry = entries.into_iter().find(|entry| entry.descriptor() == signal).unwrap();
+        let entry = entries.iter().find(|entry| entry.descriptor() == signal).unwrap();
         (entry.at(), entry.value().clone())
     };
     assert_eq!(latest(1, charge).await, (at(10), Value::integer(1)));
@@ -392,7 +392,7 @@ async fn a_long_random_history_reads_like_the_list_of_its_events(setup: Setup) {
         let limit = usize::try_from(dice.below(30)).unwrap();
         let read = journal.read(vehicle, after, limit).await.unwrap();
         model.check_read(vehicle, after, limit, &read);
-        model.check_latest(vehicle, journal.latest(vehicle).await.unwrap());
+        model.check_latest(vehicle, &journal.latest(vehicle).await.unwrap());
         assert_eq!(journal.head(vehicle), model.head(vehicle));
     }
 }
@@ -414,6 +414,7 @@ fn embedded_in_little_memory() -> Setup {
         recent_events: 2,
         checkpoint_events: 5,
         cache_bytes: 1 << 20,
+        latest_values: 4,
     })
 }
 

@@ -25,6 +25,7 @@ const LITTLE: Limits = Limits {
     recent_events: 10,
     checkpoint_events: 50,
     cache_bytes: 1 << 20,
+    latest_values: 100,
 };
 
 /// A live feed that nobody listens to.
@@ -81,7 +82,7 @@ async fn a_history_goes_on_where_it_stood_when_the_folder_was_closed() {
         for vehicle in (0..4).map(vin) {
             let read = journal.read(vehicle, Sequence(0), 1000).await.unwrap();
             model.check_read(vehicle, Sequence(0), 1000, &read);
-            model.check_latest(vehicle, journal.latest(vehicle).await.unwrap());
+            model.check_latest(vehicle, &journal.latest(vehicle).await.unwrap());
             assert_eq!(journal.head(vehicle), model.head(vehicle));
         }
     }
@@ -159,7 +160,7 @@ async fn what_was_forgotten_does_not_come_back_after_a_kill() {
         for vehicle in (0..4).map(vin) {
             let read = journal.read(vehicle, Sequence(0), 2000).await.unwrap();
             model.check_read(vehicle, Sequence(0), 2000, &read);
-            model.check_latest(vehicle, journal.latest(vehicle).await.unwrap());
+            model.check_latest(vehicle, &journal.latest(vehicle).await.unwrap());
             assert_eq!(journal.head(vehicle), model.head(vehicle));
         }
     }

@@ -48,4 +48,6 @@ def inject(dev: Dev, *events: dict[str, Any]) -> None:
     answer = post(dev, b"".join(json.dumps(one).encode() + b"\n" for one in events))
     assert answer.status == 200, f"{answer.status}: {answer.body!r}"
     told = answer.json
-    assert (told["accepted"], told["refused"], told["entries_refused"]) == (len(events), [], []), told
+    # The same event a second time would reach nobody.
+    assert (told["accepted"], told["repeated"]) == (len(events), 0), told
+    assert (told["refused"], told["entries_refused"]) == ([], []), told

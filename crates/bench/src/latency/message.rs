@@ -18,7 +18,7 @@ const UNITS: [Option<&str>; 5] =
 const VALUES: [&str; 5] = ["", "87", "48.177024", "11.559107", "\"CHARGINGACTIVE\""];
 
 /// Event `number` of the vehicle `vin`, at `at`.
-pub(super) fn event(vin: &str, number: u64, at: Timestamp) -> String {
+pub(crate) fn event(vin: &str, number: u64, at: Timestamp) -> String {
     let mut json = format!(r#"{{"vin":"{vin}","timestamp":"{at}","data":{{"#);
     for (index, ((name, value), unit)) in DESCRIPTORS.iter().zip(VALUES).zip(UNITS).enumerate() {
         if index > 0 {

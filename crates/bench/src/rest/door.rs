@@ -21,7 +21,7 @@ use super::RestBenchError;
 
 /// Where a server listens, whom its certificate has to come from, and what opens it.
 #[derive(Clone)]
-pub(super) struct Door {
+pub(crate) struct Door {
     authority: String,
     name: ServerName<'static>,
     tls: Arc<ClientConfig>,
@@ -29,7 +29,7 @@ pub(super) struct Door {
 }
 
 /// A connection.
-pub(super) struct Connection {
+pub(crate) struct Connection {
     sender: SendRequest<Full<Bytes>>,
     authority: HeaderValue,
     token: HeaderValue,
@@ -42,7 +42,7 @@ const WITHIN: Duration = Duration::from_mins(1);
 
 impl Door {
     /// The server at `url`, such as `https://localhost:8443`.
-    pub(super) fn new(
+    pub(crate) fn new(
         url: &str,
         roots: RootCertStore,
         token: &str,
@@ -66,7 +66,7 @@ impl Door {
         })
     }
 
-    pub(super) async fn connect(&self) -> Result<Connection, RestBenchError> {
+    pub(crate) async fn connect(&self) -> Result<Connection, RestBenchError> {
         let opening = async {
             let socket = TcpStream::connect(&self.authority).await?;
             socket.set_nodelay(true)?;
@@ -115,11 +115,13 @@ impl Connection {
         Ok(bytes)
     }
 
-    /// Posts JSON lines.
-    pub(super) async fn post(&mut self, path: &str, lines: Bytes) -> Result<(), RestBenchError> {
+    /// Posts JSON lines and gives the bytes of the answer.
+    pub(crate) async fn post(&mut self, path: &str, lines: Bytes) -> Result<Bytes, RestBenchError> {
+        let mut answer = Vec::new();
         let headers = [(CONTENT_TYPE, "application/x-ndjson")];
         let request = self.request("POST", path, headers, lines)?;
-        self.exchange(request, |_| {}).await
+        self.exchange(request, |part| answer.extend_from_slice(&part)).await?;
+        Ok(answer.into())
     }
 
     fn request(

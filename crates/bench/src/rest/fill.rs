@@ -56,7 +56,7 @@ pub(super) async fn report(
 ) -> Result<(), RestBenchError> {
     let mut line = String::new();
     put(&mut line, vin, &descriptors.iter().collect::<Vec<_>>(), 0, now);
-    door.connect().await?.post(PATH, Bytes::from(line)).await
+    door.connect().await?.post(PATH, Bytes::from(line)).await.map(drop)
 }
 
 const PATH: &str = "/ingest/v1/events";

@@ -1,4 +1,4 @@
-//! `cardata admin`: customers, vehicles, mappings, clients, consents, keys and the ledger, over the operator's API.
+//! `cardata admin`: customers, vehicles, mappings, clients, consents, sources, keys and the ledger, over the operator's API.
 
 mod client;
 mod consent;
@@ -7,6 +7,7 @@ mod import;
 mod key;
 mod ledger;
 mod mapping;
+mod source;
 mod table;
 mod vehicle;
 
@@ -21,7 +22,7 @@ use serde_json::Value;
 use super::sandbox::SandboxArgs;
 use crate::output::{self, Advice};
 
-/// Keep the accounts: customers, vehicles, whose is whose, clients, consents, keys, the ledger
+/// Keep the accounts: customers, vehicles, whose is whose, clients, consents, sources, keys, the ledger
 ///
 /// Finds the running `cardata dev` by its data folder, as `cardata token` does, or another server by --admin-url. A
 /// customer is named by GCID or e-mail address. Changes take effect at once, also on open streams, and each leaves a line
@@ -52,6 +53,8 @@ enum Command {
     Client(client::Command),
     #[command(subcommand)]
     Consent(consent::Command),
+    #[command(subcommand)]
+    Source(source::Command),
     #[command(subcommand)]
     Key(key::Command),
     #[command(subcommand)]
@@ -166,8 +169,8 @@ impl Server {
         self.call(what, Method::Get, segments, &[], None).await
     }
 
-    async fn list(&self, what: &str, name: &str) -> anyhow::Result<Vec<Value>> {
-        self.admin.list(name).await.map_err(|error| advise(error, what))
+    async fn list(&self, what: &str, segments: &[&str]) -> anyhow::Result<Vec<Value>> {
+        self.admin.list(segments).await.map_err(|error| advise(error, what))
     }
 
     /// Prints rows: as a table, or as a JSON array.
@@ -259,6 +262,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         Command::Mapping(command) => mapping::run(&server, command).await,
         Command::Client(command) => client::run(&server, command).await,
         Command::Consent(command) => consent::run(&server, command).await,
+        Command::Source(command) => source::run(&server, command).await,
         Command::Key(command) => key::run(&server, command).await,
         Command::Ledger(command) => ledger::run(&server, command).await,
         Command::Import(args) => import::run(&server, args).await,

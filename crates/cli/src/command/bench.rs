@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use cardata_bench::latency::{Others, Source};
 use cardata_bench::process::Process;
 use cardata_bench::target::Handshakes;
-use cardata_bench::{Remedy, Target, idle, latency, rest, sessions};
+use cardata_bench::{Remedy, Target, idle, ingest, latency, rest, sessions};
 use cardata_client::operator::Operator;
 use cardata_client::rest::Rest;
 use cardata_domain::Catalogue;
@@ -18,11 +18,12 @@ use cardata_server::Clock as _;
 use clap::Subcommand;
 use clap::builder::RangedU64ValueParser;
 
+use super::sandbox::SandboxArgs;
 use super::sign_in::{SignInArgs, SignedIn};
 use crate::clock::SystemClock;
 use crate::output::{self, Advice, Progress};
 
-/// Measure a running server: memory of connections and sessions, latency, and the REST API
+/// Measure a running server: memory of connections and sessions, latency, the REST API, and ingest
 ///
 /// Connects as a demo customer to the `cardata dev` that runs, or to any MQTT broker that takes everybody, so that the
 /// figures can stand side by side. Figures of memory need a server on this machine; they are what the system counts for
@@ -37,7 +38,8 @@ use crate::output::{self, Advice, Progress};
     cardata bench latency --clients 100 --resuming 50 --backlog 2000 --rate 100 --seconds 10\n  \
     cardata bench idle --connections 10000 --as plain --target mqtts://localhost:8884 --ca-file ca.pem\n  \
     cardata dev --vehicles 0 --requests-per-day 0     (in another terminal)\n  \
-    cardata bench rest --fill 10000000")]
+    cardata bench rest --fill 10000000\n  \
+    cardata bench ingest --target mqtts://localhost:8884 --ca-file ca.pem")]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,
@@ -109,6 +111,42 @@ enum Command {
     /// each again as soon as it is answered. After each round the same clients ask a handler of this program, which has
     /// the answer in memory and threads of its own, over the same kind of TLS; the ratio is that of requests a second.
     Rest(RestArgs),
+    Ingest(IngestArgs),
+}
+
+/// Send events as fast as they are acknowledged, over MQTT and HTTPS, in turns with the journal alone and another broker
+///
+/// Enrolls vehicles of its own at the `cardata dev` that runs, which stay, and adds a source, which goes again. An event
+/// is acknowledged when it is on disk. The journal alone is one of this program's own, on the same disk and with the same
+/// syncs, that is handed as many events at a time. The ratios are those of events a second.
+#[derive(Debug, clap::Args)]
+struct IngestArgs {
+    /// Vehicles that publish at a time, each over its own connection
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = RangedU64ValueParser::<u64>::new().range(1..=200))]
+    vehicles: u64,
+    /// Events that each of them may have unacknowledged
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    window: u16,
+    /// Events of a request over HTTPS; each vehicle has one request at a time
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    lines: u16,
+    /// Rounds of each kind
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+    rounds: u32,
+    /// Seconds of each round
+    #[arg(long, value_name = "S", default_value_t = 5, value_parser = RangedU64ValueParser::<u64>::new().range(1..=60))]
+    seconds: u64,
+    /// Let a broker that takes everybody have the same publishes, in turns
+    #[arg(long, value_name = "mqtts://HOST:PORT", requires = "ca_file")]
+    target: Option<String>,
+    /// CA that vouches for that broker
+    #[arg(long, value_name = "FILE", requires = "target")]
+    ca_file: Option<PathBuf>,
+    /// Print the figures as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    sandbox: SandboxArgs,
 }
 
 /// What to ask for, and how often.
@@ -225,6 +263,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Rest(args) => run_rest(args, progress).await,
+        Command::Ingest(args) => run_ingest(args, progress).await,
     }
 }
 
@@ -266,7 +305,7 @@ impl TargetArgs {
 
 /// The vehicles of the customer who signed in, as the source of events.
 fn vehicles(signed_in: SignedIn) -> Source {
-    let SignedIn { tokens, http, http_url, ready } = signed_in;
+    let SignedIn { tokens, http, http_url, ready, .. } = signed_in;
     let customer = ready.customers.iter().find(|customer| customer.gcid == tokens.gcid);
     let folder = ready.ca_file.with_file_name("vehicles");
     let vins = customer.into_iter().flat_map(|customer| &customer.vehicles);
@@ -300,11 +339,37 @@ async fn run_rest(
     tell(args.json, &report.map_err(advise)?, table::rest)
 }
 
+/// Measures how many events are taken.
+async fn run_ingest(
+    args: IngestArgs,
+    progress: Arc<dyn cardata_bench::Progress>,
+) -> anyhow::Result<()> {
+    let ready = args.sandbox.look()?;
+    let broker = match (&args.target, &args.ca_file) {
+        (Some(url), Some(ca_file)) => {
+            let target = Target::plain(url, ca_file, Handshakes::Full).await;
+            Some(target.context(Advice::new("cannot reach the broker").usage())?)
+        }
+        _ => None,
+    };
+    let plan = ingest::Plan {
+        vehicles: args.vehicles,
+        window: args.window,
+        lines: args.lines,
+        rounds: args.rounds,
+        duration: Duration::from_secs(args.seconds),
+        now: SystemClock.now(),
+    };
+    let report = ingest::run(&ready, broker.as_ref(), plan, &progress).await;
+    drop(progress);
+    tell(args.json, &report.map_err(advise)?, table::ingest)
+}
+
 /// Descriptors of the container that is asked for.
 const ASKED_FOR: usize = 50;
 
 fn rest_source(signed_in: SignedIn) -> rest::Source {
-    let SignedIn { tokens, http, http_url, ready } = signed_in;
+    let SignedIn { tokens, http, http_url, ready, .. } = signed_in;
     let customer = ready.customers.iter().find(|customer| customer.gcid == tokens.gcid);
     let vins = customer.into_iter().flat_map(|customer| &customer.vehicles);
     let vins = vins.map(|vehicle| vehicle.vin.clone()).collect();

@@ -9,6 +9,7 @@ mod ready;
 mod signals;
 mod simulation;
 mod sockets;
+mod vehicles;
 mod welcome;
 
 use std::path::{Path, PathBuf};
@@ -21,6 +22,8 @@ use cardata_server::door::{self, Door};
 use cardata_server::entitlements::Entitlements;
 use cardata_server::faults::{CertificateWish, Faults};
 use cardata_server::gcdm::keys::Keys;
+use cardata_server::ingest::Ingest;
+use cardata_server::ingest::certificates::Certificates as VehicleCertificates;
 use cardata_server::portal::login::Visitors;
 use cardata_server::profile::Connections;
 use cardata_server::quota::Quota;
@@ -38,7 +41,7 @@ use cardata_store::journal::embedded::{EmbeddedJournal, Limits};
 use cardata_store::{Directory, Journal as _};
 use jiff::SignedDuration;
 use tokio::sync::mpsc;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{MissedTickBehavior, sleep};
 
 use self::authority::Authority;
 use self::certificates::{Certificates, TlsArgs};
@@ -46,6 +49,7 @@ use self::demo::Demo;
 use self::idp::IdpArgs;
 use self::signals::{Request, Signals};
 use self::sockets::Bound;
+use super::duration::parse_duration;
 use crate::clock::SystemClock;
 use crate::output::{self, Advice};
 
@@ -143,6 +147,9 @@ pub(crate) struct Args {
     /// Write where everything is into this file, as JSON, once everything accepts connections
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
+    /// End by itself after so long, such as 60s or 10m, for a CI that must not hang
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    exit_after: Option<Duration>,
     /// Seconds that access and id tokens live, to see in a test what happens when they expire
     #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(i64).range(1..=3600), hide = true)]
     token_lifetime: i64,
@@ -218,10 +225,20 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let authority = Authority::open(&args.data_dir, SystemClock.now())?;
     let mut certificates =
         Certificates::open(&args.tls, authority, certificate_names(&args)).await?;
-    let tls = certificates.tls()?;
+    let of_vehicles = certificates.of_vehicles()?;
+    let tls = certificates.tls(&of_vehicles)?;
     let (certificate_wishes, mut wished) = mpsc::channel(1);
     let (platform, demo) =
-        platform(&args, profile, &sockets, Faults::new(certificate_wishes)).await?;
+        platform(&args, profile, &sockets, of_vehicles, Faults::new(certificate_wishes)).await?;
+    // Before anybody can connect.
+    platform
+        .vehicle_certificates
+        .publish(&*platform.directory, SystemClock.now())
+        .await
+        .context("the list of revoked certificates can't be made")?;
+    vehicles::enroll(&platform, &demo, &args.data_dir)
+        .await
+        .context("the demo vehicles' certificates can't be made")?;
 
     let ready = ready::describe(&args, &sockets, &platform, &demo, &certificates)?;
     let welcome = welcome::text(&args, &ready);
@@ -230,12 +247,21 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         age_max: SignedDuration::from_secs(args.retention),
         size_bytes_max: RETENTION_BYTES_MAX,
     };
-    let server = serve::start(platform, sockets.into_sockets(), tls, retention, metrics)
+    let server = serve::start(platform.clone(), sockets.into_sockets(), tls, retention, metrics)
         .context("the listeners can't be started")?;
     ready::write(&args, &ready)?;
     output::data(&welcome);
 
-    run_until_stopped(&mut signals, &mut certificates, &mut wished).await;
+    let end = async {
+        match args.exit_after {
+            Some(length) => sleep(length).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = run_until_stopped(&mut signals, &mut certificates, &mut wished, &platform) => {}
+        () = end => {}
+    }
     output::note("stopping …");
     ready::remove(&args);
     server.stop().await;
@@ -247,21 +273,23 @@ async fn run_until_stopped(
     signals: &mut Signals,
     certificates: &mut Certificates,
     wished: &mut mpsc::Receiver<CertificateWish>,
+    platform: &Platform,
 ) {
+    let vehicles = &platform.vehicle_certificates;
     let mut looks = tokio::time::interval(CERTIFICATE_INTERVAL);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             request = signals.next() => match request {
                 Request::Stop => return,
-                Request::Renew => certificates.renew().await,
+                Request::Renew => certificates.renew(vehicles).await,
             },
             Some(wish) = wished.recv() => {
-                let is_shown = certificates.show(wish.expires_in).await;
+                let is_shown = certificates.show(wish.expires_in, vehicles).await;
                 // Whoever wished for it may be gone.
                 let _ = wish.done.send(is_shown);
             }
-            _ = looks.tick() => certificates.look().await,
+            _ = looks.tick() => certificates.look(vehicles).await,
         }
     }
 }
@@ -270,6 +298,7 @@ async fn platform(
     args: &Args,
     profile: Profile,
     sockets: &Bound,
+    vehicle_certificates: VehicleCertificates,
     faults: Faults,
 ) -> anyhow::Result<(Arc<Platform>, Demo)> {
     let catalogue = Arc::new(Catalogue::shipped());
@@ -325,6 +354,8 @@ async fn platform(
             "vehicles_mqtt",
             door::Limits { connects_per_minute: 0, ..args.limits() },
         )),
+        vehicle_certificates,
+        ingest: Ingest::new(now),
         auto_approve: args.auto_approve.then(|| demo.first().gcid),
         access_lifetime: SignedDuration::from_secs(args.token_lifetime),
         admin_token: authority::admin_token(&args.data_dir)?,

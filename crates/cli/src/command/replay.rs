@@ -2,53 +2,56 @@
 //!
 //! What a row means is the simulator's business (`recording`); this reads files, keeps the pace and sends.
 
-mod files;
-mod lines;
 mod pace;
 mod send;
 mod summary;
+mod vehicles;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use cardata_contract::stream::{EVENT_LENGTH_MAX, to_json};
-use cardata_domain::{Catalogue, Vin};
 use cardata_server::Clock as _;
+use cardata_simulator::recording::stream::{Part, StreamRow};
 use cardata_simulator::recording::timeline::Start;
-use cardata_simulator::recording::{Player, Row, RowError};
+use cardata_simulator::recording::{Layout, Row, RowError};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep_until};
 
-use self::files::Recording;
-use self::lines::Line;
 use self::pace::{Pace, Speed};
 use self::send::{SendError, Sender};
-use self::summary::{Origin, Summary};
+use self::summary::{Origin, Place, Summary, file_name};
+use self::vehicles::{Players, Vehicle, parse_vehicle};
+use super::recordings::{Form, LINE_LENGTH_MAX, Line, Recording, recognise};
 use super::sandbox::SandboxArgs;
 use crate::clock::SystemClock;
 use crate::output::{self, Advice, Progress};
 
-/// Play recorded drives and charges as one of the vehicles
+/// Play recorded streams, drives and charges as vehicles of the sandbox
 ///
-/// Reads the CSV forms of the project's recordings (BMW i3 drives, Renault Twizy drives, BMW i3 charging), told by their
-/// header, and stream messages as JSON lines. Each row is sent as one event of the vehicle with the row's time, in the
-/// recording's pace. While the server is away the replay stands still and tries again, so that nothing is lost.
+/// Reads what `cardata record` wrote, the CSV forms of the project's recordings (BMW i3 drives, Renault Twizy drives, BMW i3
+/// charging), told by their header, and stream messages as JSON lines. Each row is sent as one event of the vehicle with the
+/// row's time, in the recording's pace. While the server is away the replay stands still and tries again, so that nothing is
+/// lost.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     cardata replay drive.csv --vin WBYSANDB0X0000001\n  \
+    cardata replay recording.cardata --vin WBYSANDB0X0000001 --vin WBYSANDB0X0000002 --now\n  \
+    cardata replay recording.cardata --vin REC00000000000002=WBYSANDB0X0000001\n  \
     cardata replay drive.csv --vin WBYSANDB0X0000001 --speed 60 --start 2026-11-23T08:00:00+01:00\n  \
     cardata replay monday.jsonl tuesday.jsonl --vin WBYSANDB0X0000001 --speed max")]
 pub(crate) struct Args {
     /// Recordings, played one after the other
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// The vehicle that sends them, whatever the recording says; `cardata dev` prints its vehicles
-    #[arg(long)]
-    vin: Vin,
+    /// The vehicle that sends them, whatever the recording says; `cardata dev` prints its vehicles. A recorded stream may
+    /// have several: name one for each, in the order of `cardata inspect`, or RECORDED=VIN for those that are to be played;
+    /// without any, they are themselves
+    #[arg(long = "vin", value_name = "[RECORDED=]VIN", value_parser = parse_vehicle)]
+    vehicles: Vec<Vehicle>,
     /// How many times faster than recorded; `max` (or 0) as fast as the server takes them
     #[arg(long, value_name = "FACTOR", default_value = "1", allow_negative_numbers = true)]
     speed: Speed,
@@ -59,6 +62,9 @@ pub(crate) struct Args {
     /// now
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     start: Option<Timestamp>,
+    /// Let the first row happen now, and every other one as much later as it was
+    #[arg(long, conflicts_with = "start")]
+    now: bool,
     /// Time zone of recordings in local time, such as Europe/Berlin
     #[arg(long, value_name = "ZONE", default_value = "UTC", value_parser = parse_zone)]
     time_zone: TimeZone,
@@ -76,8 +82,6 @@ pub(crate) struct Args {
 const BATCH_EVENTS_MAX: usize = 500;
 /// Bytes in one request, unless one event alone has more.
 const BATCH_BYTES_MAX: usize = EVENT_LENGTH_MAX;
-/// Bytes of a line that is read; longer ones could not be sent.
-const LINE_LENGTH_MAX: usize = EVENT_LENGTH_MAX;
 /// An odometer that shows more is no car's.
 const ODOMETER_KM_MAX: f64 = 10_000_000.0;
 
@@ -100,17 +104,18 @@ fn parse_odometer(text: &str) -> Result<f64, String> {
 
 /// Plays the files and tells what became of each row.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
-    let recordings = files::recognise(&args.files, LINE_LENGTH_MAX)?;
-    let sender = Sender::find(args.sandbox, Duration::from_secs(args.retry_for.into()))?;
+    let recordings = recognise(&args.files, LINE_LENGTH_MAX)?;
+    let now = SystemClock.now();
     let start = match args.start {
         Some(start) => Start::At(start),
-        None => Start::Recorded { otherwise: SystemClock.now() },
+        None if args.now => Start::At(now),
+        None => Start::Recorded { otherwise: now },
     };
-    let catalogue = Arc::new(Catalogue::shipped());
-    let player = Player::new(catalogue, args.vin, start, args.time_zone, args.odometer);
+    let players = Players::new(&recordings, &args.vehicles, start, args.time_zone, args.odometer)?;
+    let sender = Sender::find(args.sandbox, Duration::from_secs(args.retry_for.into()))?;
     let progress = Progress::of_bytes(recordings.iter().map(|recording| recording.length).sum());
     let mut replay = Replay {
-        player,
+        players,
         sender,
         pace: Pace::new(args.speed),
         batch: Batch::default(),
@@ -143,10 +148,10 @@ struct Stopped;
 
 /// Whether a replay that came to its end was of any use.
 fn judge(summary: &Summary, recordings: &[Recording]) -> anyhow::Result<()> {
-    let names: Vec<_> = recordings.iter().map(|one| Origin::new(&one.path, 0).file).collect();
+    let names: Vec<_> = recordings.iter().map(|one| file_name(&one.path)).collect();
     let names = names.join(", ");
     if summary.rows() == 0 {
-        let remedy = "a file with rows below its header";
+        let remedy = "a file with rows below its header, or messages";
         return Err(Advice::new(format!("there are no rows in {names}")).remedy(remedy).into());
     }
     if summary.events() == 0 {
@@ -164,7 +169,7 @@ fn judge(summary: &Summary, recordings: &[Recording]) -> anyhow::Result<()> {
 
 /// A replay under way.
 struct Replay {
-    player: Player,
+    players: Players,
     sender: Sender,
     pace: Pace,
     batch: Batch,
@@ -201,9 +206,22 @@ impl Replay {
 
     /// Plays one file, which begins at `position` of all that are played.
     async fn play_file(&mut self, recording: &Recording, position: u64) -> anyhow::Result<()> {
+        match &recording.form {
+            Form::Lines(layout) => self.play_lines(recording, layout, position).await,
+            Form::Stream(_) => self.play_stream(recording, position).await,
+        }
+    }
+
+    async fn play_lines(
+        &mut self,
+        recording: &Recording,
+        layout: &Layout,
+        position: u64,
+    ) -> anyhow::Result<()> {
+        let origin = |number| Origin::new(&recording.path, Place::Line, number);
         let mut lines = recording.lines(LINE_LENGTH_MAX)?;
-        let mut header_is_due = recording.layout.has_header();
-        self.player.open(&recording.layout);
+        let mut header_is_due = layout.has_header();
+        self.players.rows().open(layout);
         while let Some((number, line)) = lines.next().with_context(|| recording.unreadable())? {
             let outcome = match line {
                 Line::TooLong => Err(RowError::TooLong(LINE_LENGTH_MAX)),
@@ -211,24 +229,53 @@ impl Replay {
                     header_is_due = false;
                     continue;
                 }
-                Line::Whole(text) => self.player.line(number, text),
+                Line::Whole(text) => self.players.rows().line(number, text),
             };
             match outcome {
-                Ok(row) => self.offer(recording, row).await?,
-                Err(reason) => {
-                    self.summary.unusable(&reason, &recording.origin(number));
-                }
+                Ok(Some(row)) => self.offer(origin(row.line), row.event.at(), row).await?,
+                Ok(None) => {}
+                Err(reason) => self.summary.unusable(&reason, &origin(number)),
             }
             self.progress.set(position + lines.position);
         }
-        let last = self.player.close();
-        self.offer(recording, last).await
+        match self.players.rows().close() {
+            Some(last) => self.offer(origin(last.line), last.event.at(), last).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn play_stream(&mut self, recording: &Recording, position: u64) -> anyhow::Result<()> {
+        let mut reader = recording.stream()?;
+        self.players.stream().open();
+        let mut number = 0;
+        while let Some(part) = reader.next_part().with_context(|| recording.unreadable())? {
+            match part {
+                Part::Message(message) => {
+                    number += 1;
+                    let origin = Origin::new(&recording.path, Place::Message, number);
+                    match self.players.stream().message(number, &message) {
+                        Ok(Some(StreamRow { row, due_at })) => {
+                            self.offer(origin, due_at, row).await?;
+                        }
+                        Ok(None) => {}
+                        Err(reason) => self.summary.unusable(&reason, &origin),
+                    }
+                }
+                Part::Damage(damage) => {
+                    let origin = Origin::new(&recording.path, Place::Block, damage.block);
+                    self.summary.damaged(&damage, &origin);
+                }
+                Part::End(_) => {}
+            }
+            self.progress.set(position + reader.position());
+        }
+        Ok(())
     }
 
     /// Takes a row into the batch when its time has come, and sends the batch before that if it must wait.
-    async fn offer(&mut self, recording: &Recording, row: Option<Row>) -> anyhow::Result<()> {
-        let Some(Row { line, event, omitted }) = row else { return Ok(()) };
-        if let Some(due) = self.pace.due(event.at(), Instant::now()) {
+    async fn offer(&mut self, origin: Origin, due_at: Timestamp, row: Row) -> anyhow::Result<()> {
+        let Row { event, omitted, .. } = row;
+        if let Some(due) = self.pace.due(due_at, Instant::now()) {
             self.flush().await?;
             sleep_until(due).await;
         }
@@ -238,7 +285,6 @@ impl Replay {
         if full {
             self.flush().await?;
         }
-        let origin = recording.origin(line);
         self.summary.event(omitted.iter().map(ToString::to_string), &origin);
         self.batch.lines.extend_from_slice(&json);
         self.batch.lines.push(b'\n');
@@ -273,9 +319,8 @@ impl Replay {
 }
 
 fn gave_up(error: SendError, summary: &Summary, next: &Origin) -> anyhow::Error {
-    let Origin { file, line } = next;
     let what = format!(
-        "gave up with {} rows acknowledged; the next one is line {line} of {file}",
+        "gave up with {} rows acknowledged; the next one is {next}",
         summary.acknowledged()
     );
     let remedy = match error {

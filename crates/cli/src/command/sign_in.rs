@@ -34,6 +34,7 @@ pub(crate) struct SignedIn {
     pub(crate) tokens: Tokens,
     pub(crate) http: Http,
     pub(crate) http_url: String,
+    pub(crate) client_id: String,
     /// What the server tells of itself.
     pub(crate) ready: ReadyFile,
 }
@@ -63,7 +64,17 @@ impl SignInArgs {
                 "start `cardata dev` without --auto-approve, which approves for the first customer";
             return Err(Advice::new(what).remedy(remedy).usage().into());
         }
-        Ok(SignedIn { tokens, http, http_url: ready.http_url.clone(), ready })
+        Ok(SignedIn { tokens, http, http_url: ready.http_url.clone(), client_id, ready })
+    }
+
+    /// The client that was named.
+    pub(crate) fn client_id(&self) -> Option<ClientId> {
+        self.client_id
+    }
+
+    /// Where the running `cardata dev` left word.
+    pub(crate) fn sandbox(&self) -> &SandboxArgs {
+        &self.sandbox
     }
 
     fn choose<'a>(&self, ready: &'a ReadyFile) -> anyhow::Result<&'a DemoCustomer> {

@@ -88,17 +88,18 @@ impl Admin {
         }
     }
 
-    /// Every row of a list, page by page.
+    /// Every row of the list at a path, whose last segment is its name, page by page.
     ///
     /// # Errors
     /// [`AdminError`].
-    pub async fn list(&self, name: &str) -> Result<Vec<Value>, AdminError> {
+    pub async fn list(&self, segments: &[&str]) -> Result<Vec<Value>, AdminError> {
+        let name = *segments.last().unwrap_or(&"");
         let mut rows = Vec::new();
         let mut after = None::<String>;
         loop {
             let mut query = vec![("limit", "1000")];
             query.extend(after.as_deref().map(|after| ("after", after)));
-            let mut page = self.call(Method::Get, &[name], &query, None).await?;
+            let mut page = self.call(Method::Get, segments, &query, None).await?;
             match page[name].take() {
                 Value::Array(mut more) => rows.append(&mut more),
                 _ => return Err(AdminError::Unexpected(200)),

@@ -459,7 +459,7 @@ impl World {
                     Lookup::AtFirst => at_first,
                     Lookup::AtLast => self.surroundings().journal.latest(vin),
                 };
-                self.session().handle_latest(vin, entries);
+                self.session().handle_latest(vin, &entries);
             }
         }
         self.act();

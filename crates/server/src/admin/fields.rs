@@ -97,6 +97,13 @@ impl Fields {
         }
     }
 
+    /// A list of texts, if it is there.
+    pub(super) fn texts(&mut self, name: &'static str) -> Result<Option<Vec<String>>, Refusal> {
+        let Some(value) = self.take(name) else { return Ok(None) };
+        let texts = serde_json::from_value(value);
+        texts.map(Some).map_err(|_| self.wrong(name, "must be a list of texts"))
+    }
+
     /// An object, if it is there.
     pub(super) fn object(&mut self, name: &'static str) -> Result<Option<Self>, Refusal> {
         match self.take(name) {

@@ -12,6 +12,7 @@ use thiserror::Error;
 
 use crate::endings::EndError;
 use crate::gcdm::keys::KeysError;
+use crate::ingest::certificates::CertificatesError;
 
 /// Why a request is refused.
 #[derive(Debug, Error)]
@@ -60,6 +61,9 @@ pub(super) enum Refusal {
     /// A signing key could not be made or kept.
     #[error("the signing keys are as before")]
     Keys(#[from] KeysError),
+    /// A certificate could not be signed, or the list of revoked ones not be made.
+    #[error("the vehicles' certificates are as before, or not all of it was done")]
+    Certificates(#[source] CertificatesError),
     /// A password could not be hashed.
     #[error("the password was not hashed")]
     Hash(#[from] tokio::task::JoinError),
@@ -98,6 +102,7 @@ impl Refusal {
             | Self::Journal(_)
             | Self::End(_)
             | Self::Keys(_)
+            | Self::Certificates(_)
             | Self::Hash(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -120,6 +125,7 @@ impl Refusal {
             | Self::Journal(_)
             | Self::End(_)
             | Self::Keys(_)
+            | Self::Certificates(_)
             | Self::Hash(_) => "look at the server's log, then try again".to_owned(),
         }
     }

@@ -55,7 +55,7 @@ pub(super) fn routes() -> Router<Arc<Platform>> {
 }
 
 /// The vehicle of a path.
-async fn find(platform: &Platform, vin: &str) -> Result<Vehicle, Refusal> {
+pub(super) async fn find(platform: &Platform, vin: &str) -> Result<Vehicle, Refusal> {
     let vin: Vin = vin
         .parse()
         .map_err(|error| Refusal::field("vin", format!("in the path is none: {error}")))?;

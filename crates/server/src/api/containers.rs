@@ -62,7 +62,7 @@ pub(super) async fn create(
             .with("container_id", container.id.as_str())
             .with("name", container.name.clone())
             .with("purpose", container.purpose.clone())
-            .with("descriptors", container.descriptors.clone());
+            .with("descriptors", &container.descriptors[..]);
         Ok((ContainerDetails::from(&container), Some(record)))
     })
     .await?;

@@ -34,6 +34,8 @@ pub(super) async fn shape(request: Request, next: Next) -> Response {
         parts.headers.append(VARY, HeaderValue::from_static("accept"));
         if media != Media::Json {
             body = xml(&body, parts.status.is_success());
+            // A tag that came along is that of the JSON.
+            parts.headers.remove(ETAG);
             parts.headers.remove(CONTENT_LENGTH);
             parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static(media.content_type()));
         }

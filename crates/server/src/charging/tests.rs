@@ -226,7 +226,7 @@ impl Journal for HalfSynced {
         self.journal.before(at).await
     }
 
-    async fn latest(&self, vin: Vin) -> Result<Vec<Entry>, JournalError> {
+    async fn latest(&self, vin: Vin) -> Result<Arc<[Entry]>, JournalError> {
         self.journal.latest(vin).await
     }
 

@@ -1,24 +1,29 @@
 //! `POST /ingest/v1/events`: one event, or one on each line.
 
+mod body;
+mod repeat;
+mod sender;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, FromRequestParts, State};
-use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
-use axum::http::request::Parts;
-use axum::http::{HeaderName, StatusCode};
+use axum::extract::{DefaultBodyLimit, FromRequest as _, Request, State};
+use axum::http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
+use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::{OpenApi, ToSchema};
 
-use super::{Intake, Refusal};
-use crate::api::auth::bearer;
-use crate::{Platform, secret};
+use self::body::{BodyError, Encoding};
+use self::repeat::Named;
+use self::sender::Sender;
+use super::{Intake, Refusal, count, count_entries, keep};
+use crate::Platform;
 
 /// Bytes that a request may have.
 const BODY_LENGTH_MAX: usize = 8 << 20;
@@ -75,6 +80,8 @@ pub(crate) struct Described;
 struct Answer {
     /// How many are in the journal, durably.
     accepted: usize,
+    /// How many of them were there already: the same vehicle, time and data came before, and they were not added again.
+    repeated: usize,
     /// The lines that were refused whole, the first thousand of them.
     refused: Vec<RefusedLine>,
     /// How many lines were refused whole.
@@ -127,6 +134,11 @@ fn shortened(mut text: String) -> String {
 /// Appends what is good and says what is not. The answer comes after the good events are on disk.
 #[utoipa::path(
     post, path = "/ingest/v1/events", tag = "Ingest", summary = "Report events",
+    params(
+        ("Content-Encoding" = Option<String>, Header, description = "`gzip` or `zstd`, where the body is compressed"),
+        ("Idempotency-Key" = Option<String>, Header, description = "A name for the request, at most 255 characters: sent \
+            again with the same body within a day, it gets the same answer, and nothing is added twice")
+    ),
     request_body(
         content((ReportedEvent = "application/json"), (String = "application/x-ndjson")),
         description = "An event, or one on each line; other content types are read as well"
@@ -134,27 +146,117 @@ fn shortened(mut text: String) -> String {
     responses(
         (status = 200, body = Answer, description = "What became of them; at least one was accepted"),
         (status = 400, body = Answer, description = "None was accepted"),
-        (status = 401, body = Failure, description = "No, or not the operator's token"),
-        (status = 413, body = Failure, description = "Too large"),
-        (status = 503, body = Failure, description = "Nothing was kept; try again")
+        (status = 401, body = Failure, description = "No key, or no source's"),
+        (status = 409, body = Failure, description = "A request with this idempotency key is being answered"),
+        (status = 413, body = Failure, description = "Too large, packed or unpacked"),
+        (status = 415, body = Failure, description = "Compressed in another way than gzip and zstd"),
+        (status = 422, body = Failure, description = "Another body was sent with this idempotency key"),
+        (status = 503, body = Failure, description = "Nothing is acknowledged; try again")
     ),
-    security(("operator" = [])),
+    security(("source" = []), ("operator" = [])),
 )]
 async fn events(
     State(platform): State<Arc<Platform>>,
-    _sender: Sender,
-    body: Result<Bytes, BytesRejection>,
+    sender: Sender,
+    request: Request,
 ) -> Response {
-    let body = match body {
-        Ok(body) => body,
-        Err(rejection) => return unreadable(&rejection),
+    let (encoding, key) = match head(request.headers()) {
+        Ok(head) => head,
+        Err(refused) => return refused,
     };
+    // What is in memory until it is on disk.
+    let size = size_max(encoding, request.headers());
+    let Some(share) = platform.ingest.room.share_in_time(size).await else {
+        tell("busy");
+        return try_again("too much is waiting to be kept; send the request again");
+    };
+    let body = match read(encoding, request).await {
+        Ok(body) => body,
+        Err(error) => return unreadable(&error),
+    };
+    let shared = platform.clone();
+    // To its end, also when the sender hangs up: what was begun is answered when it is sent again.
+    let work = async move {
+        let answered = take(&shared, &sender, key, body).await;
+        drop(share);
+        answered
+    };
+    let done = platform.tasks.see_through("ingest", work).await;
+    done.unwrap_or_else(|| {
+        tell("failed");
+        try_again("the server stops; nothing of the request is acknowledged, send all of it again")
+    })
+}
+
+/// How the body is compressed, and the request's name.
+fn head(headers: &HeaderMap) -> Result<(Encoding, Option<String>), Response> {
+    let encoding = Encoding::of(headers).map_err(|error| unreadable(&error))?;
+    Ok((encoding, repeat::key(headers)?))
+}
+
+/// The memory that a request may need, in bytes.
+fn size_max(encoding: Encoding, headers: &HeaderMap) -> usize {
+    let told = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    match (encoding, told) {
+        (Encoding::Identity, Some(length)) => BODY_LENGTH_MAX.min(length),
+        _ => BODY_LENGTH_MAX,
+    }
+}
+
+async fn read(encoding: Encoding, request: Request) -> Result<Bytes, BodyError> {
+    let body = Bytes::from_request(request, &()).await.map_err(|rejection| {
+        let is_long = rejection.status() == StatusCode::PAYLOAD_TOO_LARGE;
+        if is_long { BodyError::TooLarge } else { BodyError::Ended }
+    })?;
+    if encoding == Encoding::Identity {
+        return Ok(body);
+    }
+    let unpacked = tokio::task::spawn_blocking(move || encoding.unpack(body)).await;
+    unpacked.unwrap_or(Err(BodyError::Ended))
+}
+
+/// Keeps what is good of a body, unless the same request was answered before.
+async fn take(
+    platform: &Arc<Platform>,
+    sender: &Sender,
+    key: Option<String>,
+    body: Bytes,
+) -> Response {
     let now = platform.clock.now();
-    let mut intake = Intake::new(&platform, now);
+    let named = match key {
+        None => None,
+        Some(key) => match Named::begin(platform, &sender.hash, key, &body, now).await {
+            Ok(named) => Some(named),
+            Err(answered) => return answered,
+        },
+    };
+    let told = match judge(platform, sender, &body, now).await {
+        Ok(told) => told,
+        Err(refused) => return refused,
+    };
+    let is_good = told.accepted > 0;
+    let status = if is_good { StatusCode::OK } else { StatusCode::BAD_REQUEST };
+    let text = serde_json::to_string(&told).unwrap_or_default();
+    if let Some(named) = named
+        && let Err(error) = named.keep(status, &text, now).await
+    {
+        return unavailable(&error);
+    }
+    tell(if is_good { "answered" } else { "nothing_good" });
+    answer(status, text)
+}
+
+async fn judge(
+    platform: &Platform,
+    sender: &Sender,
+    body: &[u8],
+    now: Timestamp,
+) -> Result<Answer, Response> {
+    let mut intake = Intake::new(platform, sender.vins.as_deref(), now);
     let mut answer = Answer::default();
     let mut good = Vec::new();
     let mut unyielded = 0;
-    for (line, json) in split(&body) {
+    for (line, json) in split(body) {
         match intake.admit(json).await {
             Ok(admitted) => {
                 good.push(admitted.event);
@@ -162,7 +264,7 @@ async fn events(
                     answer.refuse_entry(line, descriptor, reason);
                 }
             }
-            Err(Refusal::Directory(error)) => return unavailable(&error),
+            Err(Refusal::Directory(error)) => return Err(unavailable(&error)),
             Err(refusal) => answer.refuse(line, refusal.to_string()),
         }
         unyielded += json.len();
@@ -171,29 +273,24 @@ async fn events(
             tokio::task::yield_now().await;
         }
     }
+    count("https", "refused", answer.refused_total);
+    count_entries("https", answer.entries_refused_total);
     answer.accepted = good.len();
-    count("refused", answer.refused_total);
-    if good.is_empty() {
-        if answer.refused_total == 0 {
-            answer.refuse(1, "there is no event in the body".to_owned());
-        }
-        return (StatusCode::BAD_REQUEST, Json(answer)).into_response();
-    }
-    match platform.journal.append(good, now).await {
-        Ok(_) => {
-            count("accepted", answer.accepted);
-            (StatusCode::OK, Json(answer)).into_response()
+    match keep(platform, good, now).await {
+        Ok(kept) => {
+            answer.repeated = kept.repeated;
+            count("https", "accepted", kept.new);
+            count("https", "repeated", kept.repeated);
         }
         Err(error) => {
-            count("failed", answer.accepted);
-            unavailable(&error)
+            count("https", "failed", answer.accepted);
+            return Err(unavailable(&error));
         }
     }
-}
-
-fn count(outcome: &'static str, events: usize) {
-    metrics::counter!("cardata_ingest_events_total", "source" => "https", "outcome" => outcome)
-        .increment(events as u64);
+    if answer.accepted + answer.refused_total == 0 {
+        answer.refuse(1, "there is no event in the body".to_owned());
+    }
+    Ok(answer)
 }
 
 /// The events' texts with their line numbers. A body that is one JSON value is one event, however many lines it has.
@@ -205,30 +302,6 @@ fn split(body: &[u8]) -> Vec<(usize, &[u8])> {
     (1..).zip(lines).filter(|(_, line)| !line.is_empty()).collect()
 }
 
-/// Proof that the sender may add events: it has the operator's token.
-struct Sender;
-
-impl FromRequestParts<Arc<Platform>> for Sender {
-    type Rejection = Response;
-
-    async fn from_request_parts(
-        parts: &mut Parts,
-        platform: &Arc<Platform>,
-    ) -> Result<Self, Response> {
-        let genuine = |token| secret::equal(token, &platform.admin_token);
-        if bearer(&parts.headers).is_some_and(genuine) {
-            return Ok(Self);
-        }
-        let description = "send the operator's token: `Authorization: Bearer <token>`";
-        Err(failure(
-            StatusCode::UNAUTHORIZED,
-            (WWW_AUTHENTICATE, "Bearer"),
-            "invalid_token",
-            description,
-        ))
-    }
-}
-
 /// Why nothing at all became of a request.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = IngestFailure)]
@@ -237,34 +310,48 @@ struct Failure {
     error_description: String,
 }
 
+/// Counts a request by how it ended.
+fn tell(outcome: &'static str) {
+    metrics::counter!("cardata_ingest_requests_total", "outcome" => outcome).increment(1);
+}
+
+fn answer(status: StatusCode, json: String) -> Response {
+    (status, [(CONTENT_TYPE, "application/json")], json).into_response()
+}
+
 fn failure(
     status: StatusCode,
-    header: (HeaderName, &'static str),
+    header: Option<(HeaderName, &'static str)>,
     error: &'static str,
     description: &str,
 ) -> Response {
     let body = Failure { error, error_description: description.to_owned() };
-    (status, [header], Json(body)).into_response()
+    let headers = header.map(|header| [header]);
+    match headers {
+        Some(headers) => (status, headers, Json(body)).into_response(),
+        None => (status, Json(body)).into_response(),
+    }
 }
 
-fn unreadable(rejection: &BytesRejection) -> Response {
-    let (error, error_description) = match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => {
-            ("body_too_large", format!("a request may have at most {BODY_LENGTH_MAX} bytes"))
-        }
-        _ => ("body_unreadable", rejection.body_text()),
-    };
-    (rejection.status(), Json(Failure { error, error_description })).into_response()
+fn unreadable(error: &BodyError) -> Response {
+    let (status, code) = error.code();
+    tell(code);
+    // So that a sender may choose another one (RFC 9110 §12.5.3).
+    let accepted = matches!(error, BodyError::UnknownEncoding);
+    let header = accepted.then_some((ACCEPT_ENCODING, "gzip, zstd"));
+    failure(status, header, code, &error.to_string())
 }
 
 fn unavailable(error: &(dyn std::error::Error + 'static)) -> Response {
+    tell("failed");
     tracing::error!(error, "events could not be kept; the sender was told to try again");
-    failure(
-        StatusCode::SERVICE_UNAVAILABLE,
-        (RETRY_AFTER, RETRY_AFTER_SECONDS),
-        "temporarily_unavailable",
-        "nothing of the request is acknowledged; send all of it again",
-    )
+    try_again("nothing of the request is acknowledged; send all of it again")
+}
+
+fn try_again(description: &str) -> Response {
+    let header = Some((RETRY_AFTER, RETRY_AFTER_SECONDS));
+    let code = "temporarily_unavailable";
+    failure(StatusCode::SERVICE_UNAVAILABLE, header, code, description)
 }
 
 #[cfg(test)]

@@ -7,16 +7,18 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use cardata_domain::Vin;
+use jiff::Timestamp;
 use rmqtt_codec::types::QoS;
 use rmqtt_codec::v3::{Codec, Connect, ConnectAck, ConnectAckReason, Packet, SubscribeReturnCode};
+use rustls::pki_types::CertificateDer;
 use thiserror::Error;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_rustls::server::TlsStream;
 use tokio_util::codec::{Decoder as _, Encoder as _};
 
-use super::{Admitted, EVENT_LENGTH_MAX, Intake, Refusal};
+use super::{Admitted, EVENT_LENGTH_MAX, Intake, Refusal, count, count_entries, keep};
 use crate::platform::Platform;
 use crate::tasks::Stopping;
 
@@ -37,6 +39,8 @@ enum Ended {
     Malformed,
     #[error("the certificate's common name is not the VIN of a known vehicle")]
     UnknownVehicle,
+    #[error("the certificate is good no longer")]
+    CertificateEnded,
     #[error("the topic is not `vehicles/{{vin}}/telemetry` of the vehicle's own VIN")]
     ForeignTopic,
     #[error("QoS 2 is not taken; publish with QoS 1")]
@@ -45,8 +49,8 @@ enum Ended {
     NotKept,
 }
 
-struct Vehicle {
-    platform: Arc<Platform>,
+struct Vehicle<'a> {
+    platform: &'a Platform,
     stream: TlsStream<TcpStream>,
     codec: Codec,
     input: BytesMut,
@@ -56,31 +60,44 @@ struct Vehicle {
     patience: Duration,
 }
 
-/// Serves one vehicle until either side ends the connection.
+/// Serves one vehicle until either side ends the connection, or its certificate ends.
 pub(crate) async fn serve(
     platform: Arc<Platform>,
     stream: TlsStream<TcpStream>,
     mut stopping: Stopping,
 ) {
-    let Some(vin) = certified_vin(&stream) else {
-        return note(&Ended::UnknownVehicle);
-    };
+    let Some(proof) = proof(&stream) else { return note(&Ended::UnknownVehicle) };
+    let now = platform.clock.now();
+    let certificates = &platform.vehicle_certificates;
+    let mut entered = certificates.enter(proof.vin, proof.chain.clone());
+    // After it was entered: so it is noticed also when it is revoked at this moment. And whoever comes back with a ticket
+    // has shown it an earlier time.
+    if !certificates.check(&proof.chain, now) {
+        return note(&Ended::CertificateEnded);
+    }
+    let left = Duration::try_from(proof.expires_at.duration_since(now)).unwrap_or_default();
     let length_max = u32::try_from(EVENT_LENGTH_MAX + PACKET_OVERHEAD_MAX).unwrap_or(u32::MAX);
     let mut vehicle = Vehicle {
-        platform,
+        platform: &platform,
         stream,
         codec: Codec::new(length_max),
         input: BytesMut::new(),
         output: BytesMut::new(),
-        vin,
+        vin: proof.vin,
         patience: CONNECT_PATIENCE,
     };
+    let mut _closing = None;
     tokio::select! {
         () = stopping.wait() => {}
+        () = sleep(left) => note(&Ended::CertificateEnded),
+        told = &mut entered.closing => {
+            note(&Ended::CertificateEnded);
+            _closing = told.ok();
+        }
         Err(ended) = vehicle.run() => note(&ended),
     }
     // The vehicle may be gone already; there is nobody to tell.
-    let _ = tokio::time::timeout(Duration::from_secs(1), vehicle.stream.shutdown()).await;
+    let _ = timeout(Duration::from_secs(1), vehicle.stream.shutdown()).await;
 }
 
 fn note(ended: &Ended) {
@@ -90,6 +107,7 @@ fn note(ended: &Ended) {
         Ended::Silent => "silent",
         Ended::Malformed => "malformed",
         Ended::UnknownVehicle => "unknown_vehicle",
+        Ended::CertificateEnded => "certificate_ended",
         Ended::ForeignTopic => "foreign_topic",
         Ended::ExactlyOnce => "exactly_once",
         Ended::NotKept => "not_kept",
@@ -97,16 +115,24 @@ fn note(ended: &Ended) {
     metrics::counter!("cardata_vehicle_connections_ended_total", "reason" => outcome).increment(1);
 }
 
-/// The VIN in the common name of the certificate that TLS has checked.
-fn certified_vin(stream: &TlsStream<TcpStream>) -> Option<Vin> {
-    use x509_parser::prelude::{FromDer as _, X509Certificate};
-    let certificate = stream.get_ref().1.peer_certificates()?.first()?;
-    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
-    let vin = certificate.subject().iter_common_name().next()?.as_str().ok()?.parse();
-    vin.ok()
+/// What the certificate says that TLS has checked.
+struct Proof {
+    vin: Vin,
+    /// The certificate, and those that vouch for it.
+    chain: Arc<[CertificateDer<'static>]>,
+    expires_at: Timestamp,
 }
 
-impl Vehicle {
+fn proof(stream: &TlsStream<TcpStream>) -> Option<Proof> {
+    use x509_parser::prelude::{FromDer as _, X509Certificate};
+    let chain = stream.get_ref().1.peer_certificates()?;
+    let (_, certificate) = X509Certificate::from_der(chain.first()?).ok()?;
+    let vin = certificate.subject().iter_common_name().next()?.as_str().ok()?.parse().ok()?;
+    let expires_at = Timestamp::from_second(certificate.validity().not_after.timestamp()).ok()?;
+    Some(Proof { vin, chain: chain.into(), expires_at })
+}
+
+impl Vehicle<'_> {
     async fn run(&mut self) -> Result<(), Ended> {
         let Packet::Connect(connect) = self.receive().await? else { return Err(Ended::Malformed) };
         self.open(&connect).await?;
@@ -187,29 +213,41 @@ impl Vehicle {
         }
         let now = self.platform.clock.now();
         let mut events = Vec::new();
+        // While there is no room, nothing more is read from the vehicle.
+        let bytes = publishes.iter().map(|(payload, _)| payload.len()).sum();
+        let share = self.platform.ingest.room.share(bytes).await;
         {
-            let mut intake = Intake::new(&self.platform, now);
+            let own = [self.vin];
+            let mut intake = Intake::new(self.platform, Some(&own), now);
+            // It was asked for when the vehicle connected.
+            intake.known.insert(self.vin, true);
             for (payload, _) in &publishes {
                 match intake.admit(payload).await {
-                    Ok(Admitted { event, .. }) if event.vin() == self.vin => events.push(event),
-                    Ok(_) => count("foreign_vin", 1),
+                    Ok(Admitted { event, refused }) => {
+                        count_entries("mqtt", refused.len());
+                        events.push(event);
+                    }
+                    Err(Refusal::ForeignVehicle) => count("mqtt", "foreign_vin", 1),
                     Err(Refusal::Directory(_)) => return Err(Ended::NotKept),
                     Err(refusal) => {
                         tracing::debug!("a vehicle's event was refused: {refusal}");
-                        count("refused", 1);
+                        count("mqtt", "refused", 1);
                     }
                 }
             }
         }
-        let accepted = events.len() as u64;
-        self.platform.journal.append(events, now).await.map_err(|error| {
+        let sent = events.len();
+        let kept = keep(self.platform, events, now).await.map_err(|error| {
             tracing::error!(
                 error = &error as &dyn std::error::Error,
                 "a vehicle's events could not be kept"
             );
+            count("mqtt", "failed", sent);
             Ended::NotKept
         })?;
-        count("accepted", accepted);
+        drop(share);
+        count("mqtt", "accepted", kept.new);
+        count("mqtt", "repeated", kept.repeated);
         for packet_id in publishes.into_iter().filter_map(|(_, packet_id)| packet_id) {
             self.send(Packet::PublishAck { packet_id })?;
         }
@@ -244,7 +282,7 @@ impl Vehicle {
             self.stream.write_all_buf(&mut self.output).await?;
             self.stream.flush().await
         };
-        match tokio::time::timeout(CONNECT_PATIENCE, written).await {
+        match timeout(CONNECT_PATIENCE, written).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(Ended::Gone),
             Err(_) => Err(Ended::Silent),
@@ -252,7 +290,5 @@ impl Vehicle {
     }
 }
 
-fn count(outcome: &'static str, events: u64) {
-    metrics::counter!("cardata_ingest_events_total", "source" => "mqtt", "outcome" => outcome)
-        .increment(events);
-}
+#[cfg(test)]
+mod tests;

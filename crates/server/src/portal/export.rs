@@ -151,7 +151,7 @@ async fn consents(platform: &Platform, gcid: Gcid) -> Result<Value, Problem> {
                 "container_id": container.id.as_str(),
                 "name": container.name,
                 "purpose": container.purpose,
-                "descriptors": container.descriptors,
+                "descriptors": container.descriptors[..],
                 "created_at": container.created_at.to_string(),
             })).collect::<Vec<_>>(),
         }));

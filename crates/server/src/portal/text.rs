@@ -307,6 +307,10 @@ texts! {
     act_customer_deleted: "account deleted", "Konto gelöscht";
     act_vehicle_added: "vehicle added", "Fahrzeug hinzugefügt";
     act_vehicle_changed: "vehicle's data changed", "Fahrzeugdaten geändert";
+    act_certificate_issued: "vehicle's certificate issued", "Fahrzeugzertifikat ausgestellt";
+    act_certificates_revoked: "vehicle's certificates revoked", "Fahrzeugzertifikate gesperrt";
+    act_source_added: "source of events added", "Ereignisquelle hinzugefügt";
+    act_source_removed: "source of events removed", "Ereignisquelle entfernt";
     act_mapping_changed: "vehicle linked", "Fahrzeug verknüpft";
     act_mapping_ended: "vehicle's link ended", "Verknüpfung des Fahrzeugs beendet";
     act_key_rotated: "signing key changed", "Signaturschlüssel gewechselt";

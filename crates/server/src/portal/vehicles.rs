@@ -145,7 +145,7 @@ async fn card(visit: &Visit, mapping: &Mapping, vehicle: &Vehicle) -> Result<Car
     let is_primary = mapping.mapping_type == MappingType::Primary;
     // A further driver learns nothing of where and when the vehicle drives.
     let latest =
-        if is_primary { visit.platform.journal.latest(vehicle.vin).await? } else { Vec::new() };
+        if is_primary { visit.platform.journal.latest(vehicle.vin).await? } else { Arc::default() };
     let newest = latest.iter().map(Entry::at).max();
     let first = |names: &[&str]| {
         let entry = names.iter().find_map(|name| latest.iter().find(|entry| entry.name() == *name));

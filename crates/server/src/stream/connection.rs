@@ -54,7 +54,7 @@ type Read = Pin<Box<dyn Future<Output = (Vin, Result<Found, JournalError>)> + Se
 
 enum Found {
     Events(Vec<Arc<Recorded>>),
-    Latest(Vec<Entry>),
+    Latest(Arc<[Entry]>),
 }
 
 /// On which threads a connection is served.
@@ -243,7 +243,7 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
                         self.session.handle_read(vin, &events);
                         self.behind = self.session.is_behind();
                     }
-                    Ok(Found::Latest(entries)) => self.session.handle_latest(vin, entries),
+                    Ok(Found::Latest(entries)) => self.session.handle_latest(vin, &entries),
                     Err(error) => {
                         tracing::error!(error = &error as &dyn std::error::Error, "the journal can't be read");
                         self.session.close(CloseReason::StoreFailed);

@@ -7,7 +7,7 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::client::Resumption;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::{ClientConfig, HandshakeKind};
+use rustls::{ClientConfig, HandshakeKind, RootCertStore};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -61,7 +61,10 @@ impl Authority {
     }
 
     fn tls(&self, oldest: OldestVersion, shown: &FollowedFiles) -> Tls {
-        Tls::new(oldest, shown.current(), shown.current(), self.certificate()).unwrap()
+        let authorities = vec![self.certificate()];
+        let trust = VehicleTrust { authorities, revocation_lists: Vec::new() };
+        let verifier = VehicleVerifier::new(trust).unwrap();
+        Tls::new(oldest, shown.current(), shown.current(), verifier).unwrap()
     }
 
     /// A client that trusts this authority.
@@ -253,4 +256,60 @@ fn a_certificate_is_for_its_names() {
     assert!(certificate.is_for("localhost"));
     assert!(!certificate.is_for("example.com") && !certificate.is_for("not a name"));
     assert!(certificate.expires_at() > Timestamp::UNIX_EPOCH);
+}
+
+#[tokio::test]
+async fn whom_to_believe_about_vehicles_follows_its_files() {
+    let authority = Authority::new();
+    let (vehicle, _) = authority.issue();
+    let chain = [certificate_of(&vehicle)];
+    let path = |name: &str| authority.folder.path().join(name);
+    let list = |revoked: &[&str]| {
+        let number = rcgen::SerialNumber::from_slice(&[1]);
+        let serial =
+            x509_parser::parse_x509_certificate(&chain[0]).unwrap().1.raw_serial().to_vec();
+        let revoked = revoked.iter().map(|_| rcgen::RevokedCertParams {
+            serial_number: rcgen::SerialNumber::from_slice(&serial),
+            revocation_time: rcgen::date_time_ymd(2020, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
+        });
+        let params = rcgen::CertificateRevocationListParams {
+            this_update: rcgen::date_time_ymd(2020, 1, 1),
+            next_update: rcgen::date_time_ymd(2020, 1, 2),
+            crl_number: number,
+            issuing_distribution_point: None,
+            revoked_certs: revoked.collect(),
+            key_identifier_method: rcgen::KeyIdMethod::Sha256,
+        };
+        params.signed_by(&authority.issuer).unwrap().pem().unwrap()
+    };
+    std::fs::write(path("ca.pem"), authority.issuer.as_ref().pem()).unwrap();
+    let files = TrustFiles { authorities: path("ca.pem"), revocation_lists: Some(path("crl.pem")) };
+    let opened = FollowedTrust::open(files.clone()).await;
+    assert!(matches!(opened.err(), Some(TrustError::Read { .. })));
+    std::fs::write(path("crl.pem"), "no list").unwrap();
+    let opened = FollowedTrust::open(files.clone()).await;
+    assert!(matches!(opened.err(), Some(TrustError::NoList(_))));
+    std::fs::write(path("crl.pem"), list(&[])).unwrap();
+    let mut trust = FollowedTrust::open(files).await.unwrap();
+    let now = Timestamp::constant(1_790_000_000, 0);
+    let check = |trust: &FollowedTrust| trust.verifier().check(&chain, now);
+    check(&trust).unwrap();
+
+    std::fs::write(path("crl.pem"), list(&["it"])).unwrap();
+    assert!(trust.look().await.unwrap().is_none(), "it may still be written");
+    assert!(trust.look().await.unwrap().is_some());
+    let revoked = rustls::Error::InvalidCertificate(rustls::CertificateError::Revoked);
+    assert_eq!(check(&trust), Err(revoked.clone()));
+    // What can't be used changes nothing.
+    std::fs::write(path("ca.pem"), "no authority").unwrap();
+    assert!(matches!(trust.reload().await, Err(TrustError::NoAuthority(_))));
+    assert_eq!(check(&trust), Err(revoked));
+    // Another authority's vehicles are strangers from then on.
+    std::fs::write(path("ca.pem"), Authority::new().issuer.as_ref().pem()).unwrap();
+    trust.reload().await.unwrap();
+    // Of the same name, but with another key.
+    let foreign = rustls::Error::InvalidCertificate(rustls::CertificateError::BadSignature);
+    assert_eq!(check(&trust), Err(foreign));
 }

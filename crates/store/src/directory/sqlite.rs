@@ -8,6 +8,8 @@
 //! and its client. Times are kept to the microsecond.
 
 mod additions;
+mod cache;
+mod certificates;
 mod charging;
 mod choices;
 mod clients;
@@ -20,9 +22,11 @@ mod ledger;
 mod requests;
 mod row;
 mod sessions;
+mod sources;
 mod tokens;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -46,8 +50,10 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use super::{
     AccessToken, AddContainerError, AddError, Additions, ChargingProgress, ChargingUpdate,
     ClientToken, ContainerLimit, DailyRequests, Delivery, Directory, DirectoryError, FleetVehicle,
-    LedgerQuery, RefreshToken, SESSIONS_MAX, SigningKey, TokenHash,
+    IngestAnswer, LedgerQuery, RefreshToken, SESSIONS_MAX, SigningKey, Source, TokenHash,
+    VehicleCertificate,
 };
+use cache::{Cache, Key};
 use failure::{FailingTo, Failure};
 
 /// Connections that read. A read takes far less than a millisecond, so these are for not waiting, not for speed.
@@ -64,6 +70,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct SqliteDirectory {
     writer: SqlitePool,
     readers: SqlitePool,
+    cache: Arc<Cache>,
     /// Persistent sessions of one customer and client.
     sessions_max: u32,
 }
@@ -86,13 +93,15 @@ impl SqliteDirectory {
             .synchronous(SqliteSynchronous::Full)
             // What is deleted is overwritten: a customer who leaves leaves nothing in free pages.
             .pragma("secure_delete", "ON");
-        let writer = lasting(1).connect_with(writing).await.failing_to("open its file")?;
+        let cache = Arc::new(Cache::default());
+        let writer = cache.watch(lasting(1));
+        let writer = writer.connect_with(writing).await.failing_to("open its file")?;
         migrate(&writer).await?;
         let readers = lasting(READERS)
             .connect_with(options.read_only(true))
             .await
             .failing_to("open its file for reading")?;
-        Ok(Self { writer, readers, sessions_max: SESSIONS_MAX })
+        Ok(Self { writer, readers, cache, sessions_max: SESSIONS_MAX })
     }
 
     /// Keeps `sessions_max` persistent sessions of one customer and client instead of [`SESSIONS_MAX`].
@@ -113,7 +122,9 @@ impl SqliteDirectory {
             .await
             .failing_to("open a store in memory")?;
         migrate(&writer).await?;
-        Ok(Self { readers: writer.clone(), writer, sessions_max: SESSIONS_MAX })
+        // Nothing is kept where the connection that writes is the one that reads.
+        let cache = Arc::new(Cache::default());
+        Ok(Self { readers: writer.clone(), writer, cache, sessions_max: SESSIONS_MAX })
     }
 }
 
@@ -210,7 +221,8 @@ impl Directory for SqliteDirectory {
     }
 
     async fn mappings(&self, gcid: Gcid) -> Result<Vec<Mapping>, DirectoryError> {
-        customers::mappings(&self.readers, gcid).await.failing_to("list a customer's mappings")
+        let load = customers::mappings(&self.readers, gcid);
+        self.cache.read(Key::Mappings(gcid), load).await.failing_to("list a customer's mappings")
     }
 
     async fn mappings_of_vehicle(&self, vin: Vin) -> Result<Vec<Mapping>, DirectoryError> {
@@ -244,7 +256,8 @@ impl Directory for SqliteDirectory {
     }
 
     async fn consent(&self, id: ConsentId) -> Result<Option<Consent>, DirectoryError> {
-        consents::by_id(&self.readers, id).await.failing_to("find a consent")
+        let load = consents::by_id(&self.readers, id);
+        self.cache.read(Key::Consent(id), load).await.failing_to("find a consent")
     }
 
     async fn consents_of(&self, gcid: Gcid) -> Result<Vec<Consent>, DirectoryError> {
@@ -303,7 +316,9 @@ impl Directory for SqliteDirectory {
         gcid: Gcid,
         client_id: ClientId,
     ) -> Result<Settings, DirectoryError> {
-        choices::location_settings(&self.readers, gcid, client_id)
+        let load = choices::location_settings(&self.readers, gcid, client_id);
+        self.cache
+            .read(Key::LocationSettings(gcid, client_id), load)
             .await
             .failing_to("find how exactly a client may know places")
     }
@@ -320,7 +335,8 @@ impl Directory for SqliteDirectory {
     }
 
     async fn zones(&self, gcid: Gcid) -> Result<Vec<Zone>, DirectoryError> {
-        choices::zones(&self.readers, gcid).await.failing_to("list a customer's zones")
+        let load = choices::zones(&self.readers, gcid);
+        self.cache.read(Key::Zones(gcid), load).await.failing_to("list a customer's zones")
     }
 
     async fn add_zone(&self, gcid: Gcid, zone: &Zone) -> Result<bool, DirectoryError> {
@@ -361,6 +377,71 @@ impl Directory for SqliteDirectory {
 
     async fn requests(&self, day: Date) -> Result<Vec<DailyRequests>, DirectoryError> {
         requests::of(&self.readers, day).await.failing_to("find how many requests there were")
+    }
+
+    async fn add_source(&self, source: &Source) -> Result<bool, DirectoryError> {
+        sources::add(&self.writer, source).await.failing_to("add a source")
+    }
+
+    async fn sources(&self) -> Result<Vec<Source>, DirectoryError> {
+        sources::all(&self.readers).await.failing_to("list the sources")
+    }
+
+    async fn source(&self, key_hash: &TokenHash) -> Result<Option<Source>, DirectoryError> {
+        sources::by_key(&self.readers, key_hash).await.failing_to("find a source")
+    }
+
+    async fn remove_source(&self, name: &str) -> Result<bool, DirectoryError> {
+        sources::remove(&self.writer, name).await.failing_to("remove a source")
+    }
+
+    async fn ingest_answer(
+        &self,
+        sender: &TokenHash,
+        key: &str,
+    ) -> Result<Option<IngestAnswer>, DirectoryError> {
+        sources::answer(&self.readers, sender, key).await.failing_to("find an answer")
+    }
+
+    async fn put_ingest_answer(
+        &self,
+        answer: &IngestAnswer,
+        before: Timestamp,
+    ) -> Result<(), DirectoryError> {
+        sources::put_answer(&self.writer, answer, before).await.failing_to("keep an answer")
+    }
+
+    async fn add_certificates(
+        &self,
+        certificates: &[VehicleCertificate],
+        now: Timestamp,
+    ) -> Result<(), DirectoryError> {
+        certificates::add(&self.writer, certificates, now).await.failing_to("keep certificates")
+    }
+
+    async fn certificates_after(
+        &self,
+        vin: Option<Vin>,
+        serial: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<VehicleCertificate>, DirectoryError> {
+        certificates::after(&self.readers, vin, serial, limit).await.failing_to("list certificates")
+    }
+
+    async fn revoked_certificates(
+        &self,
+        now: Timestamp,
+    ) -> Result<Vec<VehicleCertificate>, DirectoryError> {
+        certificates::revoked(&self.readers, now).await.failing_to("list revoked certificates")
+    }
+
+    async fn revoke_certificates(
+        &self,
+        vin: Vin,
+        serial: Option<&str>,
+        at: Timestamp,
+    ) -> Result<Vec<String>, DirectoryError> {
+        certificates::revoke(&self.writer, vin, serial, at).await.failing_to("revoke certificates")
     }
 
     async fn add_device_grant(
@@ -468,7 +549,9 @@ impl Directory for SqliteDirectory {
     }
 
     async fn access_token(&self, hash: &TokenHash) -> Result<Option<AccessToken>, DirectoryError> {
-        tokens::access(&self.readers, hash).await.failing_to("find an access token")
+        let load = tokens::access(&self.readers, hash);
+        let key = Key::AccessToken(hash.clone());
+        self.cache.read(key, load).await.failing_to("find an access token")
     }
 
     async fn add_signing_key(&self, key: &SigningKey) -> Result<(), DirectoryError> {
@@ -498,7 +581,8 @@ impl Directory for SqliteDirectory {
     }
 
     async fn container(&self, id: ContainerId) -> Result<Option<Container>, DirectoryError> {
-        containers::by_id(&self.readers, id).await.failing_to("find a container")
+        let load = containers::by_id(&self.readers, id);
+        self.cache.read(Key::Container(id), load).await.failing_to("find a container")
     }
 
     async fn containers(

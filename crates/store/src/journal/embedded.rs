@@ -29,6 +29,7 @@ use self::disk::{Disk, damaged, store};
 use self::mark::Mark;
 use self::tail::Tail;
 use self::writer::{Batch, Job, Task, Writer};
+use super::latest::KnownVehicles;
 use super::{Journal, JournalError, LiveFeed, Retention, text};
 
 /// A [`Journal`] in a folder of its own. Dropping it syncs what is waiting, like [`Journal::close`].
@@ -60,6 +61,8 @@ pub struct Limits {
     pub checkpoint_events: usize,
     /// Bytes of table files that stay in memory.
     pub cache_bytes: u64,
+    /// Latest values that stay in memory, of vehicles whose latest values were asked for.
+    pub latest_values: usize,
 }
 
 impl Default for Limits {
@@ -69,6 +72,7 @@ impl Default for Limits {
             recent_events: 4096,
             checkpoint_events: 8192,
             cache_bytes: 16 << 20,
+            latest_values: 100_000,
         }
     }
 }
@@ -95,6 +99,10 @@ struct State {
     jobs: Vec<Job>,
     /// Up to where vehicles' events are being forgotten: they may still be on disk, but nobody reads them.
     forgetting: Vec<(Vin, Sequence)>,
+    /// Counts calls that forget, so that what was read before one of them is not kept after it.
+    forgets: u64,
+    /// Nothing of a vehicle that was forgotten since.
+    known: KnownVehicles,
     accepting: bool,
     stop: bool,
     failure: Option<JournalError>,
@@ -152,6 +160,8 @@ impl EmbeddedJournal {
                 waiting: Vec::new(),
                 jobs,
                 forgetting,
+                forgets: 0,
+                known: KnownVehicles::new(limits.latest_values),
                 accepting: true,
                 stop: false,
                 failure: None,
@@ -268,19 +278,37 @@ impl Journal for EmbeddedJournal {
         self.on_disk(move |disk| disk.before(at, floor, synced)).await
     }
 
-    async fn latest(&self, vin: Vin) -> Result<Vec<Entry>, JournalError> {
+    async fn latest(&self, vin: Vin) -> Result<Arc<[Entry]>, JournalError> {
         // Memory first: what a checkpoint moves to the disk meanwhile is seen twice instead of never.
-        let (recent, forgotten) = {
+        let (head, known, recent, forgotten, forgets) = {
             let state = self.shared.state();
+            let (head, known) = (state.head(vin), state.known.get(vin));
+            if let Some(known) = known.filter(|known| known.until == head) {
+                return Ok(known.entries.clone());
+            }
             let forgotten = state.forgotten(vin);
-            let after = state.checkpoint.max(forgotten);
-            (state.tail.of_vehicle(state.head(vin), after), forgotten)
+            let since_known = known.map(|known| state.tail.of_vehicle(head, known.until));
+            let (known, recent) = match since_known {
+                Some(recent) if recent.older.is_none() => (known.cloned(), recent),
+                _ => (None, state.tail.of_vehicle(head, state.checkpoint.max(forgotten))),
+            };
+            (head, known, recent, forgotten, state.forgets)
         };
-        let mut values = self.on_disk(move |disk| disk.latest(vin, forgotten)).await?;
-        for recorded in recent.events {
-            values.offer_all(recorded.sequence, &recorded.event);
+        let known = if let Some(known) = known {
+            known.after(&recent.events, head)
+        } else {
+            let mut values = self.on_disk(move |disk| disk.latest(vin, forgotten)).await?;
+            for recorded in recent.events {
+                values.offer_all(recorded.sequence, &recorded.event);
+            }
+            values.known(head)
+        };
+        let entries = known.entries.clone();
+        let mut state = self.shared.state();
+        if state.forgets == forgets {
+            state.known.put(vin, Arc::new(known));
         }
-        Ok(values.entries())
+        Ok(entries)
     }
 
     async fn retain(&self, retention: Retention, now: Timestamp) -> Result<u64, JournalError> {
@@ -308,6 +336,8 @@ impl Journal for EmbeddedJournal {
                 return Ok(0);
             }
             state.forgetting.push((vin, until));
+            state.forgets += 1;
+            state.known.forget(vin);
             state.jobs.push(Job { task: Task::Forget { vin, until }, done });
             self.shared.work.notify_one();
         }

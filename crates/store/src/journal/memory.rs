@@ -37,6 +37,8 @@ struct Vehicle {
     head: Sequence,
     events: VecDeque<Arc<Recorded>>,
     latest: LatestValues,
+    /// The same as it was given, until it changes.
+    given: Option<Arc<[Entry]>>,
 }
 
 impl MemoryJournal {
@@ -59,6 +61,7 @@ impl State {
         self.kept.push_back(Kept { sequence, vin, appended_at: now, size_bytes });
         let vehicle = self.vehicles.entry(event.vin()).or_default();
         vehicle.latest.offer_all(self.newest, &event);
+        vehicle.given = None;
         let recorded = Arc::new(Recorded::new(self.newest, vehicle.head, event));
         vehicle.head = self.newest;
         vehicle.events.push_back(recorded.clone());
@@ -107,9 +110,10 @@ impl Journal for MemoryJournal {
         Ok(first.unwrap_or(state.newest))
     }
 
-    async fn latest(&self, vin: Vin) -> Result<Vec<Entry>, JournalError> {
-        let state = self.state();
-        Ok(state.vehicles.get(&vin).map_or_else(Vec::new, |vehicle| vehicle.latest.entries()))
+    async fn latest(&self, vin: Vin) -> Result<Arc<[Entry]>, JournalError> {
+        let mut state = self.state();
+        let Some(vehicle) = state.vehicles.get_mut(&vin) else { return Ok(Arc::default()) };
+        Ok(vehicle.given.get_or_insert_with(|| vehicle.latest.entries()).clone())
     }
 
     async fn retain(&self, retention: Retention, now: Timestamp) -> Result<u64, JournalError> {
@@ -139,7 +143,7 @@ impl Journal for MemoryJournal {
         }
         let Some(vehicle) = state.vehicles.get_mut(&vin) else { return Ok(0) };
         let forgotten = std::mem::take(&mut vehicle.events).len();
-        vehicle.latest = LatestValues::default();
+        (vehicle.latest, vehicle.given) = Default::default();
         let of_others = |kept: &Kept| kept.vin != vin;
         state.kept.retain(of_others);
         state.size_bytes = state.kept.iter().map(|kept| kept.size_bytes).sum();

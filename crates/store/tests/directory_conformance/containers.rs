@@ -24,7 +24,7 @@ fn container(number: u8, client_id: ClientId) -> Container {
         client_id,
         name: format!("Container \"{number}\""),
         purpose: "Überschussladen".into(),
-        descriptors: vec!["vehicle.vehicle.travelledDistance".into(), "vehicle.a".into()],
+        descriptors: ["vehicle.vehicle.travelledDistance".into(), "vehicle.a".into()].into(),
         created_at: at(number.into()),
         state: State::Active,
     }

@@ -136,7 +136,7 @@ async fn settle_client(directory: &impl Directory, number: u32, index: usize, cl
             client_id,
             name: "name".into(),
             purpose: "purpose".into(),
-            descriptors: vec!["vehicle.a".into()],
+            descriptors: ["vehicle.a".into()].into(),
             created_at: at(0),
             state: container::State::Active,
         };

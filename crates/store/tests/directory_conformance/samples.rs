@@ -16,7 +16,7 @@ use cardata_domain::{ClientId, Gcid, Vin};
 use cardata_store::Directory;
 use cardata_store::directory::{
     AccessToken, Channel, ChargingProgress, ChargingUpdate, ClientToken, Delivery, DirectoryError,
-    RefreshToken, TokenHash,
+    IngestAnswer, RefreshToken, Source, TokenHash, VehicleCertificate,
 };
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -252,4 +252,37 @@ pub(crate) fn full_text(error: &DirectoryError) -> String {
         next = error.source();
     }
     text.to_lowercase()
+}
+
+/// A source that may report for vehicle 1 alone.
+pub(crate) fn source(name: &str) -> Source {
+    Source {
+        name: name.into(),
+        key_hash: hash(&format!("5ec2e7{name}")),
+        vins: Some(vec![vin(1)]),
+        created_at: at(0),
+    }
+}
+
+/// What the request `key` of the source `name` was answered at `second`.
+pub(crate) fn answer(name: &str, key: &str, second: i64) -> IngestAnswer {
+    IngestAnswer {
+        sender: source(name).key_hash,
+        key: key.into(),
+        body_hash: hash("body"),
+        status: 200,
+        answer: "{\"accepted\":1}".into(),
+        kept_at: at(second),
+    }
+}
+
+/// Certificate `number` of vehicle `of`, good for `seconds`.
+pub(crate) fn certificate(number: u32, of: u32, seconds: i64) -> VehicleCertificate {
+    VehicleCertificate {
+        serial: format!("{number:032x}"),
+        vin: vin(of),
+        issued_at: at(0),
+        expires_at: at(seconds),
+        revoked_at: None,
+    }
 }

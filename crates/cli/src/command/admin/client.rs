@@ -117,7 +117,7 @@ const LINES: [(&str, &str); 12] = [
 pub(super) async fn run(server: &Server, command: Command) -> anyhow::Result<()> {
     match command {
         Command::List => {
-            let clients = server.list("cannot list the clients", "clients").await?;
+            let clients = server.list("cannot list the clients", &["clients"]).await?;
             let columns = [
                 ("ID", "/client_id"),
                 ("KIND", "/kind"),

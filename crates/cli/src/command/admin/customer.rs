@@ -100,7 +100,7 @@ const LINES: [(&str, &str); 9] = [
 pub(super) async fn run(server: &Server, command: Command) -> anyhow::Result<()> {
     match command {
         Command::List => {
-            let customers = server.list("cannot list the customers", "customers").await?;
+            let customers = server.list("cannot list the customers", &["customers"]).await?;
             let columns = [("GCID", "/gcid"), ("E-MAIL", "/email"), ("SINCE", "/created_at")];
             server.print_rows(customers, &columns);
         }

@@ -1,12 +1,14 @@
 //! `cardata admin vehicle`.
 
+mod certificate;
+
 use cardata_client::operator::Method;
 use serde_json::{Map, Value};
 
 use super::Server;
 use crate::output;
 
-/// List and add vehicles
+/// List and add vehicles, and let them in: certificates for publishing over MQTT
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
     /// Print all vehicles, one a line
@@ -21,6 +23,14 @@ pub(super) enum Command {
     #[command(after_help = "Example:\n  \
         cardata admin vehicle add WBY00000000000001 BEV --brand BMWi --model-name 'i4 eDrive40' --doors 4")]
     Add(Box<AddArgs>),
+    Enroll(certificate::EnrollArgs),
+    Revoke(certificate::RevokeArgs),
+    /// Print the certificates of a vehicle, or of all
+    Certificates {
+        /// The vehicle's number
+        #[arg(value_name = "VIN")]
+        vin: Option<String>,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -152,7 +162,7 @@ const LINES: [(&str, &str); 22] = [
 pub(super) async fn run(server: &Server, command: Command) -> anyhow::Result<()> {
     match command {
         Command::List => {
-            let vehicles = server.list("cannot list the vehicles", "vehicles").await?;
+            let vehicles = server.list("cannot list the vehicles", &["vehicles"]).await?;
             let columns = [
                 ("VIN", "/vin"),
                 ("DRIVETRAIN", "/drivetrain"),
@@ -177,6 +187,9 @@ pub(super) async fn run(server: &Server, command: Command) -> anyhow::Result<()>
             let added = server.call(what, Method::Post, &["vehicles"], &[], Some(&body)).await?;
             server.print_one(&added, &LINES);
         }
+        Command::Enroll(args) => certificate::enroll(server, args).await?,
+        Command::Revoke(args) => certificate::revoke(server, args).await?,
+        Command::Certificates { vin } => certificate::list(server, vin.as_deref()).await?,
     }
     Ok(())
 }

@@ -1,7 +1,45 @@
 //! Figures for people.
 
 use cardata_bench::memory::Memory;
-use cardata_bench::{idle, latency, rest, sessions};
+use cardata_bench::{idle, ingest, latency, rest, sessions};
+
+/// How many events are taken.
+pub(super) fn ingest(report: &ingest::Report) -> Vec<String> {
+    let broker = report.broker.as_ref().map_or_else(String::new, |text| format!(" and {text}"));
+    let mut lines = vec![format!(
+        "{} senders of {} bytes an event at {}{broker}; {} unacknowledged each over MQTT, {} a request over HTTPS",
+        grouped(report.vehicles),
+        report.event_bytes,
+        report.target,
+        report.window,
+        report.lines
+    )];
+    let head = ["acknowledged", "events/s", "p50 ms", "p99 ms"];
+    lines.push(row([""].into_iter().chain(head).map(str::to_owned)));
+    for round in &report.rounds {
+        let own = [("MQTT", round.mqtt), ("HTTPS", round.https), ("journal", round.journal)];
+        let broker = round.broker.map(|broker| ("broker", broker));
+        for (name, speed) in own.into_iter().chain(broker) {
+            let cells = [
+                name.to_owned(),
+                grouped(speed.events),
+                format!("{:.0}", speed.events_per_second),
+                milliseconds(speed.p50_us),
+                milliseconds(speed.p99_us),
+            ];
+            lines.push(row(cells.into_iter()));
+        }
+    }
+    let ratios = &report.ratios;
+    lines.push(format!(
+        "of the journal alone: MQTT {:.2}, HTTPS {:.2}",
+        ratios.mqtt_to_journal, ratios.https_to_journal
+    ));
+    if let (Some(mqtt), Some(https)) = (ratios.mqtt_to_broker, ratios.https_to_broker) {
+        lines.push(format!("of the other broker: MQTT {mqtt:.2}, HTTPS {https:.2}"));
+    }
+    lines
+}
 
 /// What idle connections cost.
 pub(super) fn idle(report: &idle::Report) -> Vec<String> {

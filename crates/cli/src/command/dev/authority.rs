@@ -1,15 +1,11 @@
 //! The sandbox's own certificate authority, and other secrets in its data folder.
 
-use std::fs::OpenOptions;
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use cardata_domain::Vin;
-use cardata_server::tls::{Certificate, CurrentCertificate, OldestVersion, Tls, TlsError};
+use cardata_server::ingest::certificates;
+use cardata_server::tls::Certificate;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use rcgen::{
@@ -19,12 +15,15 @@ use rcgen::{
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-/// Signs the server's and the vehicles' certificates. Kept between runs, so that it has to be trusted once.
+use crate::secret_file;
+
+/// Signs the server's certificates, and is the vehicles' authority. Kept between runs, so that it has to be trusted once.
 pub(super) struct Authority {
     /// The certificate to trust.
     pub(super) ca_file: PathBuf,
     data_dir: PathBuf,
     ca_der: CertificateDer<'static>,
+    pem: String,
     issuer: Issuer<'static, KeyPair>,
 }
 
@@ -39,7 +38,7 @@ impl Authority {
         if !key_file.exists() && !ca_file.exists() {
             let key = KeyPair::generate()?;
             let certificate = ca_params(now)?.self_signed(&key)?;
-            write_secret(&key_file, &key.serialize_pem())?;
+            secret_file::write(&key_file, &key.serialize_pem())?;
             std::fs::write(&ca_file, certificate.pem())
                 .with_context(|| format!("{} can't be written", ca_file.display()))?;
         }
@@ -59,6 +58,7 @@ impl Authority {
             ca_file: std::path::absolute(&ca_file)?,
             data_dir: data_dir.to_owned(),
             ca_der,
+            pem,
             issuer,
         })
     }
@@ -94,33 +94,11 @@ impl Authority {
         Ok(Certificate::new(vec![certificate, self.ca_der.clone()], key)?)
     }
 
-    /// TLS that shows `public` to customers and `vehicles` to vehicles; those show a certificate of this authority.
-    pub(super) fn tls(
-        &self,
-        oldest: OldestVersion,
-        public: &Arc<CurrentCertificate>,
-        vehicles: &Arc<CurrentCertificate>,
-    ) -> Result<Tls, TlsError> {
-        Tls::new(oldest, public, vehicles, self.ca_der.clone())
-    }
-
-    /// Writes `vehicles/{vin}.pem` and `.key` into the data folder: what a vehicle shows at the vehicles' listener. Made
-    /// anew at each start, so that they never expire; earlier ones stay good while this authority is.
-    pub(super) fn enroll(&self, vin: Vin, now: Timestamp) -> anyhow::Result<()> {
-        let folder = self.data_dir.join("vehicles");
-        std::fs::create_dir_all(&folder)?;
-        let (certificate_file, key_file) = (
-            folder.join(format!("{}.pem", vin.as_str())),
-            folder.join(format!("{}.key", vin.as_str())),
-        );
-        let key = KeyPair::generate()?;
-        let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, vin.as_str());
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        let certificate = self.sign(params, &key, now, SERVER_VALIDITY)?;
-        write_secret(&key_file, &key.serialize_pem())?;
-        std::fs::write(&certificate_file, pem(&certificate))?;
-        Ok(())
+    /// The same for vehicles, whose certificates it issues and revokes.
+    pub(super) fn of_vehicles(&self) -> anyhow::Result<certificates::Authority> {
+        let (pem, key) = (&self.pem, self.issuer.key().serialize_pem());
+        let list_file = self.data_dir.join("vehicles.crl");
+        Ok(certificates::Authority::new(pem, &key, list_file)?)
     }
 
     fn sign(
@@ -135,13 +113,6 @@ impl Authority {
         set_validity(&mut params, now, validity)?;
         Ok(params.signed_by(key, &self.issuer)?.der().clone())
     }
-}
-
-fn pem(certificate: &CertificateDer<'_>) -> String {
-    use base64::Engine as _;
-    let text = base64::engine::general_purpose::STANDARD.encode(certificate);
-    let lines: Vec<_> = text.as_bytes().chunks(64).map(String::from_utf8_lossy).collect();
-    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
 }
 
 fn ca_params(now: Timestamp) -> anyhow::Result<CertificateParams> {
@@ -179,17 +150,9 @@ fn set_validity(
 pub(super) fn admin_token(data_dir: &Path) -> anyhow::Result<String> {
     let file = data_dir.join("admin-token");
     if !file.exists() {
-        write_secret(&file, &cardata_server::secret::token())?;
+        secret_file::write(&file, &cardata_server::secret::token())?;
     }
     let token = std::fs::read_to_string(&file)
         .with_context(|| format!("{} can't be read", file.display()))?;
     Ok(token.trim().to_owned())
-}
-
-/// Writes a file that only its owner can read.
-fn write_secret(file: &Path, content: &str) -> anyhow::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600);
-    let written = options.open(file).and_then(|mut open| open.write_all(content.as_bytes()));
-    written.with_context(|| format!("{} can't be written", file.display()))
 }

@@ -1,4 +1,4 @@
-//! The certificates that a sandbox shows: those of its own authority, or of files.
+//! The certificates that a sandbox shows, and those that it takes: of its own authority, or of files.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use cardata_server::Clock as _;
+use cardata_server::ingest::certificates::Certificates as VehicleCertificates;
 use cardata_server::tls::{
     Certificate, CertificateError, CertificateFiles, CurrentCertificate, FollowedFiles,
-    OldestVersion, Tls,
+    FollowedTrust, OldestVersion, Tls, TrustError, TrustFiles,
 };
 
 use super::authority::Authority;
@@ -44,6 +45,19 @@ pub(super) struct TlsArgs {
     /// Who vouches for --tls-cert (PEM): the CA file that clients are told to trust
     #[arg(long = "tls-ca", value_name = "FILE", requires = "certificate", env = "CARDATA_TLS_CA")]
     authority: Option<PathBuf>,
+    /// Let vehicles in whose certificate one of these authorities issued, instead of the sandbox's own (PEM); taken anew
+    /// when the file changes, and on SIGHUP
+    #[arg(long = "vehicles-ca", value_name = "FILE", env = "CARDATA_VEHICLES_CA")]
+    vehicles_authority: Option<PathBuf>,
+    /// The certificates that --vehicles-ca revoked: a list (X.509 CRL) of each authority that issues them (PEM); taken anew
+    /// like it
+    #[arg(
+        long = "vehicles-crl",
+        value_name = "FILE",
+        requires = "vehicles_authority",
+        env = "CARDATA_VEHICLES_CRL"
+    )]
+    revocation_lists: Option<PathBuf>,
 }
 
 /// The versions that `--tls-min` knows.
@@ -59,6 +73,12 @@ impl TlsArgs {
     fn files(&self) -> Option<CertificateFiles> {
         let (certificate, key) = (self.certificate.clone()?, self.key.clone()?);
         Some(CertificateFiles { certificate, key })
+    }
+
+    fn trust(&self) -> Option<TrustFiles> {
+        let (authorities, revocation_lists) =
+            (self.vehicles_authority.clone()?, self.revocation_lists.clone());
+        Some(TrustFiles { authorities, revocation_lists })
     }
 
     /// How others reach the sandbox.
@@ -80,6 +100,8 @@ pub(super) struct Certificates {
     /// Shown to vehicles, which trust the sandbox's authority, and to customers where there are no files.
     own: Arc<CurrentCertificate>,
     files: Option<FollowedFiles>,
+    /// Where vehicles' certificates are those of somebody else's authority.
+    trust: Option<FollowedTrust>,
     /// How clients are told to call the server.
     host: String,
     ca_file: Option<PathBuf>,
@@ -100,6 +122,7 @@ impl Certificates {
             authority,
             names,
             files: None,
+            trust: None,
             host: args.local_name().to_owned(),
             ca_file,
             oldest: match args.oldest {
@@ -114,12 +137,27 @@ impl Certificates {
             certificates.doubt(&certificate);
             certificates.files = Some(files);
         }
+        if let Some(files) = args.trust() {
+            let trust = FollowedTrust::open(files).await;
+            certificates.trust =
+                Some(trust.context("--vehicles-ca and --vehicles-crl can't be used")?);
+        }
         Ok(certificates)
     }
 
-    pub(super) fn tls(&self) -> anyhow::Result<Tls> {
+    pub(super) fn tls(&self, vehicles: &VehicleCertificates) -> anyhow::Result<Tls> {
         let public = self.files.as_ref().map_or(&self.own, FollowedFiles::current);
-        Ok(self.authority.tls(self.oldest, public, &self.own)?)
+        Ok(Tls::new(self.oldest, public, &self.own, vehicles.verifier().clone())?)
+    }
+
+    /// The vehicles' certificates: the sandbox's own, or those of somebody else's authority.
+    pub(super) fn of_vehicles(&self) -> anyhow::Result<VehicleCertificates> {
+        match &self.trust {
+            Some(trust) => Ok(VehicleCertificates::theirs(trust.verifier().clone())),
+            None => {
+                Ok(VehicleCertificates::ours(self.authority.of_vehicles()?, SystemClock.now())?)
+            }
+        }
     }
 
     /// What clients have to trust.
@@ -128,7 +166,7 @@ impl Certificates {
     }
 
     /// Makes the authority's certificate anew, and reads the files again.
-    pub(super) async fn renew(&mut self) {
+    pub(super) async fn renew(&mut self, vehicles: &VehicleCertificates) {
         match self.authority.server(&self.names, SystemClock.now()) {
             Ok(own) => {
                 self.own.replace(&own);
@@ -143,13 +181,21 @@ impl Certificates {
             let reloaded = files.reload().await;
             self.tell(reloaded);
         }
+        if let Some(trust) = &mut self.trust {
+            let reloaded = trust.reload().await;
+            follow(reloaded, vehicles).await;
+        }
     }
 
     /// Shows customers a certificate of the sandbox's authority that ends so soon, or again the one of always; whether that
     /// could be done.
-    pub(super) async fn show(&mut self, expires_in: Option<Duration>) -> bool {
+    pub(super) async fn show(
+        &mut self,
+        expires_in: Option<Duration>,
+        vehicles: &VehicleCertificates,
+    ) -> bool {
         let Some(expires_in) = expires_in else {
-            self.renew().await;
+            self.renew(vehicles).await;
             return true;
         };
         match self.authority.short_lived_server(&self.names, SystemClock.now(), expires_in) {
@@ -171,11 +217,16 @@ impl Certificates {
     }
 
     /// Takes new files if they have come.
-    pub(super) async fn look(&mut self) {
+    pub(super) async fn look(&mut self, vehicles: &VehicleCertificates) {
         if let Some(files) = &mut self.files
             && let Some(reloaded) = files.look().await.transpose()
         {
             self.tell(reloaded);
+        }
+        if let Some(trust) = &mut self.trust
+            && let Some(reloaded) = trust.look().await.transpose()
+        {
+            follow(reloaded, vehicles).await;
         }
     }
 
@@ -203,6 +254,25 @@ impl Certificates {
             tracing::warn!(
                 "the certificate is not for {}; tell a name that it is for with --tls-name",
                 self.host
+            );
+        }
+    }
+}
+
+/// Lets open connections follow what is believed about vehicles now.
+async fn follow(reloaded: Result<(), TrustError>, vehicles: &VehicleCertificates) {
+    match reloaded {
+        Ok(()) => {
+            let closed = vehicles.close_bad(None, SystemClock.now()).await;
+            tracing::info!(
+                "the vehicles' authority and its list were replaced; {closed} connections were closed"
+            );
+        }
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(
+                error,
+                "the vehicles' authority and its list can't be used; the old ones are kept"
             );
         }
     }

@@ -5,15 +5,14 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use cardata_client::Secret;
 use cardata_client::ready_file::{DemoCustomer, DemoVehicle, ReadyFile};
-use cardata_server::{Clock as _, Platform};
+use cardata_server::Platform;
 
 use super::Args;
 use super::certificates::Certificates;
 use super::demo::Demo;
 use super::sockets::Bound;
-use crate::clock::SystemClock;
 
-/// What the file says, and certificates for the demo vehicles on the way.
+/// What the file says.
 pub(super) fn describe(
     args: &Args,
     sockets: &Bound,
@@ -21,11 +20,6 @@ pub(super) fn describe(
     demo: &Demo,
     certificates: &Certificates,
 ) -> anyhow::Result<ReadyFile> {
-    for vehicle in demo.vehicles().into_iter().take(ENROLLED_MAX) {
-        certificates.authority.enroll(vehicle.vin, SystemClock.now()).with_context(|| {
-            format!("the vehicles' certificates in {} can't be written", args.data_dir.display())
-        })?;
-    }
     let customers = demo.customers.iter().map(|customer| DemoCustomer {
         email: customer.email.to_owned(),
         password: Secret::new(customer.password),
@@ -53,9 +47,6 @@ pub(super) fn describe(
         customers: customers.collect(),
     })
 }
-
-/// Certificates are made for so many demo vehicles; with thousands it would delay the start.
-const ENROLLED_MAX: usize = 10;
 
 /// Writes the file into the data folder, and where `--ready-file` says. It is there whole or not at all.
 pub(super) fn write(args: &Args, ready: &ReadyFile) -> anyhow::Result<()> {

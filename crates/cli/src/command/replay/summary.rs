@@ -1,10 +1,11 @@
 //! What became of every row, by reason.
 
 use std::error::Error;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::path::Path;
 
 use cardata_client::operator::Ingested;
+use cardata_simulator::recording::stream::Damage;
 
 use crate::output::harmless;
 
@@ -16,15 +17,39 @@ const REASON_LENGTH_MAX: usize = 200;
 /// Where a row stands.
 #[derive(Debug, Clone)]
 pub(super) struct Origin {
-    pub(super) file: String,
-    pub(super) line: u64,
+    file: String,
+    place: Place,
+    number: u64,
+}
+
+/// What is counted in a file.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Place {
+    Line,
+    Message,
+    Block,
 }
 
 impl Origin {
-    pub(super) fn new(file: &Path, line: u64) -> Self {
-        let name = file.file_name().unwrap_or(file.as_os_str());
-        Self { file: harmless(&name.to_string_lossy()), line }
+    pub(super) fn new(file: &Path, place: Place, number: u64) -> Self {
+        Self { file: file_name(file), place, number }
     }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = match self.place {
+            Place::Line => "line",
+            Place::Message => "message",
+            Place::Block => "block",
+        };
+        write!(f, "{place} {} of {}", self.number, self.file)
+    }
+}
+
+/// A file's name without its folder, for people.
+pub(super) fn file_name(file: &Path) -> String {
+    harmless(&file.file_name().unwrap_or(file.as_os_str()).to_string_lossy())
 }
 
 /// How often something happened, by reason, with the first case of each.
@@ -75,16 +100,13 @@ impl Reasons {
         if self.total == 0 {
             return;
         }
-        let mut line = |line: std::fmt::Arguments<'_>| {
+        let mut line = |line: fmt::Arguments<'_>| {
             writeln!(text, "{line}").expect("writing to a string cannot fail");
         };
         line(format_args!("{} {}:", self.total, if self.total == 1 { one } else { many }));
         for Kind { count, reason, origin, detail, .. } in &self.kinds {
-            let Origin { file, line: number } = origin;
             let colon = if detail.is_empty() { "" } else { ": " };
-            line(format_args!(
-                "{count:>9}  {reason}; the first is line {number} of {file}{colon}{detail}"
-            ));
+            line(format_args!("{count:>9}  {reason}; the first is {origin}{colon}{detail}"));
         }
         if self.others > 0 {
             line(format_args!("{:>9}  other reasons", self.others));
@@ -137,6 +159,13 @@ impl Summary {
         self.rows += 1;
         let detail = reason.source().map(ToString::to_string).unwrap_or_default();
         self.unusable.count(&reason.to_string(), &detail, origin);
+    }
+
+    /// A part of a file is lost.
+    pub(super) fn damaged(&mut self, damage: &Damage, origin: &Origin) {
+        self.rows += 1;
+        let detail = format!("at byte {}, {} bytes are lost", damage.at, damage.length);
+        self.unusable.count(&damage.fault.to_string(), &detail, origin);
     }
 
     /// The server answered to the events that came from `origins`.
@@ -235,7 +264,7 @@ mod tests {
     use super::*;
 
     fn line(line: u64) -> Origin {
-        Origin::new(Path::new("/data/drive.csv"), line)
+        Origin::new(Path::new("/data/drive.csv"), Place::Line, line)
     }
 
     #[test]

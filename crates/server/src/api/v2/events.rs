@@ -316,7 +316,7 @@ impl Feed {
     /// The latest values of `vin`.
     async fn snapshot(&mut self, vin: Vin) -> Result<(), ApiError> {
         let latest = self.platform.journal.latest(vin).await?;
-        let Some(event) = Event::of_latest(vin, latest) else { return Ok(()) };
+        let Some(event) = Event::of_latest(vin, &latest) else { return Ok(()) };
         let view = self.view.load_full();
         let payloads = view.payloads(&event, |event, entries| encode(event, entries, view.gcid));
         for payload in payloads.iter() {

@@ -7,29 +7,29 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Reads lines of at most a limit; of longer ones only that they are there.
 #[derive(Debug)]
-pub(super) struct Lines<R> {
+pub(crate) struct Lines<R> {
     input: R,
     length_max: usize,
     line: Vec<u8>,
     number: u64,
     /// Bytes that were read.
-    pub(super) position: u64,
+    pub(crate) position: u64,
 }
 
 /// A line without its ending.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Line<'a> {
+pub(crate) enum Line<'a> {
     Whole(&'a [u8]),
     TooLong,
 }
 
 impl<R: BufRead> Lines<R> {
-    pub(super) fn new(input: R, length_max: usize) -> Self {
+    pub(crate) fn new(input: R, length_max: usize) -> Self {
         Self { input, length_max, line: Vec::new(), number: 0, position: 0 }
     }
 
     /// The next line and its number, from 1; `None` after the last one.
-    pub(super) fn next(&mut self) -> io::Result<Option<(u64, Line<'_>)>> {
+    pub(crate) fn next(&mut self) -> io::Result<Option<(u64, Line<'_>)>> {
         self.line.clear();
         let (mut read, mut too_long) = (0, false);
         loop {
