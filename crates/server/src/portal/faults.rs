@@ -30,11 +30,19 @@ const STRIKES_SHOWN: usize = 50;
 struct FaultsPage {
     frame: Frame,
     trouble: Option<String>,
+    /// What was typed into the form, where that can't be.
+    typed: Option<Fields>,
     kinds: Vec<Offered>,
     clients: Vec<Client>,
     vins: Vec<String>,
     faults: Vec<Shown>,
     strikes: Vec<Struck>,
+}
+
+impl FaultsPage {
+    fn typed(&self, name: &str) -> &str {
+        self.typed.as_ref().map_or("", |fields| fields.get(name))
+    }
 }
 
 /// A kind that can be chosen.
@@ -60,14 +68,11 @@ struct Struck {
 }
 
 pub(super) async fn show(visit: Visit) -> Result<Response, Problem> {
-    render(&visit, StatusCode::OK, None).await
+    render(&visit, None).await
 }
 
-async fn render(
-    visit: &Visit,
-    status: StatusCode,
-    trouble: Option<String>,
-) -> Result<Response, Problem> {
+/// The page; with what was typed, and why that can't be.
+async fn render(visit: &Visit, refused: Option<(Fields, String)>) -> Result<Response, Problem> {
     let faults = faults(visit)?;
     let directory = &visit.platform.directory;
     let mut clients = directory.clients_of(visit.gcid()).await?;
@@ -75,9 +80,15 @@ async fn render(
     let mappings = directory.mappings(visit.gcid()).await?;
     let log = faults.log(0, usize::MAX, Duration::ZERO).await;
     let strikes = log.iter().rev().filter(|strike| strike.whom.gcid == Some(visit.gcid()));
+    let status = match refused {
+        Some(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        None => StatusCode::OK,
+    };
+    let (typed, trouble) = refused.unzip();
     let template = FaultsPage {
         frame: visit.frame("clients"),
         trouble,
+        typed,
         kinds: offered().map(|kind| Offered::new(visit, kind)).collect(),
         clients,
         vins: mappings.iter().map(|mapping| mapping.vin.as_str().to_owned()).collect(),
@@ -153,23 +164,19 @@ impl Struck {
 /// Begins a fault for the customer alone.
 pub(super) async fn add(sent: Sent) -> Result<Response, Problem> {
     let Sent { visit, fields } = sent;
-    let faults = faults(&visit)?;
-    let refuse = async |trouble: String| {
-        metrics::counter!("cardata_faults_refused_total").increment(1);
-        render(&visit, StatusCode::UNPROCESSABLE_ENTITY, Some(trouble)).await
+    let t = visit.text();
+    let is_full = own(&visit, faults(&visit)?).count() >= FAULTS_MAX;
+    let trouble = match read(&visit, &fields).await? {
+        _ if is_full => t.faults_full.to_owned(),
+        Err(member) => fill(t.fault_refused, &[member]),
+        Ok(wish) => match begin::begin(&visit.platform, wish, Actor::Customer).await {
+            Ok(_) => return Ok(Redirect::to("/faults").into_response()),
+            Err(BeginError::TooMany(_)) => t.faults_full.to_owned(),
+            Err(error) => return Err(failed(&error)),
+        },
     };
-    if own(&visit, faults).count() >= FAULTS_MAX {
-        return refuse(visit.text().faults_full.to_owned()).await;
-    }
-    let wish = match read(&visit, &fields).await? {
-        Ok(wish) => wish,
-        Err(member) => return refuse(fill(visit.text().fault_refused, &[member])).await,
-    };
-    match begin::begin(&visit.platform, wish, Actor::Customer).await {
-        Ok(_) => Ok(Redirect::to("/faults").into_response()),
-        Err(BeginError::TooMany(_)) => refuse(visit.text().faults_full.to_owned()).await,
-        Err(error) => Err(failed(&error)),
-    }
+    metrics::counter!("cardata_faults_refused_total").increment(1);
+    render(&visit, Some((fields, trouble))).await
 }
 
 /// What is wished for; else the field that is wrong.

@@ -421,8 +421,11 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
         for (part, step) in plan.carry_out(publish) {
             self.note_sent(&part);
             let mut bytes = BytesMut::new();
-            // What is too large for the client now, being longer than it was, is left out.
-            self.encoder.encode(&Outgoing::Publish(part), &mut bytes);
+            // Longer than it was, it may be too large for the client; what that means is the session's to say, next time.
+            if !self.encoder.encode(&Outgoing::Publish(part), &mut bytes) {
+                self.session.close(CloseReason::Cut);
+                return;
+            }
             if let Some(faulted) = &mut self.faulted {
                 faulted.put(&bytes.freeze(), step, &seen, now, &mut self.output);
             }
