@@ -194,6 +194,24 @@ fn a_message_that_is_too_long_is_refused() {
     assert_eq!(messages_of(&parts(&writer.finish().unwrap())), [three()[0].clone(), longest]);
 }
 
+#[test]
+fn names_of_any_length_leave_blocks_that_can_be_read() {
+    let messages: Vec<_> = (0..40)
+        .map(|number| {
+            let name = format!("{number}").repeat(if number == 9 { 1_000_000 } else { 30_000 });
+            let long = message(ANNAS, number, &entry(&name, "1"));
+            Message { topic: name[..30_000].into(), ..long }
+        })
+        .collect();
+    let mut writer = Writer::new(Vec::new(), &header()).unwrap();
+    for message in &messages {
+        writer.message(message).unwrap();
+    }
+    let mut read = parts(&writer.finish().unwrap());
+    assert!(matches!(read.pop(), Some(Part::End(_))));
+    assert_eq!(messages_of(&read), messages);
+}
+
 /// A disk with room for so many bytes.
 struct Disk(Vec<u8>, usize);
 
