@@ -183,6 +183,13 @@ class Dev:
             process.wait()
             raise AssertionError(f"still there {STOP_SECONDS} s after {number.name}") from None
 
+    def ended(self) -> int:
+        """Waits for the server to end by itself; gives the exit code."""
+        assert self._process is not None
+        code = self._process.wait(START_SECONDS + STOP_SECONDS)
+        self._process = None
+        return code
+
     def stop(self) -> None:
         """Ends the server as an operator would; it must end well and in time."""
         assert self.signal(signal.SIGTERM) == 0, self.stderr[-2000:]

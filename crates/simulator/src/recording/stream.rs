@@ -34,11 +34,14 @@ const BLOCK_MARK: [u8; 4] = *b"\xC5BLK";
 const BLOCK_HEAD_LENGTH: usize = 17;
 /// A block is written when it has so many bytes.
 const BLOCK_LENGTH: usize = 256 << 10;
-/// No block has more, compressed or not: one that is nearly full, and one more message.
-const BLOCK_LENGTH_MAX: usize = 4 << 20;
+/// No block has more, compressed or not: one that is nearly full, one more message, and the names in it.
+const BLOCK_LENGTH_MAX: usize = 8 << 20;
 
 /// So many descriptors and topics are listed; what a server says beyond that is recorded all the same.
 const LISTED_MAX: usize = 4096;
+
+/// Bytes that these may have together.
+const LISTED_LENGTH_MAX: usize = 1 << 20;
 
 /// What a block has in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! Sums up a recording in one reading.
 
 use std::collections::{BTreeMap, HashSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -194,7 +195,7 @@ pub(super) struct Signal {
     /// How many values it had, up to [`DISTINCT_MAX`].
     pub(super) distinct: usize,
     #[serde(skip)]
-    seen: HashSet<Value>,
+    seen: HashSet<u64>,
     #[serde(skip)]
     latest: Option<Value>,
     #[serde(skip)]
@@ -299,7 +300,7 @@ impl Signal {
         self.count += 1;
         if self.latest.as_ref() != Some(value) {
             self.changes += u64::from(self.latest.is_some());
-            if self.seen.len() < DISTINCT_MAX && self.seen.insert(value.clone()) {
+            if self.seen.len() < DISTINCT_MAX && self.seen.insert(hash(value)) {
                 self.distinct += 1;
             }
             self.last = json(value);
@@ -319,6 +320,13 @@ impl Signal {
         }
         self.range = Some((min.min(number), max.max(number)));
     }
+}
+
+/// What tells a value from others, in little memory.
+fn hash(value: &Value) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// The value as JSON; a number that JSON's usual readers can't hold, as a text.

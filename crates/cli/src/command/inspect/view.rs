@@ -77,9 +77,9 @@ fn signals(vehicle: &Vehicle, width: usize) -> impl Iterator<Item = String> {
     let columns = (width - INDENT).min(CURVE_MAX);
     vehicle.descriptors.iter().flat_map(move |(name, signal)| {
         let name = format!("  {}", middle_shortened(name, width - 2));
+        // A level line tells nothing.
         let curve = signal.curve.draw(vehicle.last_at, columns);
-        let curve =
-            (signal.count > 1 && !curve.is_empty()).then(|| format!("{:INDENT$}{curve}", ""));
+        let curve = (signal.min != signal.max).then(|| format!("{:INDENT$}{curve}", ""));
         [Some(name), Some(format!("    {}", facts(signal))), curve].into_iter().flatten()
     })
 }

@@ -58,7 +58,11 @@ impl Recorder {
         let program = format!("cardata {}", env!("CARGO_PKG_VERSION"));
         let header = Header { created_at: now, program, identity };
         let writer = Writer::new(file, &header)
-            .map_err(|source| WriteError { path: path.clone(), source })
+            .map_err(|source| {
+                // Nobody needs an empty file.
+                let _ = std::fs::remove_file(&path);
+                WriteError { path: path.clone(), source }
+            })
             .with_context(|| {
                 Advice::new("the recording can't be begun")
                     .remedy("a place with room that you may write to, with --out")
@@ -164,6 +168,10 @@ fn describe(
         if more > 0 {
             write!(text, "\n           and {more} more descriptors")?;
         }
+    }
+    if left_out.messages > 0 {
+        let (messages, plural) = (left_out.messages, plural(left_out.messages));
+        write!(text, "\n{messages} message{plural} with nothing else left out")?;
     }
     if unreadable > 0 {
         write!(text, "\n{unreadable} message{} that are no events left out", plural(unreadable))?;

@@ -247,12 +247,15 @@ impl Credentials {
     }
 }
 
-/// A tenth of its life before it ends, and at least half of it after it began.
+/// A tenth of its life before it ends, and at least half of it after it began; never at once, whatever the server says.
 fn refresh_after(expires_in: Duration) -> Duration {
     const AHEAD_MAX: Duration = Duration::from_mins(5);
+    const LEAST: Duration = Duration::from_secs(1);
+    const MOST: Duration = Duration::from_hours(24);
     expires_in
         .saturating_sub((expires_in / 10).clamp(Duration::from_secs(5), AHEAD_MAX))
         .max(expires_in / 2)
+        .clamp(LEAST, MOST)
 }
 
 fn account(
@@ -358,7 +361,9 @@ mod tests {
 
     #[test]
     fn tokens_are_renewed_before_they_expire() {
-        for (seconds, after) in [(3600, 3300), (100, 90), (20, 15), (4, 2)] {
+        for (seconds, after) in
+            [(3600, 3300), (100, 90), (20, 15), (4, 2), (0, 1), (u64::MAX, 86_400)]
+        {
             let [expires_in, after] = [seconds, after].map(Duration::from_secs);
             assert_eq!(refresh_after(expires_in), after, "{seconds}");
         }

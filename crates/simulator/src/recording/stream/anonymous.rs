@@ -350,7 +350,7 @@ fn is_time_text(text: &str) -> bool {
             && (text.parse::<civil::DateTime>().is_ok() || text.parse::<civil::Time>().is_ok()))
 }
 
-/// Whether a unit is one: a short word without digits in a row.
+/// Whether a unit is short enough to be one.
 fn is_unit(json: &RawValue) -> bool {
     const LENGTH_MAX: usize = 24;
     json.get() == "null" || text(json.get()).is_some_and(|unit| unit.len() <= LENGTH_MAX)

@@ -194,6 +194,63 @@ fn a_message_that_is_too_long_is_refused() {
     assert_eq!(messages_of(&parts(&writer.finish().unwrap())), [three()[0].clone(), longest]);
 }
 
+#[test]
+fn names_of_any_length_leave_blocks_that_can_be_read() {
+    let messages: Vec<_> = (0..40)
+        .map(|number| {
+            let name = format!("{number}").repeat(if number == 9 { 1_000_000 } else { 30_000 });
+            let long = message(ANNAS, number, &entry(&name, "1"));
+            Message { topic: name[..30_000].into(), ..long }
+        })
+        .collect();
+    let mut writer = Writer::new(Vec::new(), &header()).unwrap();
+    for message in &messages {
+        writer.message(message).unwrap();
+    }
+    let mut read = parts(&writer.finish().unwrap());
+    assert!(matches!(read.pop(), Some(Part::End(_))));
+    assert_eq!(messages_of(&read), messages);
+}
+
+/// A disk with room for so many bytes.
+struct Disk(Vec<u8>, usize);
+
+impl std::io::Write for Disk {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let room = self.1 - self.0.len();
+        if room == 0 {
+            return Err(std::io::ErrorKind::StorageFull.into());
+        }
+        let taken = room.min(bytes.len());
+        self.0.extend_from_slice(&bytes[..taken]);
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_disk_that_is_full_keeps_the_blocks_that_it_took() {
+    let (whole, begins) = file(&three());
+    for room in 0..whole.len() {
+        let mut disk = Disk(Vec::new(), room);
+        let Ok(mut writer) = Writer::new(&mut disk, &header()) else {
+            assert!(room < begins[0], "{room}");
+            continue;
+        };
+        let written = three().iter().try_for_each(|message| {
+            writer.message(message)?;
+            writer.flush()
+        });
+        let ended = written.and_then(|()| writer.finish().map(drop));
+        assert_eq!(ended.unwrap_err().kind(), std::io::ErrorKind::StorageFull);
+        let taken = begins[1..].iter().filter(|end| **end <= room).count();
+        assert_eq!(messages_of(&parts(&disk.0)), three()[..taken], "{room}");
+    }
+}
+
 fn some_message() -> impl Strategy<Value = Message> {
     let received = -1_000_000_000_000_000_i64..4_000_000_000_000_000;
     let payload = prop::collection::vec(any::<u8>(), 0..200);

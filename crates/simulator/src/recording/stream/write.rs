@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use super::envelope::{Members, text};
 use super::{
-    BLOCK_LENGTH, BLOCK_MARK, BlockKind, Contents, Described, End, Header, Kind, LISTED_MAX, MAGIC,
-    Message, PAYLOAD_LENGTH_MAX, VERSION, checksum, flags,
+    BLOCK_LENGTH, BLOCK_MARK, BlockKind, Contents, Described, End, Header, Kind, LISTED_LENGTH_MAX,
+    LISTED_MAX, MAGIC, Message, PAYLOAD_LENGTH_MAX, VERSION, checksum, flags,
 };
 
 /// Writes messages to `W`. What was given since the last block waits in memory until [`flush`](Self::flush), or until
@@ -22,6 +22,10 @@ pub struct Writer<W> {
     waiting: Vec<u8>,
     contents: Contents,
     topics_here: HashMap<String, u64>,
+    /// Bytes of the topics and descriptors in `contents`.
+    named: usize,
+    /// The same in `end`.
+    listed: usize,
     /// The receive time of the message before, in microseconds.
     before_us: i64,
     end: End,
@@ -44,6 +48,8 @@ impl<W: Write> Writer<W> {
             waiting: Vec::new(),
             contents: Contents::default(),
             topics_here: HashMap::new(),
+            named: 0,
+            listed: 0,
             before_us: 0,
             end,
             topics: HashSet::new(),
@@ -74,7 +80,8 @@ impl<W: Write> Writer<W> {
         put_varint(message.payload.len() as u64, &mut self.waiting);
         self.waiting.extend_from_slice(&message.payload);
         self.end.messages += 1;
-        if self.waiting.len() >= BLOCK_LENGTH { self.flush() } else { Ok(()) }
+        let length = self.waiting.len() + self.named;
+        if length >= BLOCK_LENGTH { self.flush() } else { Ok(()) }
     }
 
     /// Writes what waits, so that it survives the end of this process.
@@ -92,6 +99,7 @@ impl<W: Write> Writer<W> {
         plain.append(&mut self.waiting);
         self.contents = Contents::default();
         self.topics_here.clear();
+        self.named = 0;
         self.before_us = 0;
         self.block(BlockKind::Messages, &plain)?;
         self.out.flush()
@@ -130,11 +138,22 @@ impl<W: Write> Writer<W> {
         }
         let number = self.contents.topics.len() as u64;
         self.contents.topics.push(topic.to_owned());
+        self.named += topic.len();
         self.topics_here.insert(topic.to_owned(), number);
-        if self.topics.len() < LISTED_MAX && self.topics.insert(topic.to_owned()) {
+        if !self.topics.contains(topic) && self.lists(self.topics.len(), topic.len()) {
+            self.topics.insert(topic.to_owned());
             self.end.topics.push(topic.to_owned());
         }
         number
+    }
+
+    /// Whether a name of so many bytes is listed beside as many others of its kind.
+    fn lists(&mut self, others: usize, length: usize) -> bool {
+        let fits = others < LISTED_MAX && self.listed + length <= LISTED_LENGTH_MAX;
+        if fits {
+            self.listed += length;
+        }
+        fits
     }
 
     /// Notes the descriptors of `payload`; one that is no event has none.
@@ -150,8 +169,11 @@ impl<W: Write> Writer<W> {
                 unit: entry.get("unit").and_then(text),
                 kind: entry.get("value").map_or(Kind::Other, Kind::of),
             };
-            if self.descriptors.len() < LISTED_MAX && !self.descriptors.contains(&described) {
+            let length = described.name.len() + described.unit.as_ref().map_or(0, String::len);
+            if !self.descriptors.contains(&described) && self.lists(self.descriptors.len(), length)
+            {
                 self.descriptors.insert(described.clone());
+                self.named += length;
                 self.contents.descriptors.push(described.clone());
                 self.end.descriptors.push(described);
             }
