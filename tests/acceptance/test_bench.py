@@ -142,6 +142,20 @@ def test_the_rest_api_is_asked_in_turns_with_a_bare_handler(start_dev: StartDev)
     assert "telematicData: 50 values" in table.stdout and "of the bare handler's" in table.stdout
 
 
+def test_events_are_taken_over_mqtt_and_https_in_turns_with_the_journal_alone(start_dev: StartDev) -> None:
+    dev = start_dev(*STILL)
+    figures = measured(
+        dev, "ingest", "--vehicles", "2", "--window", "4", "--lines", "4", "--rounds", "1", "--seconds", "1"
+    )
+    (taken,) = figures["rounds"]
+    assert all(taken[kind]["events"] > 0 for kind in ("mqtt", "https", "journal")) and taken["broker"] is None
+    for source, kind in (("mqtt", "mqtt"), ("https", "https")):
+        accepted = f'cardata_ingest_events_total{{source="{source}",outcome="accepted"}}'
+        assert counter(dev, accepted) == taken[kind]["events"]
+    assert dev.admin("GET", "/admin/v1/sources").json == {"sources": []}
+    assert bench(dev, "ingest", "--target", "mqtts://localhost:1").returncode == 2
+
+
 def test_a_days_quota_ends_the_measurement_with_what_to_do(start_dev: StartDev) -> None:
     dev = start_dev(*STILL, "--requests-per-day", "5")
     ended = bench(dev, "rest", "--values", "1")

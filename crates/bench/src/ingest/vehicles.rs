@@ -125,9 +125,9 @@ async fn send(
         } else if waiting.is_empty() {
             break;
         }
-        acknowledge(client.next().await?, &mut waiting, &mut sent)?;
+        acknowledge(&client.next().await?, &mut waiting, &mut sent)?;
         while let Some(packet) = client.take()? {
-            acknowledge(packet, &mut waiting, &mut sent)?;
+            acknowledge(&packet, &mut waiting, &mut sent)?;
         }
     }
     client.disconnect().await?;
@@ -135,7 +135,7 @@ async fn send(
 }
 
 fn acknowledge(
-    packet: Packet,
+    packet: &Packet,
     waiting: &mut VecDeque<Instant>,
     sent: &mut Sent,
 ) -> Result<(), ConnectError> {

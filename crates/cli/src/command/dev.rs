@@ -240,7 +240,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         .await
         .context("the demo vehicles' certificates can't be made")?;
 
-    let ready = ready::describe(&args, &sockets, &platform, &demo, &certificates)?;
+    let ready = ready::describe(&args, &sockets, &platform, &demo, &certificates);
     let welcome = welcome::text(&args, &ready);
     simulation::start(&platform, &demo, args.vehicles, args.speed, args.seed).await?;
     let retention = Retention {

@@ -106,6 +106,6 @@ async fn known(platform: &Platform, texts: &[String]) -> Result<Vec<Vin>, Refusa
 
 fn describe(source: &Source) -> Value {
     let vins: Option<Vec<_>> =
-        source.vins.as_ref().map(|vins| vins.iter().map(|vin| vin.as_str()).collect());
+        source.vins.as_ref().map(|vins| vins.iter().map(Vin::as_str).collect());
     json!({"name": source.name, "vins": vins, "created_at": source.created_at.to_string()})
 }

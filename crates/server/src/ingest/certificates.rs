@@ -401,13 +401,10 @@ fn date_time(at: Timestamp) -> OffsetDateTime {
     rcgen::date_time_ymd(1970, 1, 1) + since_1970
 }
 
-/// The bytes of a serial number; others than hexadecimal digits count as zero.
+/// The bytes of a serial number; what is no hexadecimal counts as zero.
 fn unhex(text: &str) -> Vec<u8> {
-    let digits: Vec<_> = text.chars().map(|digit| digit.to_digit(16).unwrap_or(0)).collect();
-    digits
-        .chunks(2)
-        .map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | *digit as u8))
-        .collect()
+    let pairs = text.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).unwrap_or_default());
+    pairs.map(|pair| u8::from_str_radix(pair, 16).unwrap_or_default()).collect()
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::{OpenApi, ToSchema};
 
-use self::body::{BodyError, Encoding};
+use self::body::{Encoding, RequestError};
 use self::repeat::Named;
 use self::sender::Sender;
 use super::{Intake, Refusal, count, count_entries, keep};
@@ -162,7 +162,7 @@ async fn events(
 ) -> Response {
     let (encoding, key) = match head(request.headers()) {
         Ok(head) => head,
-        Err(refused) => return refused,
+        Err(error) => return refuse(&error),
     };
     // What is in memory until it is on disk.
     let size = size_max(encoding, request.headers());
@@ -172,7 +172,7 @@ async fn events(
     };
     let body = match read(encoding, request).await {
         Ok(body) => body,
-        Err(error) => return unreadable(&error),
+        Err(error) => return refuse(&error),
     };
     let shared = platform.clone();
     // To its end, also when the sender hangs up: what was begun is answered when it is sent again.
@@ -189,9 +189,8 @@ async fn events(
 }
 
 /// How the body is compressed, and the request's name.
-fn head(headers: &HeaderMap) -> Result<(Encoding, Option<String>), Response> {
-    let encoding = Encoding::of(headers).map_err(|error| unreadable(&error))?;
-    Ok((encoding, repeat::key(headers)?))
+fn head(headers: &HeaderMap) -> Result<(Encoding, Option<String>), RequestError> {
+    Ok((Encoding::of(headers)?, repeat::key(headers)?))
 }
 
 /// The memory that a request may need, in bytes.
@@ -203,16 +202,16 @@ fn size_max(encoding: Encoding, headers: &HeaderMap) -> usize {
     }
 }
 
-async fn read(encoding: Encoding, request: Request) -> Result<Bytes, BodyError> {
+async fn read(encoding: Encoding, request: Request) -> Result<Bytes, RequestError> {
     let body = Bytes::from_request(request, &()).await.map_err(|rejection| {
         let is_long = rejection.status() == StatusCode::PAYLOAD_TOO_LARGE;
-        if is_long { BodyError::TooLarge } else { BodyError::Ended }
+        if is_long { RequestError::TooLarge } else { RequestError::Ended }
     })?;
     if encoding == Encoding::Identity {
         return Ok(body);
     }
     let unpacked = tokio::task::spawn_blocking(move || encoding.unpack(body)).await;
-    unpacked.unwrap_or(Err(BodyError::Ended))
+    unpacked.unwrap_or(Err(RequestError::Ended))
 }
 
 /// Keeps what is good of a body, unless the same request was answered before.
@@ -333,11 +332,11 @@ fn failure(
     }
 }
 
-fn unreadable(error: &BodyError) -> Response {
+fn refuse(error: &RequestError) -> Response {
     let (status, code) = error.code();
     tell(code);
     // So that a sender may choose another one (RFC 9110 §12.5.3).
-    let accepted = matches!(error, BodyError::UnknownEncoding);
+    let accepted = matches!(error, RequestError::UnknownEncoding);
     let header = accepted.then_some((ACCEPT_ENCODING, "gzip, zstd"));
     failure(status, header, code, &error.to_string())
 }

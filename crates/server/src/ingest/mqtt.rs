@@ -40,7 +40,7 @@ enum Ended {
     #[error("the certificate's common name is not the VIN of a known vehicle")]
     UnknownVehicle,
     #[error("the certificate is good no longer")]
-    CertificateEnded,
+    Uncertified,
     #[error("the topic is not `vehicles/{{vin}}/telemetry` of the vehicle's own VIN")]
     ForeignTopic,
     #[error("QoS 2 is not taken; publish with QoS 1")]
@@ -73,7 +73,7 @@ pub(crate) async fn serve(
     // After it was entered: so it is noticed also when it is revoked at this moment. And whoever comes back with a ticket
     // has shown it an earlier time.
     if !certificates.check(&proof.chain, now) {
-        return note(&Ended::CertificateEnded);
+        return note(&Ended::Uncertified);
     }
     let left = Duration::try_from(proof.expires_at.duration_since(now)).unwrap_or_default();
     let length_max = u32::try_from(EVENT_LENGTH_MAX + PACKET_OVERHEAD_MAX).unwrap_or(u32::MAX);
@@ -89,9 +89,9 @@ pub(crate) async fn serve(
     let mut _closing = None;
     tokio::select! {
         () = stopping.wait() => {}
-        () = sleep(left) => note(&Ended::CertificateEnded),
+        () = sleep(left) => note(&Ended::Uncertified),
         told = &mut entered.closing => {
-            note(&Ended::CertificateEnded);
+            note(&Ended::Uncertified);
             _closing = told.ok();
         }
         Err(ended) = vehicle.run() => note(&ended),
@@ -107,7 +107,7 @@ fn note(ended: &Ended) {
         Ended::Silent => "silent",
         Ended::Malformed => "malformed",
         Ended::UnknownVehicle => "unknown_vehicle",
-        Ended::CertificateEnded => "certificate_ended",
+        Ended::Uncertified => "certificate_ended",
         Ended::ForeignTopic => "foreign_topic",
         Ended::ExactlyOnce => "exactly_once",
         Ended::NotKept => "not_kept",

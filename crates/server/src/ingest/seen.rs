@@ -113,7 +113,9 @@ impl Seen {
             // Somebody else may have been quicker.
             if !state.knows(vin) {
                 state.recent.vehicles.entry(vin).or_default();
-                digests.into_iter().for_each(|digest| state.recent.add(digest));
+                for digest in digests {
+                    state.recent.add(digest);
+                }
             }
         }
         Ok(())

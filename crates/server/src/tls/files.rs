@@ -164,12 +164,15 @@ impl FollowedTrust {
     }
 }
 
-/// What files hold, and held at the last look; `None` where they can't be read.
+/// What files hold; `None` where they can't be read.
+type Contents<T> = Option<T>;
+
+/// What files hold, and held at the last look.
 struct Followed<T> {
     /// What was taken or refused last.
     judged: Option<T>,
     /// What was there at the last look, where that is something else.
-    arriving: Option<Option<T>>,
+    arriving: Option<Contents<T>>,
 }
 
 impl<T: Clone + PartialEq> Followed<T> {

@@ -19,7 +19,7 @@ pub(super) fn describe(
     platform: &Platform,
     demo: &Demo,
     certificates: &Certificates,
-) -> anyhow::Result<ReadyFile> {
+) -> ReadyFile {
     let customers = demo.customers.iter().map(|customer| DemoCustomer {
         email: customer.email.to_owned(),
         password: Secret::new(customer.password),
@@ -36,7 +36,7 @@ pub(super) fn describe(
             .collect(),
     });
     let host = args.tls.local_name();
-    Ok(ReadyFile {
+    ReadyFile {
         http_url: sockets.http_url(host),
         mqtt_host: host.to_owned(),
         mqtt_port: sockets.mqtt.port(),
@@ -45,7 +45,7 @@ pub(super) fn describe(
         admin_token: Secret::new(platform.admin_token.clone()),
         ca_file: certificates.ca_file(),
         customers: customers.collect(),
-    })
+    }
 }
 
 /// Writes the file into the data folder, and where `--ready-file` says. It is there whole or not at all.

@@ -1,4 +1,4 @@
-//! The body of a request, which may be compressed.
+//! The body of a request, which may be compressed, and what else can be wrong with how it is sent.
 
 use std::io::{self, Read};
 
@@ -22,11 +22,13 @@ pub(super) enum Encoding {
     Zstd,
 }
 
-/// Why there is no body.
+/// Why a request is not looked at any further.
 #[derive(Debug, Error)]
-pub(super) enum BodyError {
+pub(super) enum RequestError {
     #[error("`Content-Encoding` must be gzip or zstd, or be left out")]
     UnknownEncoding,
+    #[error("`Idempotency-Key` must be there once, with 1 to 255 ASCII characters")]
+    BadKey,
     #[error("a request may have at most {BODY_LENGTH_MAX} bytes, also when it is unpacked")]
     TooLarge,
     #[error("the request ended too early")]
@@ -35,11 +37,12 @@ pub(super) enum BodyError {
     Damaged(io::Error),
 }
 
-impl BodyError {
+impl RequestError {
     /// Status and code.
     pub(super) fn code(&self) -> (StatusCode, &'static str) {
         match self {
             Self::UnknownEncoding => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unknown_encoding"),
+            Self::BadKey => (StatusCode::BAD_REQUEST, "idempotency_key_invalid"),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
             Self::Ended | Self::Damaged(_) => (StatusCode::BAD_REQUEST, "body_unreadable"),
         }
@@ -48,39 +51,39 @@ impl BodyError {
 
 impl Encoding {
     /// What the header says.
-    pub(super) fn of(headers: &HeaderMap) -> Result<Self, BodyError> {
+    pub(super) fn of(headers: &HeaderMap) -> Result<Self, RequestError> {
         let mut values = headers.get_all(CONTENT_ENCODING).iter();
         let value = match (values.next(), values.next()) {
             (None, _) => return Ok(Self::Identity),
             (Some(value), None) => value.to_str().unwrap_or_default(),
-            (Some(_), Some(_)) => return Err(BodyError::UnknownEncoding),
+            (Some(_), Some(_)) => return Err(RequestError::UnknownEncoding),
         };
         match value.trim().to_ascii_lowercase().as_str() {
             "" | "identity" => Ok(Self::Identity),
             "gzip" | "x-gzip" => Ok(Self::Gzip),
             "zstd" => Ok(Self::Zstd),
-            _ => Err(BodyError::UnknownEncoding),
+            _ => Err(RequestError::UnknownEncoding),
         }
     }
 
     /// The bytes before they were compressed. Takes long where there are many.
-    pub(super) fn unpack(self, body: Bytes) -> Result<Bytes, BodyError> {
+    pub(super) fn unpack(self, body: Bytes) -> Result<Bytes, RequestError> {
         match self {
             Self::Identity => Ok(body),
             Self::Gzip => bounded(MultiGzDecoder::new(&*body)),
             Self::Zstd => {
-                let mut decoder =
-                    zstd::stream::read::Decoder::with_buffer(&*body).map_err(BodyError::Damaged)?;
-                decoder.window_log_max(WINDOW_LOG_MAX).map_err(BodyError::Damaged)?;
+                let mut decoder = zstd::stream::read::Decoder::with_buffer(&*body)
+                    .map_err(RequestError::Damaged)?;
+                decoder.window_log_max(WINDOW_LOG_MAX).map_err(RequestError::Damaged)?;
                 bounded(decoder)
             }
         }
     }
 }
 
-fn bounded(decoder: impl Read) -> Result<Bytes, BodyError> {
+fn bounded(decoder: impl Read) -> Result<Bytes, RequestError> {
     let mut unpacked = Vec::new();
     let limit = BODY_LENGTH_MAX as u64 + 1;
-    decoder.take(limit).read_to_end(&mut unpacked).map_err(BodyError::Damaged)?;
-    if unpacked.len() > BODY_LENGTH_MAX { Err(BodyError::TooLarge) } else { Ok(unpacked.into()) }
+    decoder.take(limit).read_to_end(&mut unpacked).map_err(RequestError::Damaged)?;
+    if unpacked.len() > BODY_LENGTH_MAX { Err(RequestError::TooLarge) } else { Ok(unpacked.into()) }
 }

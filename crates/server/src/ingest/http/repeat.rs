@@ -8,6 +8,7 @@ use axum::response::Response;
 use cardata_store::directory::{DirectoryError, IngestAnswer, TokenHash};
 use jiff::{SignedDuration, Timestamp};
 
+use super::body::RequestError;
 use super::{answer, failure, tell, unavailable};
 use crate::{Platform, secret};
 
@@ -29,14 +30,12 @@ pub(super) struct Named {
 }
 
 /// The request's name, if it has one.
-pub(super) fn key(headers: &HeaderMap) -> Result<Option<String>, Response> {
+pub(super) fn key(headers: &HeaderMap) -> Result<Option<String>, RequestError> {
     let mut values = headers.get_all(KEY).iter();
     let Some(value) = values.next() else { return Ok(None) };
     let text = value.to_str().unwrap_or_default().trim();
     if text.is_empty() || text.len() > KEY_LENGTH_MAX || values.next().is_some() {
-        tell("bad_key");
-        let description = "`Idempotency-Key` must be there once, with 1 to 255 ASCII characters";
-        return Err(failure(StatusCode::BAD_REQUEST, None, "idempotency_key_invalid", description));
+        return Err(RequestError::BadKey);
     }
     Ok(Some(text.to_owned()))
 }

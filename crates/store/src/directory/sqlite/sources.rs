@@ -1,5 +1,6 @@
 //! Programs that report events, and what their requests were answered.
 
+use cardata_domain::Vin;
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqlitePool};
@@ -10,7 +11,7 @@ use crate::directory::{IngestAnswer, Source, TokenHash};
 
 pub(super) async fn add(writer: &SqlitePool, source: &Source) -> Result<bool, Failure> {
     let vins: Option<Vec<&str>> =
-        source.vins.as_ref().map(|vins| vins.iter().map(|vin| vin.as_str()).collect());
+        source.vins.as_ref().map(|vins| vins.iter().map(Vin::as_str).collect());
     let vins = vins.as_ref().map(to_json).transpose()?;
     let done = sqlx::query(
         "INSERT INTO sources (name, key_hash, vins, created_at) VALUES ($1, $2, $3, $4)
@@ -110,16 +111,14 @@ pub(super) async fn put_answer(
 }
 
 fn source(row: &SqliteRow) -> Result<Source, Failure> {
-    let vins = match row.try_get::<Option<&str>, _>("vins")? {
-        None => None,
-        Some(_) => {
-            let texts: Vec<String> = from_json(row, "vins", "list of VINs")?;
-            let vins = texts
-                .iter()
-                .map(|text| text.parse().map_err(|_| Failure::damaged_private("VIN", text)));
-            Some(vins.collect::<Result<_, _>>()?)
-        }
-    };
+    let mut vins = None;
+    if row.try_get::<Option<&str>, _>("vins")?.is_some() {
+        let texts: Vec<String> = from_json(row, "vins", "list of VINs")?;
+        let parsed = texts
+            .iter()
+            .map(|text| text.parse().map_err(|_| Failure::damaged_private("VIN", text)));
+        vins = Some(parsed.collect::<Result<_, _>>()?);
+    }
     Ok(Source {
         name: row.try_get("name")?,
         key_hash: TokenHash(row.try_get("key_hash")?),

@@ -79,19 +79,7 @@ pub(super) async fn enroll(server: &Server, args: EnrollArgs) -> anyhow::Result<
         .with_context(|| format!("the folder {} can't be made", args.out.display()))?;
     let (request, key_file) = match &args.csr {
         Some(path) => (read(path)?, None),
-        None => {
-            let key = KeyPair::generate()?;
-            let mut params = CertificateParams::default();
-            params.distinguished_name.push(DnType::CommonName, args.vin.as_str());
-            let request = params.serialize_request(&key)?.pem()?;
-            let key_file = file("key");
-            secret_file::write_new(&key_file, &key.serialize_pem()).with_context(|| {
-                Advice::new(what)
-                    .remedy("another folder with --out: no key is written over")
-                    .usage()
-            })?;
-            (request, Some(key_file))
-        }
+        None => made(&args.vin, file("key"), what)?,
     };
     let body = json!({"csr": request, "days": args.days});
     let segments = ["vehicles", args.vin.as_str(), "certificates"];
@@ -126,6 +114,18 @@ pub(super) async fn enroll(server: &Server, args: EnrollArgs) -> anyhow::Result<
     ];
     server.print_one(&told, &lines);
     Ok(())
+}
+
+/// A request of a new key, and the file that the key is in.
+fn made(vin: &str, file: PathBuf, what: &str) -> anyhow::Result<(String, Option<PathBuf>)> {
+    let key = KeyPair::generate()?;
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, vin);
+    let request = params.serialize_request(&key)?.pem()?;
+    secret_file::write_new(&file, &key.serialize_pem()).with_context(|| {
+        Advice::new(what).remedy("another folder with --out: no key is written over").usage()
+    })?;
+    Ok((request, Some(file)))
 }
 
 pub(super) async fn revoke(server: &Server, args: RevokeArgs) -> anyhow::Result<()> {
