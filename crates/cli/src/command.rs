@@ -5,6 +5,7 @@ pub(crate) mod bench;
 pub(crate) mod container;
 pub(crate) mod dev;
 pub(crate) mod replay;
+pub(crate) mod simulate;
 pub(crate) mod token;
 
 mod sandbox;

@@ -43,6 +43,7 @@ enum LogFormat {
 enum Command {
     Dev(Box<command::dev::Args>),
     Replay(command::replay::Args),
+    Simulate(command::simulate::Args),
     Token(command::token::Args),
     Container(command::container::Args),
     Admin(command::admin::Args),
@@ -60,6 +61,7 @@ async fn main() -> ExitCode {
     output::finish(match command {
         Command::Dev(args) => command::dev::run(*args).await,
         Command::Replay(args) => command::replay::run(args).await,
+        Command::Simulate(args) => command::simulate::run(args),
         Command::Token(args) => command::token::run(args).await,
         Command::Container(args) => command::container::run(args).await,
         Command::Admin(args) => command::admin::run(args).await,

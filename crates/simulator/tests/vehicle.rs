@@ -11,7 +11,7 @@ use std::sync::{Arc, LazyLock};
 use cardata_domain::catalogue::Category;
 use cardata_domain::vehicle::Drivetrain;
 use cardata_domain::{Catalogue, Event, Value};
-use cardata_simulator::Vehicle;
+use cardata_simulator::{Equipment, Vehicle};
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
@@ -30,6 +30,8 @@ const DRIVETRAINS: [Drivetrain; 4] =
 
 static CATALOGUE: LazyLock<Arc<Catalogue>> = LazyLock::new(|| Arc::new(Catalogue::shipped()));
 
+static EQUIPMENT: LazyLock<Equipment> = LazyLock::new(|| Equipment::new(CATALOGUE.clone()));
+
 fn start() -> Timestamp {
     "2026-08-01T08:00:00.250Z".parse().unwrap()
 }
@@ -40,7 +42,7 @@ fn after(seconds: i64) -> Timestamp {
 
 fn vehicle(drivetrain: Drivetrain, seed: u64) -> Vehicle {
     let vin = "WBY00000000000001".parse().unwrap();
-    Vehicle::new(vin, drivetrain, seed, start(), CATALOGUE.clone())
+    Vehicle::new(vin, drivetrain, seed, start(), &EQUIPMENT)
 }
 
 /// The events up to `until`, advanced `every` seconds.

@@ -1,0 +1,127 @@
+//! A simulated i3 on recorded drives.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use cardata_simulator::comparison::{Drive, DriveError, Taken};
+
+use super::plot;
+use crate::output::{self, Advice};
+
+/// A drive's name, and what both cars took.
+pub(super) struct Pair {
+    pub(super) name: String,
+    pub(super) celsius: f64,
+    pub(super) recorded: Taken,
+    pub(super) simulated: Taken,
+}
+
+/// Compares the drives in `paths` and prints a line for each; draws them into `picture`.
+pub(super) fn run(paths: &[PathBuf], picture: Option<&Path>) -> anyhow::Result<()> {
+    let mut pairs = Vec::new();
+    let mut skipped = Vec::new();
+    for file in files(paths)? {
+        let text = std::fs::read(&file)
+            .with_context(|| format!("the recording {} can't be read", file.display()))?;
+        let name = file.file_stem().unwrap_or_default().to_string_lossy();
+        match Drive::parse(&text) {
+            Ok(drive) => pairs.push(Pair {
+                name: output::harmless(&name),
+                celsius: drive.ambient_celsius(),
+                recorded: drive.recorded(),
+                simulated: drive.simulated(),
+            }),
+            Err(error) => skipped.push((file, error)),
+        }
+    }
+    for (file, error) in &skipped {
+        output::note(&format!("left out {}: {}", file.display(), reason(error)));
+    }
+    if pairs.is_empty() {
+        let what = "there is no drive to compare with";
+        let remedy = "name recordings of a BMW i3 in CSV, one row a second, with the columns speed_kmh, elevation_m, \
+                      batt_v, batt_a, batt_temp_c, soc_displayed_pct, ambient_c and cabin_c";
+        return Err(Advice::new(what).remedy(remedy).into());
+    }
+    pairs.sort_by(|a, b| a.name.cmp(&b.name));
+    tell(&pairs);
+    if let Some(file) = picture {
+        std::fs::write(file, plot::svg(&pairs))
+            .with_context(|| format!("the plot {} can't be written", file.display()))?;
+    }
+    Ok(())
+}
+
+fn reason(error: &DriveError) -> String {
+    match std::error::Error::source(error) {
+        Some(source) => format!("{error} ({})", output::harmless(&source.to_string())),
+        None => error.to_string(),
+    }
+}
+
+/// The files, and those in the folders whose names end in `.csv`.
+fn files(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            let context = || format!("the folder {} can't be read", path.display());
+            for entry in std::fs::read_dir(path).with_context(context)? {
+                let file = entry.with_context(context)?.path();
+                if file.extension().is_some_and(|extension| extension == "csv") {
+                    files.push(file);
+                }
+            }
+        } else {
+            files.push(path.clone());
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn tell(pairs: &[Pair]) {
+    let widest = pairs.iter().map(|pair| pair.name.chars().count()).max().unwrap_or_default().max(9);
+    output::data(&format!(
+        "{:widest$}  {:>5}  {:>5}  {:>19}  {:>19}",
+        "", "", "", "kWh for 100 km", "% for 100 km"
+    ));
+    output::data(&format!(
+        "{:widest$}  {:>5}  {:>5}  {:>8}  {:>9}  {:>8}  {:>9}",
+        "drive", "km", "°C", "recorded", "simulated", "recorded", "simulated"
+    ));
+    for Pair { name, celsius, recorded, simulated } in pairs {
+        output::data(&format!(
+            "{name:widest$}  {:>5.1}  {celsius:>5.1}  {:>8.1}  {:>9.1}  {:>8.0}  {:>9.0}",
+            recorded.km,
+            recorded.kwh_per_100_km,
+            simulated.kwh_per_100_km,
+            recorded.percent_per_100_km,
+            simulated.percent_per_100_km
+        ));
+    }
+    for (what, figure) in [
+        ("kWh for 100 km", (|taken| taken.kwh_per_100_km) as fn(&Taken) -> f64),
+        ("% for 100 km", |taken| taken.percent_per_100_km),
+    ] {
+        let spread = |of: fn(&Pair) -> &Taken| {
+            let all = pairs.iter().map(|pair| figure(of(pair)));
+            let least = all.clone().fold(f64::INFINITY, f64::min);
+            (least, all.fold(f64::NEG_INFINITY, f64::max))
+        };
+        let recorded = spread(|pair| &pair.recorded);
+        let simulated = spread(|pair| &pair.simulated);
+        let is_within = |pair: &&Pair| {
+            (recorded.0..=recorded.1).contains(&figure(&pair.simulated))
+        };
+        output::data(&format!(
+            "\n{what}: recorded {:.1} to {:.1}, simulated {:.1} to {:.1}; {} of {} simulated drives within the spread of the \
+             recorded ones",
+            recorded.0,
+            recorded.1,
+            simulated.0,
+            simulated.1,
+            pairs.iter().filter(is_within).count(),
+            pairs.len()
+        ));
+    }
+}
