@@ -11,7 +11,15 @@ use crate::route::{Place, Route, RouteName};
 pub(crate) type Chance = rand::rngs::Xoshiro256PlusPlus;
 
 const GRAVITY: f64 = 9.81;
+/// At 20 °C; colder air is denser.
 const AIR_KG_PER_M3: f64 = 1.2;
+const KELVIN: f64 = 273.15;
+/// Rolling resistance is told for tyres of this temperature; each degree less adds [`TYRE_STIFFENING`].
+const TYRE_CELSIUS: f64 = 30.0;
+const TYRE_STIFFENING: f64 = 0.011;
+/// The part of the energy that each degree below [`CELLS_CELSIUS`] costs a battery in its own resistance.
+const CELLS_STIFFENING: f64 = 0.004;
+const CELLS_CELSIUS: f64 = 20.0;
 /// Battery to wheel.
 const MOTOR_EFFICIENCY: f64 = 0.88;
 /// Wheel to battery.
@@ -24,7 +32,7 @@ const ENGINE_IDLE_KW: f64 = 6.0;
 /// Fuel to the board's 12 V.
 const ALTERNATOR_EFFICIENCY: f64 = 0.25;
 /// Lights and electronics while the ignition is on.
-const ELECTRONICS_KW: f64 = 0.35;
+const ELECTRONICS_KW: f64 = 0.5;
 /// Everything that listens while the vehicle is parked, out of the 12 V battery.
 const STANDBY_KW: f64 = 0.0012;
 /// Where a plug-in hybrid starts its engine, and where it stops it again.
@@ -38,12 +46,12 @@ const MILD_EFFICIENCY: f64 = 0.9;
 /// What people set the climate control to.
 const CABIN_CELSIUS: f64 = 21.5;
 /// Heat that the cabin loses for each degree that it is warmer than the air.
-const CABIN_KW_PER_CELSIUS: f64 = 0.085;
+const CABIN_KW_PER_CELSIUS: f64 = 0.1;
 /// Heat that warms cabin and seats by a degree.
 const CABIN_KWH_PER_CELSIUS: f64 = 0.028;
 /// Heat that the sun adds.
 const SUN_KW: f64 = 0.3;
-const HEATER_KW: f64 = 5.0;
+const HEATER_KW: f64 = 5.5;
 const COOLER_KW: f64 = 4.0;
 /// Heat that the air conditioning moves for each kW of its own.
 const COOLER_PERFORMANCE: f64 = 2.5;
@@ -322,10 +330,17 @@ impl Car {
         self.tyre_leaks[0] = -(1.0 - weekly_leak.min(0.99)).ln() / WEEK_SECONDS;
     }
 
-    /// Lets it begin with so much charge, and with a battery and a cabin of these temperatures.
-    pub(crate) fn set_out(&mut self, charge_percent: f64, battery_celsius: f64, cabin_celsius: f64) {
+    /// Lets it begin with so much charge, and with a battery, a cabin and air of these temperatures.
+    pub(crate) fn set_out(
+        &mut self,
+        charge_percent: f64,
+        [battery_celsius, cabin_celsius, ambient_celsius]: [f64; 3],
+    ) {
+        self.ambient_celsius = ambient_celsius;
+        self.tyre_celsius = ambient_celsius;
         if let Some(electric) = &mut self.electric {
-            electric.battery = Battery::new(electric.battery.model, charge_percent, battery_celsius);
+            electric.battery =
+                Battery::new(electric.battery.model, charge_percent, battery_celsius);
         }
         self.climate.cabin_celsius = cabin_celsius;
     }
@@ -422,8 +437,10 @@ impl Car {
         self.odometer_m += metres;
 
         let model = self.model;
-        let drag = AIR_KG_PER_M3 / 2.0 * model.drag_area_m2 * mean_mps * mean_mps;
-        let rolling = model.rolling_resistance * model.mass_kg * GRAVITY;
+        let air = AIR_KG_PER_M3 * (KELVIN + 20.0) / (KELVIN + self.ambient_celsius);
+        let drag = air / 2.0 * model.drag_area_m2 * mean_mps * mean_mps;
+        let stiffness = 1.0 + TYRE_STIFFENING * (TYRE_CELSIUS - self.tyre_celsius);
+        let rolling = stiffness * model.rolling_resistance * model.mass_kg * GRAVITY;
         let resistance = (drag + rolling) * metres / JOULES_PER_KWH;
         let motion =
             model.mass_kg * ((to * to - from * from) / 2.0 + GRAVITY * rise_m) / JOULES_PER_KWH;
@@ -437,7 +454,7 @@ impl Car {
         if wheel_kwh < 0.0 {
             self.brake(-wheel_kwh);
         } else if electrically {
-            self.draw(wheel_kwh / MOTOR_EFFICIENCY, wheel_kwh);
+            self.draw(wheel_kwh / self.motor_efficiency(), wheel_kwh);
         } else {
             let boost_kwh = self.boost(wheel_kwh);
             self.burn((wheel_kwh - boost_kwh) / ENGINE_EFFICIENCY, wheel_kwh - boost_kwh);
@@ -570,12 +587,13 @@ impl Car {
 
     /// One second at the plug.
     pub(crate) fn charge(&mut self) {
+        // First, so that the high-voltage battery gets full.
+        self.charge_low_voltage(LOW_VOLTAGE_CHARGE_KW / 3600.0);
         if let Some(electric) = &mut self.electric {
             let charged = electric.battery.charge(electric.port.supply);
             self.energy.charged_kwh += charged.grid_kwh;
             self.energy.lost_kwh += charged.lost_kwh;
         }
-        self.charge_low_voltage(LOW_VOLTAGE_CHARGE_KW / 3600.0);
     }
 
     /// Fills the tank, if there is one.
@@ -631,6 +649,11 @@ impl Car {
         }
         self.trip.recuperated_kwh += filled;
         self.energy.lost_kwh += kwh - filled;
+    }
+
+    fn motor_efficiency(&self) -> f64 {
+        let celsius = self.electric.as_ref().map_or(CELLS_CELSIUS, |e| e.battery.celsius);
+        MOTOR_EFFICIENCY * (1.0 - CELLS_STIFFENING * (CELLS_CELSIUS - celsius).clamp(0.0, 50.0))
     }
 
     /// What a mild hybrid's motor adds at the wheels where `kwh` are asked for.

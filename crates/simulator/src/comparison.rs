@@ -116,7 +116,7 @@ impl Drive {
         // No chance has a part in what follows.
         let mut chance = Chance::seed_from_u64(0);
         let mut car = Car::new(Kind::I3.model(), jiff::Timestamp::UNIX_EPOCH, &mut chance);
-        car.set_out(first.soc_displayed_pct, first.batt_temp_c, first.cabin_c);
+        car.set_out(first.soc_displayed_pct, [first.batt_temp_c, first.cabin_c, first.ambient_c]);
         let heights = self.heights();
         let mut meter = Meter::default();
         let before = car.battery_kwh();
@@ -190,7 +190,8 @@ mod tests {
         for second in 0..1800_i32 {
             let phase = f64::from(second % 120) / 120.0 * std::f64::consts::TAU;
             let speed = top_kmh / 2.0 * (1.0 - phase.cos());
-            writeln!(text, "{second},{speed},500,360,-20,{celsius},80,{celsius},{celsius}").unwrap();
+            writeln!(text, "{second},{speed},500,360,-20,{celsius},80,{celsius},{celsius}")
+                .unwrap();
         }
         Drive::parse(text.as_bytes()).unwrap()
     }
@@ -224,8 +225,11 @@ mod tests {
 
     #[test]
     fn what_is_no_drive_is_refused_with_the_reason() {
-        let header = "speed_kmh,elevation_m,batt_v,batt_a,batt_temp_c,soc_displayed_pct,ambient_c,cabin_c\n";
-        let told = |rows: String| Drive::parse(format!("{header}{rows}").as_bytes()).unwrap_err().to_string();
+        let header =
+            "speed_kmh,elevation_m,batt_v,batt_a,batt_temp_c,soc_displayed_pct,ambient_c,cabin_c\n";
+        let told = |rows: String| {
+            Drive::parse(format!("{header}{rows}").as_bytes()).unwrap_err().to_string()
+        };
         let row = "50,500,360,-20,20,80,20,20\n";
         assert!(told(row.repeat(3)).contains("3 rows"));
         assert!(told(row.replace("50,", "0,").repeat(60)).contains("never moves"));

@@ -92,7 +92,7 @@ static BEV: Model = Model {
     battery: Some(BatteryModel {
         gross_kwh: 84.3,
         usable_kwh: 81.2,
-        charge_kw_max: 150.0,
+        charge_kw_max: 137.0,
         ac_phases: 3,
         ac_ampere: 16.0,
         dc_kw: Some(120.0),
@@ -226,14 +226,17 @@ impl Kind {
     /// What vehicle number `n` of this kind was built as.
     pub fn build(self, n: u64) -> Build {
         let build = demo_build(self.drivetrain(), n);
-        let named = |model_name: &str, model_key: &str, series: &str, series_devt: &str, body: &str| Build {
-            model_name: model_name.to_owned(),
-            model_key: model_key.to_owned(),
-            series: series.to_owned(),
-            series_devt: series_devt.to_owned(),
-            body_type: body.to_owned(),
-            ..build.clone()
-        };
+        let named =
+            |model_name: &str, model_key: &str, series: &str, series_devt: &str, body: &str| {
+                Build {
+                    model_name: model_name.to_owned(),
+                    model_key: model_key.to_owned(),
+                    series: series.to_owned(),
+                    series_devt: series_devt.to_owned(),
+                    body_type: body.to_owned(),
+                    ..build.clone()
+                }
+            };
         match self {
             Self::I5 => named("i5 eDrive40", "11FJ", "5", "G60", "Limousine"),
             Self::I4 => named("i4 eDrive40", "71AW", "4", "G26", "Gran Coupé"),
@@ -244,10 +247,9 @@ impl Kind {
             },
             Self::Plugin330e => named("330e", "31FH", "3", "G20", "Limousine"),
             Self::Mild520i => named("520i", "41FJ", "5", "G60", "Limousine"),
-            Self::Petrol320i => Build {
-                brand: "BMW".to_owned(),
-                ..named("320i", "31FF", "3", "G20", "Limousine")
-            },
+            Self::Petrol320i => {
+                Build { brand: "BMW".to_owned(), ..named("320i", "31FF", "3", "G20", "Limousine") }
+            }
         }
     }
 }

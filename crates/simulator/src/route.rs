@@ -278,8 +278,7 @@ mod tests {
     use super::*;
 
     fn all() -> [&'static Route; 5] {
-        let names =
-            [RouteName::Commute, RouteName::Town, RouteName::Delivery, RouteName::Motorway];
+        let names = [RouteName::Commute, RouteName::Town, RouteName::Delivery, RouteName::Motorway];
         let [a, b, c, d] = names.map(Route::named);
         [Route::demo(), a, b, c, d]
     }
@@ -306,7 +305,10 @@ mod tests {
     fn owners_begin_at_one_home() {
         let home = Route::named(RouteName::Town).place(0.0);
         for route in &all()[1..] {
-            assert_eq!((route.place(0.0).latitude, route.place(0.0).altitude_m), (home.latitude, home.altitude_m));
+            assert_eq!(
+                (route.place(0.0).latitude, route.place(0.0).altitude_m),
+                (home.latitude, home.altitude_m)
+            );
         }
     }
 

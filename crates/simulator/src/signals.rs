@@ -30,20 +30,15 @@ const fn rare(name: &'static str, read: Read) -> Signal {
     Signal { name, scope: Scope::All, read }
 }
 
-pub(crate) const LATITUDE: &str =
-    "vehicle.cabin.infotainment.navigation.currentLocation.latitude";
+pub(crate) const LATITUDE: &str = "vehicle.cabin.infotainment.navigation.currentLocation.latitude";
 pub(crate) const LONGITUDE: &str =
     "vehicle.cabin.infotainment.navigation.currentLocation.longitude";
 
 /// All of them; which a vehicle sends, its drivetrain and the catalogue decide.
 pub(crate) const SIGNALS: &[Signal] = &[
     // Position and motion.
-    moving(LATITUDE, |car| {
-        number(car.fix.latitude, 7)
-    }),
-    moving(LONGITUDE, |car| {
-        number(car.fix.longitude, 7)
-    }),
+    moving(LATITUDE, |car| number(car.fix.latitude, 7)),
+    moving(LONGITUDE, |car| number(car.fix.longitude, 7)),
     moving("vehicle.cabin.infotainment.navigation.currentLocation.altitude", |car| {
         number(car.fix.altitude_m, 0)
     }),
@@ -203,7 +198,9 @@ pub(crate) const SIGNALS: &[Signal] = &[
     }),
     rare("vehicle.vehicle.avgAuxPower", |car| {
         let on = car.electric.is_some() && car.body.ignition_on;
-        car.electric.as_ref().and_then(|_| number(if on { car.climate.auxiliary_kw } else { 0.0 }, 2))
+        car.electric
+            .as_ref()
+            .and_then(|_| number(if on { car.climate.auxiliary_kw } else { 0.0 }, 2))
     }),
     // Charging.
     rare("vehicle.drivetrain.electricEngine.charging.status", |car| {
@@ -390,7 +387,13 @@ fn services(car: &Car) -> Option<Value> {
         )
     };
     let entries = [
-        entry(1, "Vehicle check", "null", status, &format!("{:.0}", (left_km / 1000.0).ceil() * 1000.0)),
+        entry(
+            1,
+            "Vehicle check",
+            "null",
+            status,
+            &format!("{:.0}", (left_km / 1000.0).ceil() * 1000.0),
+        ),
         entry(3, "Brake fluid", "2027-07", "OK", "-"),
         entry(32, "Vehicle inspection", "2028-10", "OK", "-"),
     ];

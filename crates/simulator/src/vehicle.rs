@@ -189,7 +189,9 @@ impl Vehicle {
     /// Never: every catalogue lists signals for every drivetrain.
     pub fn hello(&mut self) -> Event {
         let entries = self.reporter.everything(&self.car, whole_second(self.now));
-        self.outbox.event(entries, self.now).expect("the catalogue lists signals for every drivetrain")
+        self.outbox
+            .event(entries, self.now)
+            .expect("the catalogue lists signals for every drivetrain")
     }
 
     /// What the vehicle was built as.
@@ -237,16 +239,12 @@ impl Vehicle {
         self.diary.note(car, next);
         let activity = self.phase.activity();
         // What ends is no second like the others, but a stay's end is told by what follows.
-        let happening = if is_over && activity == Activity::Charging {
-            Happening::Change
-        } else {
-            happening
-        };
+        let happening =
+            if is_over && activity == Activity::Charging { Happening::Change } else { happening };
         if is_over {
             self.begin_next();
         }
-        let scope =
-            self.cadence.scope(activity, happening, is_over, &self.car, &mut self.chance);
+        let scope = self.cadence.scope(activity, happening, is_over, &self.car, &mut self.chance);
         if scope > Scope::Nothing {
             let entries = self.reporter.changed(&self.car, whole_second(next), scope);
             self.send(entries, activity);

@@ -34,11 +34,7 @@ impl Weather {
         let days = now.as_second() as f64 / DAY_SECONDS;
         let year = (days - COLDEST_DAY) / 365.2425;
         let day = days - COLDEST_HOUR / 24.0;
-        Some(
-            mean_celsius
-                - yearly_celsius * (TAU * year).cos()
-                - DAILY_CELSIUS * (TAU * day).cos(),
-        )
+        Some(mean_celsius - yearly_celsius * (TAU * year).cos() - DAILY_CELSIUS * (TAU * day).cos())
     }
 }
 
@@ -48,8 +44,7 @@ mod tests {
 
     #[test]
     fn july_is_warmer_than_january_and_afternoon_than_night() {
-        let celsius =
-            |at: &str| Weather::TEMPERATE.celsius(at.parse().unwrap()).unwrap().round();
+        let celsius = |at: &str| Weather::TEMPERATE.celsius(at.parse().unwrap()).unwrap().round();
         assert_eq!(celsius("2026-01-20T03:00:00Z"), -4.0);
         assert_eq!(celsius("2026-01-20T15:00:00Z"), 4.0);
         assert_eq!(celsius("2026-07-21T15:00:00Z"), 24.0);

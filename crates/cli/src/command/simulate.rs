@@ -123,7 +123,9 @@ mod tests {
 
     #[test]
     fn a_name_that_is_not_shipped_is_answered_with_the_one_that_was_meant() {
-        for (name, told) in [("comuter", "`commuter`"), ("five-onwers", "`five-owners`"), ("x", "name a file")] {
+        for (name, told) in
+            [("comuter", "`commuter`"), ("five-onwers", "`five-owners`"), ("x", "name a file")]
+        {
             let advice = format!("{:?}", scenario(name).unwrap_err());
             assert!(advice.contains(told), "{name}: {advice}");
         }

@@ -91,8 +91,10 @@ impl TryFrom<String> for ClockTime {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let parts = text.split_once(':').filter(|(hour, minute)| hour.len() == 2 && minute.len() == 2);
-        let numbers = parts.and_then(|(hour, minute)| Some((hour.parse().ok()?, minute.parse().ok()?)));
+        let parts =
+            text.split_once(':').filter(|(hour, minute)| hour.len() == 2 && minute.len() == 2);
+        let numbers =
+            parts.and_then(|(hour, minute)| Some((hour.parse().ok()?, minute.parse().ok()?)));
         match numbers {
             Some((hour @ 0..=23, minute @ 0..=59)) => Ok(Self { hour, minute }),
             _ => Err(format!("`{text}` is not a time of day, such as 07:20")),
@@ -140,8 +142,9 @@ pub(super) fn some<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
 /// The name of a time zone, such as `Europe/Berlin`.
 pub(super) fn time_zone<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TimeZone, D::Error> {
     let name = String::deserialize(deserializer)?;
-    TimeZone::get(&name)
-        .map_err(|_| D::Error::custom(format!("`{name}` is not a time zone, such as Europe/Berlin")))
+    TimeZone::get(&name).map_err(|_| {
+        D::Error::custom(format!("`{name}` is not a time zone, such as Europe/Berlin"))
+    })
 }
 
 /// A date with a time and without a zone, such as `2026-01-05T00:00:00`.

@@ -80,7 +80,8 @@ fn files(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
 }
 
 fn tell(pairs: &[Pair]) {
-    let widest = pairs.iter().map(|pair| pair.name.chars().count()).max().unwrap_or_default().max(9);
+    let widest =
+        pairs.iter().map(|pair| pair.name.chars().count()).max().unwrap_or_default().max(9);
     output::data(&format!(
         "{:widest$}  {:>5}  {:>5}  {:>19}  {:>19}",
         "", "", "", "kWh for 100 km", "% for 100 km"
@@ -110,9 +111,7 @@ fn tell(pairs: &[Pair]) {
         };
         let recorded = spread(|pair| &pair.recorded);
         let simulated = spread(|pair| &pair.simulated);
-        let is_within = |pair: &&Pair| {
-            (recorded.0..=recorded.1).contains(&figure(&pair.simulated))
-        };
+        let is_within = |pair: &&Pair| (recorded.0..=recorded.1).contains(&figure(&pair.simulated));
         output::data(&format!(
             "\n{what}: recorded {:.1} to {:.1}, simulated {:.1} to {:.1}; {} of {} simulated drives within the spread of the \
              recorded ones",

@@ -42,11 +42,14 @@ fn consumption(svg: &mut String, pairs: &[Pair]) {
     for pair in pairs {
         let (recorded, simulated) = (pair.recorded.kwh_per_100_km, pair.simulated.kwh_per_100_km);
         let colour = if pair.celsius < 10.0 { RECORDED } else { SIMULATED };
-        write(svg, format_args!(
-            "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"4\" fill=\"{colour}\" fill-opacity=\"0.7\"/>\n",
-            x(recorded.clamp(0.0, MOST_KWH)),
-            y(simulated.clamp(0.0, MOST_KWH))
-        ));
+        write(
+            svg,
+            format_args!(
+                "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"4\" fill=\"{colour}\" fill-opacity=\"0.7\"/>\n",
+                x(recorded.clamp(0.0, MOST_KWH)),
+                y(simulated.clamp(0.0, MOST_KWH))
+            ),
+        );
     }
     key(svg, LEFT[0] + 14.0, &[(RECORDED, "colder than 10 °C"), (SIMULATED, "warmer")]);
 }
@@ -60,7 +63,13 @@ fn charge(svg: &mut String, pairs: &[Pair]) {
     for part in [0.0, 0.5, 1.0] {
         let km = part * most_km;
         label(svg, x(km), TOP + SIDE + 18.0, "middle", &format!("{km:.0}"));
-        label(svg, LEFT[1] - 8.0, y(part * MOST_PERCENT) + 4.0, "end", &format!("{:.0}", part * MOST_PERCENT));
+        label(
+            svg,
+            LEFT[1] - 8.0,
+            y(part * MOST_PERCENT) + 4.0,
+            "end",
+            &format!("{:.0}", part * MOST_PERCENT),
+        );
     }
     for pair in pairs {
         for (taken, colour, dash) in
@@ -75,22 +84,31 @@ fn charge(svg: &mut String, pairs: &[Pair]) {
 }
 
 fn frame(svg: &mut String, left: f64, title: &str, across: &str, up: &str) {
-    write(svg, format_args!(
-        "<rect x=\"{left}\" y=\"{TOP}\" width=\"{SIDE}\" height=\"{SIDE}\" fill=\"none\" stroke=\"#333\"/>\n"
-    ));
+    write(
+        svg,
+        format_args!(
+            "<rect x=\"{left}\" y=\"{TOP}\" width=\"{SIDE}\" height=\"{SIDE}\" fill=\"none\" stroke=\"#333\"/>\n"
+        ),
+    );
     label(svg, left + SIDE / 2.0, TOP - 16.0, "middle", title);
     label(svg, left + SIDE / 2.0, TOP + SIDE + 40.0, "middle", across);
-    write(svg, format_args!(
-        "<text transform=\"translate({} {}) rotate(-90)\" text-anchor=\"middle\">{up}</text>\n",
-        left - 40.0,
-        TOP + SIDE / 2.0
-    ));
+    write(
+        svg,
+        format_args!(
+            "<text transform=\"translate({} {}) rotate(-90)\" text-anchor=\"middle\">{up}</text>\n",
+            left - 40.0,
+            TOP + SIDE / 2.0
+        ),
+    );
 }
 
 fn key(svg: &mut String, left: f64, entries: &[(&str, &str)]) {
     let mut y = TOP + 22.0;
     for (colour, text) in entries {
-        write(svg, format_args!("<circle cx=\"{left}\" cy=\"{}\" r=\"4\" fill=\"{colour}\"/>\n", y - 4.0));
+        write(
+            svg,
+            format_args!("<circle cx=\"{left}\" cy=\"{}\" r=\"4\" fill=\"{colour}\"/>\n", y - 4.0),
+        );
         label(svg, left + 10.0, y, "start", text);
         y += 18.0;
     }
@@ -101,13 +119,19 @@ fn line(svg: &mut String, points: &[(f64, f64)], colour: &str, dash: &str) {
     for (x, y) in points {
         write(svg, format_args!("{x:.1},{y:.1} "));
     }
-    write(svg, format_args!(
-        "\" fill=\"none\" stroke=\"{colour}\" stroke-opacity=\"0.7\" stroke-dasharray=\"{dash}\"/>\n"
-    ));
+    write(
+        svg,
+        format_args!(
+            "\" fill=\"none\" stroke=\"{colour}\" stroke-opacity=\"0.7\" stroke-dasharray=\"{dash}\"/>\n"
+        ),
+    );
 }
 
 fn label(svg: &mut String, x: f64, y: f64, anchor: &str, text: &str) {
-    write(svg, format_args!("<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{text}</text>\n"));
+    write(
+        svg,
+        format_args!("<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{text}</text>\n"),
+    );
 }
 
 fn write(svg: &mut String, text: std::fmt::Arguments<'_>) {
