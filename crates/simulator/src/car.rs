@@ -564,7 +564,9 @@ impl Car {
             electric.battery.cool(self.ambient_celsius, seconds);
         }
         for (factor, leak) in self.tyre_factors.iter_mut().zip(self.tyre_leaks) {
-            *factor *= (-leak * seconds).exp();
+            if leak > 0.0 {
+                *factor *= (-leak * seconds).exp();
+            }
         }
         let standby_kwh = (STANDBY_KW * seconds / 3600.0).min(self.low_voltage_kwh);
         self.low_voltage_kwh -= standby_kwh;

@@ -255,7 +255,7 @@ fn needed_percent(car: &Car, route: &Route, number: usize) -> f64 {
     let count = route.stop_count();
     let mut metres = route.leg_m(number);
     let mut next = number + 1;
-    while next % count != 0 && !route.stop(next).rapid {
+    while !next.is_multiple_of(count) && !route.stop(next).rapid {
         metres += route.leg_m(next);
         next += 1;
     }

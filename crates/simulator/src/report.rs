@@ -140,7 +140,6 @@ impl Cadence {
         self.reported_at_m = car.odometer_m;
         self.due_in = match (self.reports, activity) {
             (_, Activity::Charging) if self.is_terse_charging => TERSE_SECONDS,
-            (Reports::Distance, Activity::Driving) => DISTANCE_SECONDS,
             (Reports::Bursts, Activity::Driving) => BURST_READING_SECONDS,
             (Reports::Regular | Reports::TripEnd, Activity::Driving) => chance.random_range(1..=5),
             (Reports::Distance, _) => DISTANCE_SECONDS,

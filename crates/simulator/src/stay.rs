@@ -118,7 +118,7 @@ pub(crate) fn condition(car: &mut Car, seconds_left: u32) -> Happening {
     car.climate.conditioning_seconds = seconds_left;
     car.precondition();
     let after = car.climate.conditioning_seconds;
-    if (before == 0) != (after == 0) { Happening::Change } else { Happening::Nothing }
+    if (before == 0) == (after == 0) { Happening::Nothing } else { Happening::Change }
 }
 
 /// The driver gets in and starts.

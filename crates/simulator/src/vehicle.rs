@@ -1,6 +1,6 @@
 //! A vehicle over time: which phase follows which, and the events that it sends.
 
-use cardata_domain::vehicle::{Build, Drivetrain};
+use cardata_domain::vehicle::Drivetrain;
 use cardata_domain::{Entry, Event, Vin};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -9,7 +9,7 @@ use rand::{RngExt, SeedableRng};
 use crate::car::{Car, Chance, Energy};
 use crate::charge::Session;
 use crate::diary::{Charge, Diary};
-use crate::model::{Kind, demo_build};
+use crate::model::Kind;
 use crate::outbox::{Outbox, Ways};
 use crate::owner::Owner;
 use crate::report::{Activity, Cadence, Equipment, Happening, Reporter, Reports, Scope};
@@ -35,7 +35,6 @@ const LONGITUDE_LATER: std::ops::RangeInclusive<u32> = 1..=40;
 /// The seed and the start decide everything: two vehicles with both the same send the same, whatever the steps in
 /// which they are advanced.
 pub struct Vehicle {
-    build: Build,
     /// How far time has come, and how far the state; in between nothing happened.
     now: Timestamp,
     clock: Timestamp,
@@ -95,7 +94,6 @@ impl Vehicle {
         let mut car = Car::new(Kind::usual(drivetrain).model(), clock, &mut chance);
         let phase = Phase::Driving(Trip::new(&mut car, &mut chance));
         Self {
-            build: demo_build(drivetrain, seed),
             now: clock,
             clock,
             chance,
@@ -122,7 +120,6 @@ impl Vehicle {
     ) -> Self {
         let mut new = Self::new(vin, car.drivetrain(), seed, start, equipment);
         let chance = &mut new.chance;
-        new.build = car.model.build(seed);
         new.weather = match car.celsius {
             Some(mean) => Weather::Seasons { mean_celsius: mean.get(), yearly_celsius: 0.0 },
             None => Weather::TEMPERATE,
@@ -192,11 +189,6 @@ impl Vehicle {
         self.outbox
             .event(entries, self.now)
             .expect("the catalogue lists signals for every drivetrain")
-    }
-
-    /// What the vehicle was built as.
-    pub fn build(&self) -> &Build {
-        &self.build
     }
 
     /// Where the vehicle's energy came from and went.

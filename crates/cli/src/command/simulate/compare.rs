@@ -8,6 +8,9 @@ use cardata_simulator::comparison::{Drive, DriveError, Taken};
 use super::plot;
 use crate::output::{self, Advice};
 
+/// A drive in colder air is compared with others of its kind.
+pub(super) const COLD_CELSIUS: f64 = 10.0;
+
 /// A drive's name, and what both cars took.
 pub(super) struct Pair {
     pub(super) name: String,
@@ -100,27 +103,31 @@ fn tell(pairs: &[Pair]) {
             simulated.percent_per_100_km
         ));
     }
-    for (what, figure) in [
-        ("kWh for 100 km", (|taken| taken.kwh_per_100_km) as fn(&Taken) -> f64),
-        ("% for 100 km", |taken| taken.percent_per_100_km),
-    ] {
-        let spread = |of: fn(&Pair) -> &Taken| {
-            let all = pairs.iter().map(|pair| figure(of(pair)));
-            let least = all.clone().fold(f64::INFINITY, f64::min);
-            (least, all.fold(f64::NEG_INFINITY, f64::max))
-        };
-        let recorded = spread(|pair| &pair.recorded);
-        let simulated = spread(|pair| &pair.simulated);
-        let is_within = |pair: &&Pair| (recorded.0..=recorded.1).contains(&figure(&pair.simulated));
-        output::data(&format!(
-            "\n{what}: recorded {:.1} to {:.1}, simulated {:.1} to {:.1}; {} of {} simulated drives within the spread of the \
-             recorded ones",
-            recorded.0,
-            recorded.1,
-            simulated.0,
-            simulated.1,
-            pairs.iter().filter(is_within).count(),
-            pairs.len()
-        ));
+    let (cold, warm): (Vec<_>, Vec<_>) = pairs.iter().partition(|pair| pair.celsius < COLD_CELSIUS);
+    output::data("");
+    for (pairs, when) in [(pairs.iter().collect(), "all"), (warm, "warm"), (cold, "cold")] {
+        spread(&pairs, when, "kWh for 100 km", |taken| taken.kwh_per_100_km);
+        spread(&pairs, when, "% for 100 km", |taken| taken.percent_per_100_km);
     }
+}
+
+/// How far the figures of `pairs` lie apart, and how many of the simulated ones lie between the recorded ones.
+fn spread(pairs: &[&Pair], when: &str, what: &str, figure: fn(&Taken) -> f64) {
+    let ends = |figures: &[f64]| {
+        let least = figures.iter().copied().fold(f64::INFINITY, f64::min);
+        (least, figures.iter().copied().fold(f64::NEG_INFINITY, f64::max))
+    };
+    let recorded: Vec<_> = pairs.iter().map(|pair| figure(&pair.recorded)).collect();
+    let simulated: Vec<_> = pairs.iter().map(|pair| figure(&pair.simulated)).collect();
+    if pairs.is_empty() {
+        return;
+    }
+    let (least, most) = ends(&recorded);
+    let within = simulated.iter().filter(|figure| (least..=most).contains(*figure)).count();
+    let (simulated_least, simulated_most) = ends(&simulated);
+    output::data(&format!(
+        "{when}, {what}: recorded {least:.1} to {most:.1}, simulated {simulated_least:.1} to {simulated_most:.1}; \
+         {within} of {} within the spread",
+        pairs.len()
+    ));
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::compare::Pair;
+use super::compare::{COLD_CELSIUS, Pair};
 
 const WIDTH: f64 = 960.0;
 const HEIGHT: f64 = 460.0;
@@ -41,7 +41,7 @@ fn consumption(svg: &mut String, pairs: &[Pair]) {
     line(svg, &[(x(0.0), y(0.0)), (x(MOST_KWH), y(MOST_KWH))], "#999", "4 4");
     for pair in pairs {
         let (recorded, simulated) = (pair.recorded.kwh_per_100_km, pair.simulated.kwh_per_100_km);
-        let colour = if pair.celsius < 10.0 { RECORDED } else { SIMULATED };
+        let colour = if pair.celsius < COLD_CELSIUS { RECORDED } else { SIMULATED };
         write(
             svg,
             format_args!(
