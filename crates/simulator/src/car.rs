@@ -11,8 +11,9 @@ use crate::route::{Place, Route, RouteName};
 pub(crate) type Chance = rand::rngs::Xoshiro256PlusPlus;
 
 const GRAVITY: f64 = 9.81;
-/// At 20 °C; colder air is denser.
+/// At 20 °C and at the sea; colder air is denser, and higher air thinner, by e for each [`AIR_M`].
 const AIR_KG_PER_M3: f64 = 1.2;
+const AIR_M: f64 = 8400.0;
 const KELVIN: f64 = 273.15;
 /// Rolling resistance is told for tyres of this temperature; each degree less adds [`TYRE_STIFFENING`].
 const TYRE_CELSIUS: f64 = 30.0;
@@ -437,7 +438,8 @@ impl Car {
         self.odometer_m += metres;
 
         let model = self.model;
-        let air = AIR_KG_PER_M3 * (KELVIN + 20.0) / (KELVIN + self.ambient_celsius);
+        let air = AIR_KG_PER_M3 * (KELVIN + 20.0) / (KELVIN + self.ambient_celsius)
+            * (-self.place.altitude_m / AIR_M).exp();
         let drag = air / 2.0 * model.drag_area_m2 * mean_mps * mean_mps;
         let stiffness = 1.0 + TYRE_STIFFENING * (TYRE_CELSIUS - self.tyre_celsius);
         let rolling = stiffness * model.rolling_resistance * model.mass_kg * GRAVITY;

@@ -122,6 +122,7 @@ impl Drive {
         let before = car.battery_kwh();
         for (second, rise_m) in self.seconds.iter().zip(heights.windows(2).map(|h| h[1] - h[0])) {
             car.ambient_celsius = second.ambient_c;
+            car.place.altitude_m = second.elevation_m;
             let metres = car.odometer_m;
             car.move_on(second.speed_kmh / 3.6, rise_m);
             meter.add((car.odometer_m - metres) / 1000.0, car.charge_percent());

@@ -107,7 +107,7 @@ static BEV: Model = Model {
 static I3: Model = Model {
     mass_kg: 1370.0,
     drag_area_m2: 0.69,
-    rolling_resistance: 0.0095,
+    rolling_resistance: 0.0105,
     battery: Some(BatteryModel {
         gross_kwh: 21.6,
         usable_kwh: 18.8,
