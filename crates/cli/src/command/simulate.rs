@@ -93,13 +93,11 @@ fn looks_like_a_file(name: &str) -> bool {
 
 fn unknown(name: &str) -> Advice {
     let what = format!("there is no shipped scenario `{}`", output::harmless(name));
-    let remedy = match Scenario::nearest_shipped(name) {
-        Some(meant) => format!("did you mean `{meant}`?"),
-        None => {
-            let names: Vec<_> = Scenario::shipped_names().collect();
-            format!("name a file, or one of {}", names.join(", "))
-        }
-    };
+    let names = || Scenario::shipped_names().collect::<Vec<_>>().join(", ");
+    let remedy = Scenario::nearest_shipped(name).map_or_else(
+        || format!("name a file, or one of {}", names()),
+        |meant| format!("did you mean `{meant}`?"),
+    );
     Advice::new(what).remedy(remedy).usage()
 }
 

@@ -54,16 +54,16 @@ pub(super) async fn start(
     let equipment = Equipment::new(platform.catalogue.clone());
     let started = simulation.started;
     for (number, (vehicle, odometer_km)) in odometers.into_iter().enumerate() {
-        let seed = first_seed.wrapping_add(number as u64);
+        let own_seed = first_seed.wrapping_add(number as u64);
         let new = match fleet {
             Fleet::Demo(_) => {
-                Vehicle::new(vehicle.vin, vehicle.drivetrain, seed, started, &equipment)
+                Vehicle::new(vehicle.vin, vehicle.drivetrain, own_seed, started, &equipment)
             }
             Fleet::Scenario(scenario) => Vehicle::owned(
                 vehicle.vin,
                 &scenario.cars[number],
                 scenario.time_zone.clone(),
-                seed.wrapping_add(scenario.seed),
+                own_seed.wrapping_add(scenario.seed),
                 started,
                 &equipment,
             ),
