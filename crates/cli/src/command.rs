@@ -8,6 +8,7 @@ pub(crate) mod fault;
 pub(crate) mod inspect;
 pub(crate) mod record;
 pub(crate) mod replay;
+pub(crate) mod simulate;
 pub(crate) mod token;
 
 mod duration;

@@ -4,8 +4,9 @@ use rand::RngExt;
 
 use crate::car::{Car, Chance, Charge, Electric};
 use crate::model::Supply;
-use crate::report::Scope;
-use crate::route;
+use crate::report::Happening;
+use crate::route::Charger;
+use crate::stay::{self, CONDITIONING_SECONDS};
 
 /// Above this a driver does not pay for a rapid charger.
 const RAPID_BELOW_PERCENT: f64 = 60.0;
@@ -25,36 +26,83 @@ pub(crate) struct Session {
     seconds: u32,
     length_seconds: u32,
     paused_at: Option<u32>,
-    report_in_seconds: u32,
+    /// The second from which the vehicle makes itself comfortable.
+    conditioned_from: u32,
+    is_flowing: bool,
 }
 
 impl Session {
-    /// A charge at the stop where `car` stands.
-    pub(crate) fn new(car: &mut Car, chance: &mut Chance) -> Self {
+    /// A charge of about twenty minutes at the stop where `car` stands.
+    pub(crate) fn short(car: &mut Car, chance: &mut Chance) -> Self {
+        let charger = car.route.stop(car.stop).charger;
         if let Some(Electric { battery, port }) = &mut car.electric {
             let now = battery.charge_percent();
             port.supply = match battery.model.dc_kw {
                 Some(kw) if now < RAPID_BELOW_PERCENT => Supply::Direct { kw },
-                _ => battery.model.alternating(route::charger(car.stop)),
+                _ => battery.model.alternating(charger.unwrap_or(Charger::Socket)),
             };
             let wanted: f64 = [80.0, 90.0, 100.0][chance.random_range(0..3)];
             port.target_percent = if wanted < now + 4.0 { 100.0 } else { wanted };
         }
         let length_seconds = chance.random_range(1080..=1320);
+        let paused_at = chance.random_bool(PAUSE).then(|| chance.random_range(120..600));
         Self {
             seconds: 0,
             length_seconds,
-            paused_at: chance.random_bool(PAUSE).then(|| chance.random_range(120..600)),
-            report_in_seconds: 0,
+            paused_at,
+            conditioned_from: u32::MAX,
+            is_flowing: false,
         }
     }
 
-    /// One second. The charge is over when the cable is away.
-    pub(crate) fn step(&mut self, car: &mut Car, chance: &mut Chance) -> (Scope, bool) {
-        self.seconds += 1;
-        car.warm();
+    /// A charge at `supply` to `target_percent`, with the cable in for `length_seconds`, five minutes at least.
+    pub(crate) fn of(
+        car: &mut Car,
+        supply: Supply,
+        target_percent: f64,
+        length_seconds: u32,
+    ) -> Self {
+        if let Some(Electric { port, .. }) = &mut car.electric {
+            port.supply = supply;
+            port.target_percent = target_percent;
+        }
+        Self {
+            seconds: 0,
+            length_seconds: length_seconds.max(300),
+            paused_at: None,
+            conditioned_from: u32::MAX,
+            is_flowing: false,
+        }
+    }
+
+    /// The same with a warm or cool cabin at its end.
+    pub(crate) fn conditioned(mut self) -> Self {
+        self.conditioned_from = self.length_seconds.saturating_sub(CONDITIONING_SECONDS).max(100);
+        self
+    }
+
+    /// How many seconds it takes until something happens; at least one.
+    pub(crate) fn quiet(&self) -> u32 {
+        if self.is_flowing || self.seconds >= self.conditioned_from {
+            return 1;
+        }
+        let pauses = self.paused_at.map_or([u32::MAX; 2], |at| [at, at + PAUSE_SECONDS]);
+        let ends = [STOPPED_BEFORE_END, UNPLUGGED_BEFORE_END, 0]
+            .map(|before| self.length_seconds.saturating_sub(before));
+        [2, PLUGGED_AT, ACTIVE_AT, self.conditioned_from]
+            .into_iter()
+            .chain(pauses)
+            .chain(ends)
+            .filter(|second| *second > self.seconds)
+            .min()
+            .map_or(1, |second| second - self.seconds)
+    }
+
+    /// So many seconds, of which nothing happens in all but the last. The charge is over when the cable is away.
+    pub(crate) fn step(&mut self, car: &mut Car, seconds: u32) -> (Happening, bool) {
+        self.seconds += seconds;
         let Some(Electric { battery, port }) = &mut car.electric else {
-            return (Scope::Nothing, true);
+            return (Happening::Nothing, true);
         };
         let before = port.state;
         let to_go = self.length_seconds.saturating_sub(self.seconds);
@@ -89,25 +137,23 @@ impl Session {
         }
         if to_go == 0 {
             port.flap_open = false;
-            return (Scope::All, true);
+            return (Happening::Change, true);
         }
         let changed = port.state != before || self.seconds == 2;
-        if port.state == Charge::Active {
+        self.is_flowing = port.state == Charge::Active;
+        let mut happening = if changed {
+            Happening::Change
+        } else if self.is_flowing {
+            Happening::Time
+        } else {
+            Happening::Nothing
+        };
+        if self.is_flowing {
             car.charge();
         }
-        (self.scope(changed, chance), false)
-    }
-
-    fn scope(&mut self, changed: bool, chance: &mut Chance) -> Scope {
-        if changed {
-            self.report_in_seconds = chance.random_range(15..=30);
-            return Scope::All;
+        if self.seconds >= self.conditioned_from {
+            happening = happening.max(stay::condition(car, to_go));
         }
-        self.report_in_seconds = self.report_in_seconds.saturating_sub(1);
-        if self.report_in_seconds > 0 {
-            return Scope::Nothing;
-        }
-        self.report_in_seconds = chance.random_range(15..=30);
-        Scope::Slow
+        (happening, false)
     }
 }

@@ -56,10 +56,11 @@ impl Diary {
             charge.blocks.push((now, now));
         }
         if let Some(charge) = &mut self.present {
-            charge.energy_kwh += flowed_kwh;
+            // What flows at other times warms the cabin and not the battery.
             if (is_flowing || self.is_flowing)
                 && let Some((_, end)) = charge.blocks.last_mut()
             {
+                charge.energy_kwh += flowed_kwh;
                 // What flows in the second that begins now is over a second later.
                 let later = now.checked_add(SignedDuration::from_secs(1)).unwrap_or(now);
                 *end = if is_flowing { later } else { now };

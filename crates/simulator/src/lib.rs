@@ -6,17 +6,25 @@
 mod battery;
 mod car;
 mod charge;
+pub mod comparison;
 mod diary;
 mod model;
+mod outbox;
+mod owner;
 pub mod recording;
 mod report;
 mod route;
+pub mod scenario;
 mod signals;
 mod stay;
 mod trip;
 mod vehicle;
+mod weather;
 
 pub use car::Energy;
 pub use diary::Charge;
-pub use model::demo_build;
+pub use model::{Kind, demo_build};
+pub use report::{Equipment, Reports};
+pub use route::{Charger, RouteName};
+pub use scenario::{Scenario, ScenarioError};
 pub use vehicle::Vehicle;

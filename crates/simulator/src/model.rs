@@ -1,17 +1,23 @@
 //! The kinds of vehicle that are simulated: their physics, and what was fixed when they were built.
 
 use cardata_domain::vehicle::{Build, Drivetrain};
+use serde::Deserialize;
 
+use crate::report::Reports;
 use crate::route::Charger;
 
 /// What the physics needs to know of a kind of vehicle.
 #[derive(Debug)]
 pub(crate) struct Model {
-    /// With a driver.
+    /// With a driver, and with what turns counted as what moves.
     pub(crate) mass_kg: f64,
     /// Drag coefficient times frontal area.
     pub(crate) drag_area_m2: f64,
+    /// Rolling resistance as a part of the weight.
+    pub(crate) rolling_resistance: f64,
     pub(crate) battery: Option<BatteryModel>,
+    /// The 48 V battery of a mild hybrid, which takes in what braking gives and gives it back to the wheels.
+    pub(crate) mild_kwh: Option<f64>,
     pub(crate) tank_l: Option<f64>,
     /// At 20 °C.
     pub(crate) front_tyre_kpa: f64,
@@ -24,8 +30,11 @@ pub(crate) struct Model {
 pub(crate) struct BatteryModel {
     pub(crate) gross_kwh: f64,
     pub(crate) usable_kwh: f64,
-    /// What the charger on board takes.
-    pub(crate) ac_kw: f64,
+    /// What it takes at the plug at the end of constant current, at the right temperature.
+    pub(crate) charge_kw_max: f64,
+    /// The phases that the charger on board uses, from 1 to 3, and the current that it takes on each.
+    pub(crate) ac_phases: u8,
+    pub(crate) ac_ampere: f64,
     /// `None` where it takes no direct current.
     pub(crate) dc_kw: Option<f64>,
 }
@@ -33,20 +42,21 @@ pub(crate) struct BatteryModel {
 /// What flows at the plug.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Supply {
-    /// Alternating current at 230 V and 16 A on each phase.
-    Alternating { phases: u8 },
+    /// Alternating current at 230 V.
+    Alternating { phases: u8, ampere: f64 },
     /// Direct current.
     Direct { kw: f64 },
 }
 
 impl Supply {
-    pub(crate) const AMPERE: f64 = 16.0;
     pub(crate) const VOLT: f64 = 230.0;
 
     /// At most, in kW.
     pub(crate) fn power_kw(self) -> f64 {
         match self {
-            Self::Alternating { phases } => f64::from(phases) * Self::AMPERE * Self::VOLT / 1000.0,
+            Self::Alternating { phases, ampere } => {
+                f64::from(phases) * ampere * Self::VOLT / 1000.0
+            }
             Self::Direct { kw } => kw,
         }
     }
@@ -63,9 +73,14 @@ impl Supply {
 impl BatteryModel {
     /// Alternating current as far as `charger` gives it and the vehicle takes it.
     pub(crate) fn alternating(&self, charger: Charger) -> Supply {
-        match charger {
-            Charger::WallBox if self.ac_kw > 7.4 => Supply::Alternating { phases: 3 },
-            Charger::WallBox | Charger::Socket => Supply::Alternating { phases: 1 },
+        let (phases, ampere) = match charger {
+            Charger::Socket => (1, 16.0),
+            Charger::TwoPhases => (2, 16.0),
+            Charger::WallBox => (3, 32.0),
+        };
+        Supply::Alternating {
+            phases: self.ac_phases.min(phases),
+            ampere: self.ac_ampere.min(ampere),
         }
     }
 }
@@ -73,20 +88,52 @@ impl BatteryModel {
 static BEV: Model = Model {
     mass_kg: 2300.0,
     drag_area_m2: 0.56,
+    rolling_resistance: 0.010,
     battery: Some(BatteryModel {
         gross_kwh: 84.3,
         usable_kwh: 81.2,
-        ac_kw: 11.0,
+        charge_kw_max: 137.0,
+        ac_phases: 3,
+        ac_ampere: 16.0,
         dc_kw: Some(120.0),
     }),
+    mild_kwh: None,
     tank_l: None,
     front_tyre_kpa: 250.0,
     rear_tyre_kpa: 290.0,
 };
+/// The i3 of 2013 to 2016 with the battery of 60 Ah: 1,195 kg empty, here with two people, a drag coefficient of 0.29 on
+/// 2.38 m², 18.8 of 21.6 kWh usable.
+static I3: Model = Model {
+    mass_kg: 1370.0,
+    drag_area_m2: 0.69,
+    rolling_resistance: 0.0105,
+    battery: Some(BatteryModel {
+        gross_kwh: 21.6,
+        usable_kwh: 18.8,
+        charge_kw_max: 50.0,
+        ac_phases: 1,
+        ac_ampere: 32.0,
+        dc_kw: Some(50.0),
+    }),
+    mild_kwh: None,
+    tank_l: None,
+    front_tyre_kpa: 230.0,
+    rear_tyre_kpa: 280.0,
+};
 static PHEV: Model = Model {
     mass_kg: 1950.0,
     drag_area_m2: 0.58,
-    battery: Some(BatteryModel { gross_kwh: 22.1, usable_kwh: 19.4, ac_kw: 3.7, dc_kw: None }),
+    rolling_resistance: 0.010,
+    battery: Some(BatteryModel {
+        gross_kwh: 22.1,
+        usable_kwh: 19.4,
+        charge_kw_max: 24.0,
+        ac_phases: 1,
+        ac_ampere: 16.0,
+        dc_kw: None,
+    }),
+    mild_kwh: None,
     tank_l: Some(50.0),
     front_tyre_kpa: 240.0,
     rear_tyre_kpa: 270.0,
@@ -94,7 +141,9 @@ static PHEV: Model = Model {
 static MHEV: Model = Model {
     mass_kg: 1800.0,
     drag_area_m2: 0.56,
+    rolling_resistance: 0.010,
     battery: None,
+    mild_kwh: Some(0.4),
     tank_l: Some(60.0),
     front_tyre_kpa: 230.0,
     rear_tyre_kpa: 250.0,
@@ -102,19 +151,106 @@ static MHEV: Model = Model {
 static ICE: Model = Model {
     mass_kg: 1620.0,
     drag_area_m2: 0.58,
+    rolling_resistance: 0.010,
     battery: None,
+    mild_kwh: None,
     tank_l: Some(59.0),
     front_tyre_kpa: 220.0,
     rear_tyre_kpa: 240.0,
 };
 
-/// The physics of `drivetrain`.
-pub(crate) fn model(drivetrain: Drivetrain) -> &'static Model {
-    match drivetrain {
-        Drivetrain::Bev => &BEV,
-        Drivetrain::Phev => &PHEV,
-        Drivetrain::Mhev => &MHEV,
-        Drivetrain::Ice => &ICE,
+/// The kinds of car that a scenario may name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub enum Kind {
+    /// A battery electric saloon of 81 kWh.
+    #[serde(rename = "i5")]
+    I5,
+    /// The same battery in a smaller body.
+    #[serde(rename = "i4")]
+    I4,
+    /// A small battery electric car of 60 Ah.
+    #[serde(rename = "i3")]
+    I3,
+    /// A plug-in hybrid.
+    #[serde(rename = "330e")]
+    Plugin330e,
+    /// A petrol engine with a 48 V battery.
+    #[serde(rename = "520i")]
+    Mild520i,
+    /// A petrol engine alone.
+    #[serde(rename = "320i")]
+    Petrol320i,
+}
+
+impl Kind {
+    /// The one that stands for `drivetrain`.
+    pub fn usual(drivetrain: Drivetrain) -> Self {
+        match drivetrain {
+            Drivetrain::Bev => Self::I5,
+            Drivetrain::Phev => Self::Plugin330e,
+            Drivetrain::Mhev => Self::Mild520i,
+            Drivetrain::Ice => Self::Petrol320i,
+        }
+    }
+
+    /// What drives it.
+    pub fn drivetrain(self) -> Drivetrain {
+        match self {
+            Self::I5 | Self::I4 | Self::I3 => Drivetrain::Bev,
+            Self::Plugin330e => Drivetrain::Phev,
+            Self::Mild520i => Drivetrain::Mhev,
+            Self::Petrol320i => Drivetrain::Ice,
+        }
+    }
+
+    /// How it reports, unless a scenario says otherwise: the older and the simpler, the less.
+    pub(crate) fn reports(self) -> Reports {
+        match self {
+            Self::I5 => Reports::Regular,
+            Self::I4 | Self::Plugin330e => Reports::Distance,
+            Self::Mild520i => Reports::Bursts,
+            Self::I3 | Self::Petrol320i => Reports::TripEnd,
+        }
+    }
+
+    pub(crate) fn model(self) -> &'static Model {
+        match self {
+            Self::I5 | Self::I4 => &BEV,
+            Self::I3 => &I3,
+            Self::Plugin330e => &PHEV,
+            Self::Mild520i => &MHEV,
+            Self::Petrol320i => &ICE,
+        }
+    }
+
+    /// What vehicle number `n` of this kind was built as.
+    pub fn build(self, n: u64) -> Build {
+        let build = demo_build(self.drivetrain(), n);
+        let named =
+            |model_name: &str, model_key: &str, series: &str, series_devt: &str, body: &str| {
+                Build {
+                    model_name: model_name.to_owned(),
+                    model_key: model_key.to_owned(),
+                    series: series.to_owned(),
+                    series_devt: series_devt.to_owned(),
+                    body_type: body.to_owned(),
+                    ..build.clone()
+                }
+            };
+        match self {
+            Self::I5 => named("i5 eDrive40", "11FJ", "5", "G60", "Limousine"),
+            Self::I4 => named("i4 eDrive40", "71AW", "4", "G26", "Gran Coupé"),
+            Self::I3 => Build {
+                brand: "BMWi".to_owned(),
+                battery_ah: Some("60.0".to_owned()),
+                ..named("i3", "1Z21", "i", "I01", "Hatch")
+            },
+            Self::Plugin330e => named("330e", "31FH", "3", "G20", "Limousine"),
+            Self::Mild520i => named("520i", "41FJ", "5", "G60", "Limousine"),
+            Self::Petrol320i => {
+                Build { brand: "BMW".to_owned(), ..named("320i", "31FF", "3", "G20", "Limousine") }
+            }
+        }
     }
 }
 
@@ -218,7 +354,8 @@ mod tests {
             for n in (0..30).chain([u64::MAX]) {
                 let build = demo_build(drivetrain, n);
                 assert!(["BMW", "BMWi", "MINI"].contains(&&*build.brand));
-                assert_eq!(build.battery_ah.is_some(), model(drivetrain).battery.is_some());
+                let model = Kind::usual(drivetrain).model();
+                assert_eq!(build.battery_ah.is_some(), model.battery.is_some());
             }
             assert_ne!(demo_build(drivetrain, 0), demo_build(drivetrain, 1));
         }

@@ -1,53 +1,12 @@
-//! The loop that all vehicles drive: a made-up course in the country north-east of Munich, on no real road.
+//! Where vehicles drive: routes that end where they begin, with their stops, limits and traffic lights.
+
+mod courses;
 
 use std::sync::LazyLock;
 
-/// Latitude and longitude in degrees, altitude in metres, and the speed limit in km/h from here to the next one.
-const WAYPOINTS: [(f64, f64, f64, f64); 36] = [
-    (48.2924, 11.7160, 488.0, 50.0),
-    (48.2912, 11.7288, 493.0, 100.0),
-    (48.2886, 11.7409, 494.0, 100.0),
-    (48.2840, 11.7516, 497.0, 100.0),
-    (48.2786, 11.7608, 491.0, 120.0),
-    (48.2748, 11.7729, 484.0, 120.0),
-    (48.2683, 11.7818, 483.0, 130.0),
-    (48.2603, 11.7874, 481.0, 120.0),
-    (48.2521, 11.7934, 489.0, 120.0),
-    (48.2430, 11.7931, 493.0, 100.0),
-    (48.2342, 11.7909, 505.0, 70.0),
-    (48.2248, 11.7913, 509.0, 50.0),
-    (48.2138, 11.7921, 510.0, 50.0),
-    (48.2011, 11.7909, 511.0, 70.0),
-    (48.1924, 11.7798, 505.0, 100.0),
-    (48.1859, 11.7655, 503.0, 100.0),
-    (48.1859, 11.7472, 510.0, 120.0),
-    (48.1884, 11.7305, 513.0, 120.0),
-    (48.1917, 11.7160, 521.0, 120.0),
-    (48.1996, 11.7045, 526.0, 120.0),
-    (48.2007, 11.6929, 533.0, 120.0),
-    (48.2066, 11.6845, 528.0, 100.0),
-    (48.2115, 11.6763, 528.0, 70.0),
-    (48.2165, 11.6686, 519.0, 50.0),
-    (48.2214, 11.6598, 516.0, 50.0),
-    (48.2259, 11.6456, 513.0, 100.0),
-    (48.2335, 11.6355, 512.0, 100.0),
-    (48.2430, 11.6258, 514.0, 100.0),
-    (48.2542, 11.6205, 517.0, 120.0),
-    (48.2655, 11.6233, 515.0, 120.0),
-    (48.2750, 11.6327, 511.0, 120.0),
-    (48.2802, 11.6495, 503.0, 100.0),
-    (48.2861, 11.6616, 495.0, 100.0),
-    (48.2877, 11.6772, 488.0, 100.0),
-    (48.2922, 11.6891, 485.0, 70.0),
-    (48.2919, 11.7030, 484.0, 50.0),
-];
+use serde::Deserialize;
 
-/// Where vehicles park, by waypoint, and what they may charge with there; about ten minutes' drive apart.
-const STOPS: [(usize, Charger); 3] =
-    [(0, Charger::WallBox), (12, Charger::Socket), (24, Charger::Socket)];
-
-/// Waypoints with traffic lights.
-const LIGHTS: [usize; 9] = [1, 10, 11, 13, 22, 23, 25, 34, 35];
+use self::courses::Course;
 
 /// Points between two waypoints, so that bends are round.
 const POINTS_BETWEEN: u32 = 24;
@@ -57,23 +16,58 @@ const METRES_PER_DEGREE: f64 = 111_200.0;
 /// How hard a driver brakes before a lower limit, a light or a stop, in m/s².
 pub(crate) const BRAKING: f64 = 1.2;
 
-/// What a vehicle may charge with at a stop, beside a rapid charger, which they all have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Charger {
+/// The routes of owners; all of them begin at home.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RouteName {
+    /// 22 km to work through the country, and back.
+    Commute,
+    /// 7 km round the town, with two stops.
+    Town,
+    /// 30 km round the town, with eleven stops.
+    Delivery,
+    /// 200 km to the mountains and back, with a rest every 50 km.
+    Motorway,
+}
+
+/// What a vehicle may charge with slowly at a stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Charger {
     /// One phase with 16 A: 3.7 kW.
     Socket,
-    /// Three phases with 16 A: 11 kW.
+    /// Two phases with 16 A: 7.4 kW.
+    TwoPhases,
+    /// Three phases with 32 A: 22 kW.
     WallBox,
 }
 
-/// The loop as a fine polygon.
-pub(crate) struct Route {
-    /// By rising distance; the last one is the first one again, at the loop's length.
-    points: Vec<Point>,
-    stops_m: [f64; STOPS.len()],
-    lights_m: [f64; LIGHTS.len()],
+/// A place to park.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stop {
+    waypoint: usize,
+    /// Alternating current.
+    pub(crate) charger: Option<Charger>,
+    /// Whether there is direct current.
+    pub(crate) rapid: bool,
+    /// Whether the sky is out of sight.
+    pub(crate) garage: bool,
+    /// Whether people stay no longer than for a coffee.
+    pub(crate) rest: bool,
 }
 
+/// A closed way as a fine polygon.
+#[derive(Debug)]
+pub(crate) struct Route {
+    /// By rising distance; the last one is the first one again, at the route's length.
+    points: Vec<Point>,
+    stops: &'static [Stop],
+    stops_m: Vec<f64>,
+    lights_m: Vec<f64>,
+    garages_m: Vec<f64>,
+}
+
+#[derive(Debug)]
 struct Point {
     from_start_m: f64,
     latitude: f64,
@@ -84,7 +78,7 @@ struct Point {
     envelope_mps: f64,
 }
 
-/// A place on the loop.
+/// A place on a route.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Place {
     pub(crate) latitude: f64,
@@ -94,19 +88,44 @@ pub(crate) struct Place {
     pub(crate) heading_degrees: f64,
 }
 
-static ROUTE: LazyLock<Route> = LazyLock::new(Route::new);
+static DEMO: LazyLock<Route> = LazyLock::new(|| Route::new(&courses::DEMO));
+static COMMUTE: LazyLock<Route> = LazyLock::new(|| Route::new(&courses::COMMUTE));
+static TOWN: LazyLock<Route> = LazyLock::new(|| Route::new(&courses::TOWN));
+static DELIVERY: LazyLock<Route> = LazyLock::new(|| Route::new(&courses::DELIVERY));
+static MOTORWAY: LazyLock<Route> = LazyLock::new(|| Route::new(&courses::MOTORWAY));
+
+/// How far from a garage's place its roof reaches, along the way.
+const GARAGE_M: f64 = 40.0;
 
 impl Route {
-    /// The one loop.
-    pub(crate) fn shared() -> &'static Self {
-        &ROUTE
+    /// The loop of vehicles without an owner.
+    pub(crate) fn demo() -> &'static Self {
+        &DEMO
     }
 
-    fn new() -> Self {
-        let count = WAYPOINTS.len();
-        let waypoint = |index: usize| WAYPOINTS[index % count];
+    pub(crate) fn named(name: RouteName) -> &'static Self {
+        match name {
+            RouteName::Commute => &COMMUTE,
+            RouteName::Town => &TOWN,
+            RouteName::Delivery => &DELIVERY,
+            RouteName::Motorway => &MOTORWAY,
+        }
+    }
+
+    fn new(course: &Course) -> Self {
+        let mut waypoints = course.waypoints.to_vec();
+        if course.there_and_back {
+            // The limit stands at the beginning of its part of the way, which on the way back is the other end.
+            waypoints.extend(course.waypoints.windows(2).rev().map(|pair| {
+                let (latitude, longitude, altitude_m, _) = pair[1];
+                (latitude, longitude, altitude_m, pair[0].3)
+            }));
+            waypoints.remove(course.waypoints.len() - 1);
+        }
+        let count = waypoints.len();
+        let waypoint = |index: usize| waypoints[index % count];
         let mut points: Vec<Point> = Vec::new();
-        let mut waypoints_m = [0.0; WAYPOINTS.len()];
+        let mut waypoints_m = vec![0.0; count];
         for (index, at_m) in waypoints_m.iter_mut().enumerate() {
             let near = [count - 1, 0, 1, 2].map(|offset| waypoint(index + offset));
             for step in 0..POINTS_BETWEEN {
@@ -146,10 +165,17 @@ impl Route {
                 ahead = (point.envelope_mps, point.from_start_m);
             }
         }
+        let mut lights: Vec<usize> = course.lights.to_vec();
+        if course.there_and_back {
+            lights.extend(course.lights.iter().map(|index| count - index));
+        }
+        let garages = course.stops.iter().filter(|stop| stop.garage);
         Self {
             points,
-            stops_m: STOPS.map(|(index, _)| waypoints_m[index]),
-            lights_m: LIGHTS.map(|index| waypoints_m[index]),
+            garages_m: garages.map(|stop| waypoints_m[stop.waypoint]).collect(),
+            stops: course.stops,
+            stops_m: course.stops.iter().map(|stop| waypoints_m[stop.waypoint]).collect(),
+            lights_m: lights.into_iter().map(|index| waypoints_m[index]).collect(),
         }
     }
 
@@ -180,9 +206,31 @@ impl Route {
         (square(from) + (square(to) - square(from)) * part).sqrt().min(from.limit_mps)
     }
 
+    /// How many stops there are; their numbers begin with 0 and go round.
+    pub(crate) fn stop_count(&self) -> usize {
+        self.stops.len()
+    }
+
+    pub(crate) fn stop(&self, number: usize) -> &'static Stop {
+        &self.stops[number % self.stops.len()]
+    }
+
     /// Where stop `number` is, in metres from the start.
     pub(crate) fn stop_m(&self, number: usize) -> f64 {
-        self.stops_m[number % STOPS.len()]
+        self.stops_m[number % self.stops.len()]
+    }
+
+    /// From stop `number` to the next one, in metres.
+    pub(crate) fn leg_m(&self, number: usize) -> f64 {
+        (self.stop_m(number + 1) - self.stop_m(number)).rem_euclid(self.length_m())
+    }
+
+    /// Whether a roof is between `along_m` and the satellites.
+    pub(crate) fn is_covered(&self, along_m: f64) -> bool {
+        self.garages_m.iter().any(|at_m| {
+            let away = (along_m - at_m).abs();
+            away.min(self.length_m() - away) < GARAGE_M
+        })
     }
 
     /// The distances from `along_m` of the traffic lights before `distance_m`, nearest first.
@@ -208,14 +256,6 @@ impl Route {
     }
 }
 
-/// How many stops there are; their numbers begin with 0 and go round.
-pub(crate) const STOP_COUNT: usize = STOPS.len();
-
-/// What stop `number` charges with.
-pub(crate) fn charger(number: usize) -> Charger {
-    STOPS[number % STOPS.len()].1
-}
-
 /// A Catmull–Rom curve through the middle two of `v`: the first of them at `t` 0, the second at 1.
 fn bend(v: [f64; 4], t: f64) -> f64 {
     let slope = (v[2] - v[0]) / 2.0;
@@ -237,44 +277,65 @@ fn distance_m(from: &Point, latitude: f64, longitude: f64) -> f64 {
 mod tests {
     use super::*;
 
+    fn all() -> [&'static Route; 5] {
+        let names = [RouteName::Commute, RouteName::Town, RouteName::Delivery, RouteName::Motorway];
+        let [a, b, c, d] = names.map(Route::named);
+        [Route::demo(), a, b, c, d]
+    }
+
     #[test]
-    fn the_loop_is_closed_and_has_no_jump() {
-        let route = Route::shared();
-        let mut before = route.place(0.0);
-        let mut along_m = 0.0;
-        while along_m < route.length_m() {
-            along_m += 10.0;
-            let here = route.place(along_m);
-            let north = (here.latitude - before.latitude) * METRES_PER_DEGREE;
-            let east = (here.longitude - before.longitude) * METRES_PER_DEGREE * 0.666;
-            let turn = (here.heading_degrees - before.heading_degrees).rem_euclid(360.0);
-            assert!(north.hypot(east) < 10.2, "at {along_m} m");
-            assert!((here.altitude_m - before.altitude_m).abs() < 0.6, "at {along_m} m");
-            assert!(turn.min(360.0 - turn) < 15.0, "at {along_m} m: {turn} degrees");
-            before = here;
+    fn a_route_is_closed_and_has_no_jump() {
+        for route in all() {
+            let mut before = route.place(0.0);
+            let mut along_m = 0.0;
+            while along_m < route.length_m() {
+                along_m += 10.0;
+                let here = route.place(along_m);
+                let north = (here.latitude - before.latitude) * METRES_PER_DEGREE;
+                let east = (here.longitude - before.longitude) * METRES_PER_DEGREE * 0.666;
+                assert!(north.hypot(east) < 10.2, "at {along_m} m");
+                assert!((here.altitude_m - before.altitude_m).abs() < 0.6, "at {along_m} m");
+                before = here;
+            }
+            assert_eq!(route.place(route.length_m()), route.place(0.0));
         }
-        assert_eq!(route.place(route.length_m()), route.place(0.0));
+    }
+
+    #[test]
+    fn owners_begin_at_one_home() {
+        let home = Route::named(RouteName::Town).place(0.0);
+        for route in &all()[1..] {
+            assert_eq!(
+                (route.place(0.0).latitude, route.place(0.0).altitude_m),
+                (home.latitude, home.altitude_m)
+            );
+        }
     }
 
     #[test]
     fn limits_ahead_are_met_by_gentle_braking() {
-        let route = Route::shared();
-        for pair in route.points.windows(2) {
-            let (from, to) = (&pair[0], &pair[1]);
-            let braking = (from.envelope_mps.powi(2) - to.envelope_mps.powi(2))
-                / (2.0 * (to.from_start_m - from.from_start_m));
-            assert!(braking <= BRAKING + 1e-9);
-            assert!(from.envelope_mps <= from.limit_mps);
+        for route in all() {
+            for pair in route.points.windows(2) {
+                let (from, to) = (&pair[0], &pair[1]);
+                let braking = (from.envelope_mps.powi(2) - to.envelope_mps.powi(2))
+                    / (2.0 * (to.from_start_m - from.from_start_m));
+                assert!(braking <= BRAKING + 1e-9);
+                assert!(from.envelope_mps <= from.limit_mps);
+            }
         }
     }
 
     #[test]
-    fn stops_are_about_ten_minutes_apart() {
-        let route = Route::shared();
-        for number in 0..STOP_COUNT {
-            let away =
-                (route.stop_m(number + 1) - route.stop_m(number)).rem_euclid(route.length_m());
-            assert!((11_000.0..15_000.0).contains(&away), "{away}");
+    fn routes_are_as_long_as_they_are_said_to_be() {
+        let lengths = all().map(|route| (route.length_m() / 1000.0).round());
+        assert_eq!(lengths, [39.0, 44.0, 7.0, 30.0, 407.0]);
+        for route in all() {
+            for number in 0..route.stop_count() {
+                assert!((500.0..60_000.0).contains(&route.leg_m(number)));
+            }
+        }
+        for number in 0..3 {
+            assert!((11_000.0..15_000.0).contains(&Route::demo().leg_m(number)));
         }
     }
 }

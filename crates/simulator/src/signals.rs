@@ -3,7 +3,7 @@
 use cardata_domain::{Value, catalogue::Descriptor};
 use jiff::Timestamp;
 
-use crate::car::{AUXILIARY_KW, Car, Charge, Electric, Tally};
+use crate::car::{Car, Charge, Electric, Tally};
 use crate::model::Supply;
 use crate::report::Scope;
 
@@ -30,26 +30,30 @@ const fn rare(name: &'static str, read: Read) -> Signal {
     Signal { name, scope: Scope::All, read }
 }
 
+pub(crate) const LATITUDE: &str = "vehicle.cabin.infotainment.navigation.currentLocation.latitude";
+pub(crate) const LONGITUDE: &str =
+    "vehicle.cabin.infotainment.navigation.currentLocation.longitude";
+
 /// All of them; which a vehicle sends, its drivetrain and the catalogue decide.
 pub(crate) const SIGNALS: &[Signal] = &[
     // Position and motion.
-    moving("vehicle.cabin.infotainment.navigation.currentLocation.latitude", |car| {
-        number(car.place.latitude, 7)
-    }),
-    moving("vehicle.cabin.infotainment.navigation.currentLocation.longitude", |car| {
-        number(car.place.longitude, 7)
-    }),
+    moving(LATITUDE, |car| number(car.fix.latitude, 7)),
+    moving(LONGITUDE, |car| number(car.fix.longitude, 7)),
     moving("vehicle.cabin.infotainment.navigation.currentLocation.altitude", |car| {
-        number(car.place.altitude_m, 0)
+        number(car.fix.altitude_m, 0)
     }),
     moving("vehicle.cabin.infotainment.navigation.currentLocation.heading", |car| {
-        number(car.place.heading_degrees.floor(), 0)
+        number(car.fix.heading_degrees.floor(), 0)
     }),
     slow("vehicle.cabin.infotainment.navigation.currentLocation.numberOfSatellites", |car| {
         number(f64::from(car.satellites), 0)
     }),
     slow("vehicle.cabin.infotainment.navigation.currentLocation.fixStatus", |car| {
-        text(if car.satellites < 9 { "GPS_FIX_2D" } else { "GPS_FIX_3D" })
+        text(match car.satellites {
+            0 => "NO_FIX",
+            1..9 => "GPS_FIX_2D",
+            _ => "GPS_FIX_3D",
+        })
     }),
     moving("vehicle.isMoving", |car| flag(car.is_moving())),
     moving("vehicle.vehicle.travelledDistance", |car| number(car.odometer_m / 1000.0, 1)),
@@ -71,8 +75,8 @@ pub(crate) const SIGNALS: &[Signal] = &[
     }),
     rare("vehicle.cabin.door.row1.driver.isOpen", |car| flag(car.body.driver_door_open)),
     rare("vehicle.cabin.door.row1.passenger.isOpen", |car| flag(car.body.passenger_door_open)),
-    rare("vehicle.cabin.door.row2.driver.isOpen", |_| flag(false)),
-    rare("vehicle.cabin.door.row2.passenger.isOpen", |_| flag(false)),
+    rare("vehicle.cabin.door.row2.driver.isOpen", |car| flag(car.body.rear_doors_open)),
+    rare("vehicle.cabin.door.row2.passenger.isOpen", |car| flag(car.body.rear_doors_open)),
     rare("vehicle.cabin.window.row1.driver.status", |car| text(car.body.driver_window)),
     rare("vehicle.cabin.window.row1.passenger.status", |car| text(car.body.passenger_window)),
     rare("vehicle.cabin.window.row2.driver.status", |_| text("CLOSED")),
@@ -91,11 +95,36 @@ pub(crate) const SIGNALS: &[Signal] = &[
     moving("vehicle.drivetrain.engine.isActive", |car| flag(car.is_engine_on())),
     rare("vehicle.cabin.infotainment.isMobilePhoneConnected", |car| flag(car.body.occupied)),
     rare("vehicle.cabin.infotainment.hmi.distanceUnit", |_| text("KILOMETERS")),
-    slow("vehicle.electricalSystem.battery.voltage", |car| {
-        let charging = car.electric.as_ref().is_some_and(|e| e.port.state == Charge::Active);
-        number(if car.body.ignition_on || charging { 14.3 } else { 12.6 }, 1)
+    slow("vehicle.electricalSystem.battery.voltage", |car| number(car.low_voltage_volt(), 1)),
+    rare("vehicle.vehicle.preConditioning.activity", |car| {
+        text(match (car.climate.conditioning_seconds, is_cold(car)) {
+            (0, _) => "INACTIVE",
+            (_, true) => "HEATING",
+            (_, false) => "COOLING",
+        })
     }),
-    rare("vehicle.vehicle.preConditioning.activity", |_| text("INACTIVE")),
+    rare("vehicle.vehicle.preConditioning.remainingTime", |car| {
+        number((f64::from(car.climate.conditioning_seconds) / 60.0).ceil(), 0)
+    }),
+    rare("vehicle.cabin.hvac.preconditioning.status.comfortState", |car| {
+        text(match (car.climate.conditioning_seconds, is_cold(car)) {
+            (0, _) => "NOT_ACTIVE",
+            (_, true) => "COMFORT_HEATING",
+            (_, false) => "COMFORT_COOLING",
+        })
+    }),
+    rare("vehicle.cabin.climate.timers.weekdaysTimer1.action", |car| {
+        text(if car.climate.timer.is_some() { "ACTIVATE" } else { "DEACTIVATE" })
+    }),
+    rare("vehicle.cabin.climate.timers.weekdaysTimer1.hour", |car| {
+        number(car.climate.timer.map_or(0.0, |(hour, _)| f64::from(hour)), 0)
+    }),
+    rare("vehicle.cabin.climate.timers.weekdaysTimer1.minute", |car| {
+        number(car.climate.timer.map_or(0.0, |(_, minute)| f64::from(minute)), 0)
+    }),
+    rare("vehicle.status.serviceDistance.next", |car| {
+        number((car.service_left_m() / 1e6).ceil() * 1000.0, 0)
+    }),
     rare("vehicle.status.conditionBasedServicesCount", |_| number(3.0, 0)),
     rare("vehicle.status.conditionBasedServices", services),
     rare("vehicle.channel.teleservice.status", |_| text("IDLE")),
@@ -169,7 +198,9 @@ pub(crate) const SIGNALS: &[Signal] = &[
     }),
     rare("vehicle.vehicle.avgAuxPower", |car| {
         let on = car.electric.is_some() && car.body.ignition_on;
-        car.electric.as_ref().and_then(|_| number(if on { AUXILIARY_KW } else { 0.0 }, 2))
+        car.electric
+            .as_ref()
+            .and_then(|_| number(if on { car.climate.auxiliary_kw } else { 0.0 }, 2))
     }),
     // Charging.
     rare("vehicle.drivetrain.electricEngine.charging.status", |car| {
@@ -197,8 +228,10 @@ pub(crate) const SIGNALS: &[Signal] = &[
     }),
     rare("vehicle.drivetrain.electricEngine.charging.phaseNumber", |car| {
         let phases = phases(car)?;
-        text(if phases > 1.0 {
+        text(if phases > 2.0 {
             "3-PHASES"
+        } else if phases > 1.0 {
+            "2-PHASES"
         } else if phases > 0.0 {
             "1-PHASES"
         } else {
@@ -281,7 +314,7 @@ pub(crate) const SIGNALS: &[Signal] = &[
     }),
     rare(
         "vehicle.trip.segment.accumulated.drivetrain.electricEngine.energyConsumptionComfort",
-        |car| number(car.history.trip.seconds * AUXILIARY_KW / 3600.0, 2),
+        |car| number(car.history.trip.comfort_kwh, 2),
     ),
     rare("vehicle.trip.segment.accumulated.drivetrain.electricEngine.recuperationTotal", |car| {
         number(car.history.trip.recuperated_kwh / km(&car.history.trip) * 100.0, 1)
@@ -319,7 +352,8 @@ pub(crate) fn stream_unit(descriptor: &Descriptor) -> Option<&str> {
     }
 }
 
-/// None of the numbers here is below zero; `max` also keeps `-0` off the wire.
+/// None of the numbers here is told below zero, which is where the catalogue's ranges begin; `max` also keeps `-0` off the
+/// wire.
 fn number(number: f64, digits: usize) -> Option<Value> {
     Value::decimal(number.max(0.0), digits)
 }
@@ -339,21 +373,36 @@ fn date(at: Timestamp) -> Option<Value> {
     text(&at.strftime("%d.%m.%Y %H:%M:%S UTC").to_string())
 }
 
+/// A service that is nearer than this is announced.
+const PENDING_KM: f64 = 1500.0;
+
 /// What is due when, as a JSON array inside of a text. An oil change is due every 30,000 km.
 fn services(car: &Car) -> Option<Value> {
-    let left_km = 30_000.0 - (car.odometer_m / 1000.0) % 30_000.0;
-    let entry = |id: u8, title: &str, date: &str, left: &str| {
+    let left_km = car.service_left_m() / 1000.0;
+    let status = if left_km < PENDING_KM { "PENDING" } else { "OK" };
+    let entry = |id: u8, title: &str, date: &str, status: &str, left: &str| {
         format!(
             "{{\"id\":{id},\"title\":\"{title}\",\"description\":\"{title}\",\"date\":\"{date}\",\
-             \"messageType\":\"CBS\",\"status\":\"OK\",\"text\":\"-\",\"unitOfLengthRemaining\":\"{left}\"}}"
+             \"messageType\":\"CBS\",\"status\":\"{status}\",\"text\":\"-\",\"unitOfLengthRemaining\":\"{left}\"}}"
         )
     };
     let entries = [
-        entry(1, "Vehicle check", "null", &format!("{:.0}", (left_km / 1000.0).ceil() * 1000.0)),
-        entry(3, "Brake fluid", "2027-07", "-"),
-        entry(32, "Vehicle inspection", "2028-10", "-"),
+        entry(
+            1,
+            "Vehicle check",
+            "null",
+            status,
+            &format!("{:.0}", (left_km / 1000.0).ceil() * 1000.0),
+        ),
+        entry(3, "Brake fluid", "2027-07", "OK", "-"),
+        entry(32, "Vehicle inspection", "2028-10", "OK", "-"),
     ];
     text(&format!("[{}]", entries.join(",")))
+}
+
+/// Whether it is heating that makes the cabin comfortable.
+fn is_cold(car: &Car) -> bool {
+    car.ambient_celsius < 18.0
 }
 
 fn speed_step_kmh(car: &Car) -> f64 {
@@ -385,7 +434,7 @@ fn power_w(car: &Car) -> Option<f64> {
 fn phases(car: &Car) -> Option<f64> {
     let port = &car.electric.as_ref()?.port;
     Some(match (port.state, port.supply) {
-        (Charge::Active, Supply::Alternating { phases }) => f64::from(phases),
+        (Charge::Active, Supply::Alternating { phases, .. }) => f64::from(phases),
         _ => 0.0,
     })
 }

@@ -3,16 +3,14 @@
 use rand::RngExt;
 
 use crate::car::{Car, Chance};
-use crate::report::Scope;
-use crate::route::{BRAKING, Route};
+use crate::report::Happening;
+use crate::route::BRAKING;
 
 /// How likely a light is red.
 const RED: f64 = 0.35;
 /// The most that a driver asks of the motor, so that it is a calm drive.
 const POWER_W: f64 = 60_000.0;
 const ACCELERATION: f64 = 1.9;
-/// How often it reports what changes slowly.
-const SLOW_SECONDS: u32 = 30;
 
 /// A drive.
 #[derive(Debug)]
@@ -23,8 +21,6 @@ pub(crate) struct Trip {
     waiting_seconds: u32,
     /// The part of the allowed speed that this driver, in this traffic, drives.
     pace: f64,
-    report_in_seconds: u32,
-    slow_at: u32,
     seconds: u32,
 }
 
@@ -37,7 +33,7 @@ struct Halt {
 impl Trip {
     /// A drive from where `car` stands to the stop after it.
     pub(crate) fn new(car: &mut Car, chance: &mut Chance) -> Self {
-        let route = Route::shared();
+        let route = car.route;
         car.body.locked = true;
         let length_m = (route.stop_m(car.stop + 1) - car.along_m).rem_euclid(route.length_m());
         let mut halts = vec![Halt { at_m: length_m, seconds: 0 }];
@@ -51,17 +47,15 @@ impl Trip {
             driven_m: 0.0,
             waiting_seconds: 0,
             pace: chance.random_range(0.92..1.0),
-            report_in_seconds: 1,
-            slow_at: 0,
             seconds: 0,
         }
     }
 
     /// One second. The trip is over when the car has come to its stop.
-    pub(crate) fn step(&mut self, car: &mut Car, chance: &mut Chance) -> (Scope, bool) {
+    pub(crate) fn step(&mut self, car: &mut Car, chance: &mut Chance) -> (Happening, bool) {
         self.seconds += 1;
         self.pace = (self.pace + chance.random_range(-0.004..0.004)).clamp(0.86, 1.0);
-        if self.seconds.is_multiple_of(20) {
+        if self.seconds.is_multiple_of(20) && car.satellites > 0 {
             car.satellites = (car.satellites + chance.random_range(0..=2)).clamp(9, 18) - 1;
         }
         let speed_before = car.speed_mps;
@@ -77,33 +71,19 @@ impl Trip {
         // The last second of braking may end a hand's breadth short or over.
         if speed <= 0.0 && self.waiting_seconds == 0 && halt.at_m - self.driven_m < 1.0 {
             if self.halts.len() == 1 {
-                return (Scope::All, true);
+                return (Happening::Change, true);
             }
             self.waiting_seconds = halt.seconds;
             self.halts.pop();
         }
-        (self.scope(chance), false)
-    }
-
-    fn scope(&mut self, chance: &mut Chance) -> Scope {
-        self.report_in_seconds -= 1;
-        if self.report_in_seconds > 0 {
-            return Scope::Nothing;
-        }
-        self.report_in_seconds = chance.random_range(1..=5);
-        if self.seconds < self.slow_at {
-            return Scope::Moving;
-        }
-        let first = self.slow_at == 0;
-        self.slow_at = self.seconds + SLOW_SECONDS;
         // The doors have locked themselves.
-        if first { Scope::All } else { Scope::Slow }
+        (if self.seconds == 1 { Happening::Change } else { Happening::Time }, false)
     }
 
     /// The speed a second from now that keeps the limits and stops at the next halt.
     fn next_speed(&self, car: &Car) -> f64 {
         let now = car.speed_mps;
-        let route = Route::shared();
+        let route = car.route;
         let allowed =
             self.pace * route.allowed_mps(car.along_m).min(route.allowed_mps(car.along_m + now));
         let pull = ACCELERATION.min(POWER_W / (car.model.mass_kg * now.max(1.0)));
@@ -124,23 +104,22 @@ mod tests {
     use rand::SeedableRng;
 
     use super::*;
-    use crate::model::model;
-    use cardata_domain::vehicle::Drivetrain;
+    use crate::model::Kind;
 
     #[test]
     fn a_trip_takes_about_ten_minutes_keeps_the_limits_and_ends_at_the_next_stop() {
         for seed in 0..40 {
             let mut chance = Chance::seed_from_u64(seed);
             let start = "2026-08-01T08:00:00Z".parse().unwrap();
-            let mut car = Car::new(model(Drivetrain::Bev), start, &mut chance);
-            let end_m = Route::shared().stop_m(car.stop + 1);
+            let mut car = Car::new(Kind::I5.model(), start, &mut chance);
+            let end_m = car.route.stop_m(car.stop + 1);
             let mut trip = Trip::new(&mut car, &mut chance);
             let mut seconds = 0;
             loop {
                 let before = car.speed_mps;
                 let (_, over) = trip.step(&mut car, &mut chance);
                 seconds += 1;
-                assert!(car.speed_mps <= Route::shared().allowed_mps(car.along_m) + 0.5);
+                assert!(car.speed_mps <= car.route.allowed_mps(car.along_m) + 0.5);
                 assert!(
                     (-3.5..2.0).contains(&(car.speed_mps - before)),
                     "{}",
@@ -152,7 +131,7 @@ mod tests {
             }
             assert!((480..780).contains(&seconds), "{seconds} s");
             let off_m = (car.along_m - end_m).abs();
-            assert!(off_m.min(Route::shared().length_m() - off_m) < 1.0, "{off_m} m off the stop");
+            assert!(off_m.min(car.route.length_m() - off_m) < 1.0, "{off_m} m off the stop");
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use cardata_domain::Catalogue;
 use cardata_domain::charging::{Detector, EnergySource, Session, Signals};
 use cardata_domain::vehicle::Drivetrain;
-use cardata_simulator::{Charge, Vehicle};
+use cardata_simulator::{Charge, Equipment, Vehicle};
 use jiff::{SignedDuration, Timestamp};
 
 const START: Timestamp = Timestamp::constant(1_785_542_400, 0);
@@ -20,7 +20,7 @@ fn days(days: i64, drivetrain: Drivetrain, seed: u64) -> (Vec<Session>, Vec<Char
     let catalogue = Arc::new(Catalogue::shipped());
     let signals = Signals::new(&catalogue);
     let vin = "WBY00000000000001".parse().unwrap();
-    let mut vehicle = Vehicle::new(vin, drivetrain, seed, START, catalogue);
+    let mut vehicle = Vehicle::new(vin, drivetrain, seed, START, &Equipment::new(catalogue));
     let mut detector = Detector::default();
     let (mut found, mut made) = (Vec::new(), Vec::new());
     detector.observe(&vehicle.hello(), &signals);

@@ -35,6 +35,7 @@ use cardata_server::stream::router::Router;
 use cardata_server::tally::Tally;
 use cardata_server::tasks::Tasks;
 use cardata_server::{Clock as _, Platform, Profile};
+use cardata_simulator::Scenario;
 use cardata_store::directory::sqlite::SqliteDirectory;
 use cardata_store::journal::Retention;
 use cardata_store::journal::embedded::{EmbeddedJournal, Limits};
@@ -50,6 +51,7 @@ use self::idp::IdpArgs;
 use self::signals::{Request, Signals};
 use self::sockets::Bound;
 use super::duration::parse_duration;
+use super::simulate;
 use crate::clock::SystemClock;
 use crate::output::{self, Advice};
 
@@ -84,8 +86,12 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9001", env = "CARDATA_ADMIN")]
     admin: String,
     /// How many vehicles are simulated; those above three go to the first demo customer
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(0..=10_000), env = "CARDATA_VEHICLES")]
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(0..=100_000), env = "CARDATA_VEHICLES")]
     vehicles: u32,
+    /// Simulate the cars of this scenario instead, with their owners' habits: a file in TOML, or the name of a shipped one
+    /// (`cardata simulate show` prints them); they go to the first demo customer
+    #[arg(long, value_name = "FILE|NAME", conflicts_with = "vehicles", env = "CARDATA_SCENARIO")]
+    scenario: Option<String>,
     /// How much faster than real time the vehicles live
     #[arg(long, value_name = "FACTOR", default_value = "1", value_parser = simulation::parse_speed, env = "CARDATA_SPEED")]
     speed: f64,
@@ -193,6 +199,23 @@ impl From<SecondConnection> for Connections {
     }
 }
 
+/// Who lives in the sandbox.
+enum Fleet {
+    /// So many demo vehicles, which never rest.
+    Demo(u32),
+    /// The cars of a scenario.
+    Scenario(Scenario),
+}
+
+impl Fleet {
+    fn of(args: &Args) -> anyhow::Result<Self> {
+        Ok(match &args.scenario {
+            Some(name) => Self::Scenario(simulate::scenario(name)?),
+            None => Self::Demo(args.vehicles),
+        })
+    }
+}
+
 /// The three host names that clients of the real service know.
 const REAL_HOSTS: [&str; 3] = [
     "customer.bmwgroup.com",
@@ -213,6 +236,7 @@ const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(5);
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     // Before anything is made: the command line may contradict itself.
     let profile = profile(&args)?;
+    let fleet = Fleet::of(&args)?;
     let mut signals = Signals::listen()?;
     let metrics = metrics_exporter_prometheus::PrometheusBuilder::new()
         .install_recorder()
@@ -228,8 +252,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let of_vehicles = certificates.of_vehicles()?;
     let tls = certificates.tls(&of_vehicles)?;
     let (certificate_wishes, mut wished) = mpsc::channel(1);
-    let (platform, demo) =
-        platform(&args, profile, &sockets, of_vehicles, Faults::new(certificate_wishes)).await?;
+    let faults = Faults::new(certificate_wishes);
+    let (platform, demo) = platform(&args, profile, &fleet, &sockets, of_vehicles, faults).await?;
     // Before anybody can connect.
     platform
         .vehicle_certificates
@@ -242,7 +266,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
 
     let ready = ready::describe(&args, &sockets, &platform, &demo, &certificates);
     let welcome = welcome::text(&args, &ready);
-    simulation::start(&platform, &demo, args.vehicles, args.speed, args.seed).await?;
+    simulation::start(&platform, &demo, &fleet, args.speed, args.seed).await?;
     let retention = Retention {
         age_max: SignedDuration::from_secs(args.retention),
         size_bytes_max: RETENTION_BYTES_MAX,
@@ -297,6 +321,7 @@ async fn run_until_stopped(
 async fn platform(
     args: &Args,
     profile: Profile,
+    fleet: &Fleet,
     sockets: &Bound,
     vehicle_certificates: VehicleCertificates,
     faults: Faults,
@@ -322,7 +347,7 @@ async fn platform(
     })?;
 
     let now = SystemClock.now();
-    let demo = demo::seed(&*directory, args.vehicles, now).await?;
+    let demo = demo::seed(&*directory, fleet, now).await?;
     directory
         .recover_sessions(journal.synced(), now)
         .await

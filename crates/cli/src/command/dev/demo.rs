@@ -10,6 +10,8 @@ use cardata_simulator::demo_build;
 use cardata_store::Directory;
 use jiff::Timestamp;
 
+use super::Fleet;
+
 /// A demo customer with what the person at the keyboard needs to know.
 pub(super) struct DemoCustomer {
     pub(super) email: &'static str,
@@ -22,6 +24,8 @@ pub(super) struct DemoCustomer {
 /// All of them; the first is the one that examples use.
 pub(super) struct Demo {
     pub(super) customers: Vec<DemoCustomer>,
+    /// The vehicles that are simulated: as many as were asked for, or the cars of the scenario in its order.
+    pub(super) simulated: Vec<Vehicle>,
 }
 
 /// E-mail, password, GCID, client id.
@@ -63,6 +67,15 @@ fn vin(number: u32) -> Vin {
     format!("WBYSANDB0X{number:07}").parse().expect("the demo vehicles' numbers are VINs")
 }
 
+/// The number of the `number`th car of a scenario, from 1.
+fn scenario_vin(number: u32) -> Vin {
+    format!("WBYSCENE0X{number:07}").parse().expect("the numbers of a scenario's cars are VINs")
+}
+
+fn is_of_scenario(vin: Vin) -> bool {
+    vin.as_str().starts_with("WBYSCENE0X")
+}
+
 fn number_of(vin: Vin) -> u32 {
     vin.as_str()[10..].parse().unwrap_or(u32::MAX)
 }
@@ -70,7 +83,7 @@ fn number_of(vin: Vin) -> u32 {
 /// Adds what is missing. The demo vehicles are there even where fewer are simulated.
 pub(super) async fn seed(
     directory: &dyn Directory,
-    vehicles: u32,
+    fleet: &Fleet,
     now: Timestamp,
 ) -> anyhow::Result<Demo> {
     let mut customers = Vec::new();
@@ -108,7 +121,11 @@ pub(super) async fn seed(
         customers.push(DemoCustomer { email, password, gcid, client_id, vehicles: Vec::new() });
     }
 
-    let count = vehicles.max(u32::try_from(VEHICLES.len())?);
+    let wanted = match fleet {
+        Fleet::Demo(count) => *count,
+        Fleet::Scenario(_) => 0,
+    };
+    let count = wanted.max(u32::try_from(VEHICLES.len())?);
     for number in 1..=count {
         let (owner, drivetrain) = *VEHICLES.get(number as usize - 1).unwrap_or(&VEHICLES[0]);
         let vehicle =
@@ -120,7 +137,28 @@ pub(super) async fn seed(
     // A second driver, as in many families: sees in the mappings that there is a car, and may read nothing of it.
     let shared = customers[0].vehicles[1].clone();
     add(directory, &shared, customers[1].gcid, MappingType::Secondary, now).await?;
-    Ok(Demo { customers })
+    let mut demo = Demo { customers, simulated: Vec::new() };
+    demo.simulated = match fleet {
+        Fleet::Demo(count) => demo.vehicles().into_iter().take(*count as usize).cloned().collect(),
+        Fleet::Scenario(scenario) => {
+            let mut vehicles = Vec::new();
+            for (car, number) in scenario.cars.iter().zip(1..) {
+                let build = car.model.build(number.into());
+                let drivetrain = car.drivetrain();
+                let vehicle = Vehicle { vin: scenario_vin(number), drivetrain, build };
+                // An earlier run may have had another car in this place.
+                directory.put_vehicle(&vehicle).await.context("a scenario's car can't be added")?;
+                add(directory, &vehicle, demo.customers[0].gcid, MappingType::Primary, now).await?;
+                vehicles.push(vehicle);
+            }
+            vehicles
+        }
+    };
+    let own = demo.simulated.iter().filter(|vehicle| is_of_scenario(vehicle.vin));
+    let own: Vec<_> = own.cloned().collect();
+    // Those that move come first, since that is where people look.
+    demo.customers[0].vehicles.splice(0..0, own);
+    Ok(demo)
 }
 
 async fn add(

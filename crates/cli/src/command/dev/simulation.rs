@@ -6,10 +6,11 @@ use std::time::Duration;
 use anyhow::Context as _;
 use cardata_domain::{Entry, Event};
 use cardata_server::Platform;
-use cardata_simulator::Vehicle;
+use cardata_simulator::{Equipment, Vehicle};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::MissedTickBehavior;
 
+use super::Fleet;
 use super::demo::Demo;
 
 /// How often vehicles are asked what they have to report. At high speeds a tick covers more simulated time.
@@ -26,12 +27,12 @@ pub(super) fn parse_speed(text: &str) -> Result<f64, String> {
 /// Simulated time that one call of `advance` covers at the most; what is beyond would be left out.
 const STEP_MAX: SignedDuration = SignedDuration::from_mins(30);
 
-/// Starts the first `count` vehicles of `demo` where the last run left them: with their odometers, and not before what
+/// Starts the vehicles of `demo` that are simulated where the last run left them: with their odometers, and not before what
 /// they reported last.
 pub(super) async fn start(
     platform: &Arc<Platform>,
     demo: &Demo,
-    count: u32,
+    fleet: &Fleet,
     speed: f64,
     first_seed: u64,
 ) -> anyhow::Result<()> {
@@ -40,7 +41,7 @@ pub(super) async fn start(
         Simulation { began, started: began, simulated: began, speed, vehicles: Vec::new() };
     let odometer = platform.catalogue.find(ODOMETER);
     let mut odometers = Vec::new();
-    for vehicle in demo.vehicles().into_iter().take(count as usize) {
+    for vehicle in &demo.simulated {
         let latest =
             platform.journal.latest(vehicle.vin).await.context("the events can't be read")?;
         let newest = latest.iter().map(Entry::at).max().unwrap_or(began);
@@ -50,15 +51,23 @@ pub(super) async fn start(
             .push((vehicle, driven.and_then(|entry| entry.value().as_plain().parse::<f64>().ok())));
     }
     simulation.simulated = simulation.started;
-    for ((vehicle, odometer_km), seed) in odometers.into_iter().zip(first_seed..) {
-        let started = simulation.started;
-        let new = Vehicle::new(
-            vehicle.vin,
-            vehicle.drivetrain,
-            seed,
-            started,
-            platform.catalogue.clone(),
-        );
+    let equipment = Equipment::new(platform.catalogue.clone());
+    let started = simulation.started;
+    for (number, (vehicle, odometer_km)) in odometers.into_iter().enumerate() {
+        let own_seed = first_seed.wrapping_add(number as u64);
+        let new = match fleet {
+            Fleet::Demo(_) => {
+                Vehicle::new(vehicle.vin, vehicle.drivetrain, own_seed, started, &equipment)
+            }
+            Fleet::Scenario(scenario) => Vehicle::owned(
+                vehicle.vin,
+                &scenario.cars[number],
+                scenario.time_zone.clone(),
+                own_seed.wrapping_add(scenario.seed),
+                started,
+                &equipment,
+            ),
+        };
         simulation.vehicles.push(odometer_km.into_iter().fold(new, Vehicle::with_odometer_km));
     }
     if !simulation.vehicles.is_empty() {
