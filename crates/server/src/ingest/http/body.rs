@@ -42,7 +42,7 @@ impl RequestError {
     pub(super) fn code(&self) -> (StatusCode, &'static str) {
         match self {
             Self::UnknownEncoding => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unknown_encoding"),
-            Self::BadKey => (StatusCode::BAD_REQUEST, "idempotency_key_invalid"),
+            Self::BadKey => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_invalid"),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
             Self::Ended | Self::Damaged(_) => (StatusCode::BAD_REQUEST, "body_unreadable"),
         }
