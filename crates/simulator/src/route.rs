@@ -327,8 +327,9 @@ mod tests {
 
     #[test]
     fn routes_are_as_long_as_they_are_said_to_be() {
-        let lengths = all().map(|route| (route.length_m() / 1000.0).round());
-        assert_eq!(lengths, [39.0, 44.0, 7.0, 30.0, 407.0]);
+        for (route, length_km) in all().iter().zip([39.0, 44.0, 7.0, 30.0, 407.0]) {
+            assert!((route.length_m() / 1000.0 - length_km).abs() <= 0.5);
+        }
         for route in all() {
             for number in 0..route.stop_count() {
                 assert!((500.0..60_000.0).contains(&route.leg_m(number)));

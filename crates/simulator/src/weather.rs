@@ -44,9 +44,13 @@ mod tests {
 
     #[test]
     fn july_is_warmer_than_january_and_afternoon_than_night() {
-        let celsius = |at: &str| Weather::TEMPERATE.celsius(at.parse().unwrap()).unwrap().round();
-        assert_eq!(celsius("2026-01-20T03:00:00Z"), -4.0);
-        assert_eq!(celsius("2026-01-20T15:00:00Z"), 4.0);
-        assert_eq!(celsius("2026-07-21T15:00:00Z"), 24.0);
+        for (at, expected) in [
+            ("2026-01-20T03:00:00Z", -4.0),
+            ("2026-01-20T15:00:00Z", 4.0),
+            ("2026-07-21T15:00:00Z", 24.0),
+        ] {
+            let celsius = Weather::TEMPERATE.celsius(at.parse().unwrap()).unwrap();
+            assert!((celsius - expected).abs() <= 0.5, "{at}: {celsius}");
+        }
     }
 }
