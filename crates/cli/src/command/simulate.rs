@@ -124,7 +124,8 @@ mod tests {
         for (name, told) in
             [("comuter", "`commuter`"), ("five-onwers", "`five-owners`"), ("x", "name a file")]
         {
-            let advice = format!("{:?}", scenario(name).unwrap_err());
+            let error = scenario(name).unwrap_err();
+            let advice = format!("{:?}", error.downcast_ref::<Advice>());
             assert!(advice.contains(told), "{name}: {advice}");
         }
         assert!(scenario("family").is_ok());
