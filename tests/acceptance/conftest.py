@@ -19,7 +19,7 @@ StartDev = Callable[..., Dev]
 
 def pytest_configure() -> None:
     if not BINARY.exists():
-        raise pytest.UsageError(f"{BINARY} is missing: run ./scripts/test, or cargo build --release first")
+        raise pytest.UsageError(f"{BINARY} is missing: run ./scripts/test, or cargo build first")
 
 
 @pytest.fixture

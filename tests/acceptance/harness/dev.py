@@ -16,7 +16,7 @@ from harness.http import Response, request
 from harness.wait import wait_for
 
 PROJECT = Path(__file__).resolve().parents[3]
-BINARY = Path(os.environ.get("CARDATA_BINARY", PROJECT / "target" / "release" / "cardata"))
+BINARY = Path(os.environ.get("CARDATA_BINARY", PROJECT / "target" / "debug" / "cardata"))
 
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0

@@ -13,7 +13,7 @@ const tls = require("node:tls");
 const { waitFor } = require("./wait");
 
 const PROJECT = path.resolve(__dirname, "../../..");
-const BINARY = process.env.CARDATA_BINARY ?? path.join(PROJECT, "target/release/cardata");
+const BINARY = process.env.CARDATA_BINARY ?? path.join(PROJECT, "target/debug/cardata");
 const START_SECONDS = 30;
 const STOP_SECONDS = 10;
 

@@ -25,6 +25,10 @@ use crate::tasks::Stopping;
 /// How long a vehicle may take until its CONNECT is there, and how long it may be silent without a keep-alive.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 const SILENCE_MAX: Duration = Duration::from_mins(20);
+/// Bytes that are read at once: few from a vehicle that says little, and many from one that sends as fast as it can, so
+/// that one sync serves many events.
+const READ_MIN: usize = 512;
+const READ_MAX: usize = 64 << 10;
 /// Topic, packet id and length beside the payload.
 const PACKET_OVERHEAD_MAX: usize = 1024;
 
@@ -54,6 +58,8 @@ struct Vehicle<'a> {
     stream: TlsStream<TcpStream>,
     codec: Codec,
     input: BytesMut,
+    /// How much the next read may bring.
+    read_length: usize,
     output: BytesMut,
     vin: Vin,
     /// Silence longer than this ends the connection.
@@ -82,6 +88,7 @@ pub(crate) async fn serve(
         stream,
         codec: Codec::new(length_max),
         input: BytesMut::new(),
+        read_length: READ_MIN,
         output: BytesMut::new(),
         vin: proof.vin,
         patience: CONNECT_PATIENCE,
@@ -260,8 +267,16 @@ impl Vehicle<'_> {
             if let Some(packet) = self.decode()? {
                 return Ok(packet);
             }
+            self.input.reserve(self.read_length);
+            let room = self.input.capacity() - self.input.len();
             match timeout_at(deadline, self.stream.read_buf(&mut self.input)).await {
                 Ok(Ok(0) | Err(_)) => return Err(Ended::Gone),
+                Ok(Ok(read)) if read == room => {
+                    self.read_length = (self.read_length * 4).min(READ_MAX);
+                }
+                Ok(Ok(read)) if read < self.read_length / 4 => {
+                    self.read_length = (self.read_length / 2).max(READ_MIN);
+                }
                 Ok(Ok(_)) => {}
                 Err(_) => return Err(Ended::Silent),
             }

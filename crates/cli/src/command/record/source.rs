@@ -26,10 +26,10 @@ use crate::output::{self, Advice, harmless};
 #[derive(Debug, clap::Args)]
 pub(super) struct SourceArgs {
     /// Record the stream of this server instead of the running sandbox's, such as cardata.example.com:9000
-    #[arg(long, value_name = "HOST[:PORT]", value_parser = parse_server)]
+    #[arg(long, value_name = "HOST[:PORT]", value_parser = parse_server, conflicts_with = "customer")]
     server: Option<Server>,
     /// Record the stream of the real service; needs --client-id and a log-in of yours in the browser
-    #[arg(long, conflicts_with = "server")]
+    #[arg(long, conflicts_with_all = ["server", "customer"])]
     bmw: bool,
     /// Where to log in for --server, such as `https://cardata.example.com:8443`
     #[arg(long, value_name = "URL", requires = "server")]
