@@ -21,11 +21,11 @@ mod vehicles;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{DefaultBodyLimit, Request};
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::Method;
 use axum::middleware::{self, Next};
 use axum::routing::{MethodRouter, any, get};
-use axum::{Extension, Router};
 use cardata_contract::error_code::{ErrorBody, ErrorCode};
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
@@ -63,11 +63,7 @@ fn resources() -> Vec<Resource> {
         ("/customers/vehicles/mappings", "mappings", get(vehicles::mappings)),
         ("/customers/vehicles/{vin}/basicData", "basic_data", get(vehicles::basic_data)),
         ("/customers/vehicles/{vin}/image", "image", get(image::read)),
-        (
-            "/customers/vehicles/{vin}/telematicData",
-            "telematic_data",
-            get(telematic_data::read).layer(Extension(Arc::<telematic_data::Answers>::default())),
-        ),
+        ("/customers/vehicles/{vin}/telematicData", "telematic_data", telematic_data::route()),
         (
             "/customers/vehicles/{vin}/smartMaintenanceTyreDiagnosis",
             "tyre_diagnosis",
@@ -145,8 +141,12 @@ fn served(
     methods: MethodRouter<Arc<Platform>>,
     patience: Duration,
 ) -> MethodRouter<Arc<Platform>> {
-    let metered = middleware::from_fn_with_state(platform.clone(), metered::meter);
-    counted(route, unanswered::answered(methods, patience).layer(metered))
+    // One layer instead of two, since each is cloned for each request.
+    let answered = move |State(platform): State<Arc<Platform>>, request: Request, next: Next| async move {
+        let answer = |request| unanswered::answer(next.run(request), patience);
+        metered::meter(&platform, request, answer).await
+    };
+    counted(route, methods.layer(middleware::from_fn_with_state(platform.clone(), answered)))
 }
 
 fn counted(

@@ -2,11 +2,10 @@
 
 use std::sync::{Arc, OnceLock};
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::header::RETRY_AFTER;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
-use axum::middleware::Next;
 use axum::response::Response;
 use cardata_contract::error_code::ErrorCode;
 use cardata_domain::{ClientId, Gcid};
@@ -25,14 +24,14 @@ const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 struct Meter(Arc<OnceLock<Result<Charge, Standing>>>);
 
 /// Tells the caller what is left, and takes nothing for what the server could not answer.
-pub(super) async fn meter(
-    State(platform): State<Arc<Platform>>,
+pub(super) async fn meter<F: Future<Output = Response>>(
+    platform: &Platform,
     mut request: Request,
-    next: Next,
+    answer: impl FnOnce(Request) -> F,
 ) -> Response {
     let meter = Meter::default();
     request.extensions_mut().insert(meter.clone());
-    let mut response = next.run(request).await;
+    let mut response = answer(request).await;
     let standing = match meter.0.get() {
         None => return response,
         Some(Ok(charge)) if response.status().is_server_error() => platform.quota.give_back(charge),

@@ -4,13 +4,13 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::HeaderValue;
 use axum::http::header::{CONTENT_TYPE, ETAG};
 use axum::response::IntoResponse;
+use axum::routing::{MethodRouter, get};
 use cardata_contract::error_code::ErrorCode;
 use cardata_contract::rest::TelematicData;
 use cardata_domain::container::{Container, ContainerId};
@@ -34,6 +34,12 @@ pub(super) struct Parameters {
     container_id: Option<String>,
 }
 
+/// The endpoint, with answers of its own.
+pub(super) fn route() -> MethodRouter<Arc<Platform>> {
+    let answers = Arc::<Answers>::default();
+    get(move |platform, caller, vin, parameters| read(platform, caller, vin, parameters, answers))
+}
+
 /// `GET /customers/vehicles/{vin}/telematicData?containerId=…`.
 #[utoipa::path(
     get, path = "/customers/vehicles/{vin}/telematicData",
@@ -47,10 +53,10 @@ pub(super) struct Parameters {
 )]
 pub(super) async fn read(
     State(platform): State<Arc<Platform>>,
-    Extension(answers): Extension<Arc<Answers>>,
     caller: Caller,
     PathVin(vin): PathVin,
     parameters: Result<Query<Parameters>, QueryRejection>,
+    answers: Arc<Answers>,
 ) -> Result<impl IntoResponse, ApiError> {
     let Query(Parameters { container_id }) =
         parameters.map_err(|rejection| ApiError::bad_request(rejection.body_text()))?;

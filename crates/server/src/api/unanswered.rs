@@ -1,32 +1,29 @@
 //! What is answered where a handler gives no answer: it panics, or takes too long (wire §4.2).
 
 use std::any::Any;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use axum::extract::Request;
-use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::MethodRouter;
 use cardata_contract::error_code::ErrorCode;
-use tower_http::catch_panic::CatchPanicLayer;
+use futures_util::FutureExt as _;
 
 use super::error::ApiError;
 
-/// Sees to it that `methods` answer within `patience`, and that each answer can be read like any other.
-pub(super) fn answered<S>(methods: MethodRouter<S>, patience: Duration) -> MethodRouter<S>
-where
-    S: Clone + Send + Sync + 'static,
-{
-    let in_time = move |request: Request, next: Next| async move {
-        let answer = tokio::time::timeout(patience, next.run(request)).await;
-        answer.unwrap_or_else(|_| too_late(patience))
-    };
-    let methods: MethodRouter<S> = methods.layer(CatchPanicLayer::custom(panicked));
-    methods.layer(middleware::from_fn(in_time))
+/// What `answering` gives within `patience`, or else an answer that can be read like any other.
+pub(super) async fn answer(
+    answering: impl Future<Output = Response>,
+    patience: Duration,
+) -> Response {
+    // What a panic leaves behind is dropped with the request.
+    match tokio::time::timeout(patience, AssertUnwindSafe(answering).catch_unwind()).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(panic)) => panicked(&*panic),
+        Err(_) => too_late(patience),
+    }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the layer gives it away")]
-fn panicked(panic: Box<dyn Any + Send>) -> Response {
+fn panicked(panic: &(dyn Any + Send)) -> Response {
     let words = panic.downcast_ref::<String>().map(String::as_str);
     let words = words.or_else(|| panic.downcast_ref::<&str>().copied());
     ApiError::panicked(words.unwrap_or("without a word")).into_response()

@@ -1,15 +1,16 @@
 //! How many requests there may be in a day, and what answers say of it (wire §4.3).
 
+use std::time::Duration;
+
 use axum::Router;
 use axum::http::header::{IF_NONE_MATCH, RETRY_AFTER};
-use axum::middleware;
 use axum::routing::get;
 use cardata_contract::error_code::ErrorCode;
 use tower::ServiceExt as _;
 
 use super::super::auth::Caller;
 use super::super::error::ApiError;
-use super::super::metered;
+use super::super::served;
 use super::*;
 use crate::profile::Requests;
 
@@ -115,8 +116,8 @@ async fn what_the_server_fails_to_answer_does_not_count() {
     let token = world.own_token(Person::Anna).await;
     let platform = world.platform.clone();
     let fails = get(async |_: Caller| ApiError::new(ErrorCode::Unavailable, "a store is gone"));
-    let meter = middleware::from_fn_with_state(platform.clone(), metered::meter);
-    let app = Router::new().route("/fails", fails).layer(meter).with_state(platform);
+    let fails = served(&platform, "fails", fails, Duration::from_mins(1));
+    let app = Router::new().route("/fails", fails).with_state(platform);
     for _ in 0..5 {
         let request = Request::get("/fails").header(AUTHORIZATION, format!("Bearer {token}"));
         let Ok(answer) = app.clone().oneshot(request.body(Body::empty()).unwrap()).await;
