@@ -3,7 +3,7 @@
 //!
 //! [`kind`] says what can go wrong, [`registry`] whom it strikes and when, [`wish`] what may be wished for, [`begin`] begins
 //! and ends faults. What a fault does is done where the right thing would have been done; each such place asks
-//! [`Platform::struck`]. A platform without [`Faults`], as all but a sandbox are, can have none.
+//! `Platform::struck`. A platform without [`Faults`], as all but a sandbox are, can have none.
 
 pub mod begin;
 pub mod kind;
