@@ -150,7 +150,7 @@ fn shortened(mut text: String) -> String {
         (status = 409, body = Failure, description = "A request with this idempotency key is being answered"),
         (status = 413, body = Failure, description = "Too large, packed or unpacked"),
         (status = 415, body = Failure, description = "Compressed in another way than gzip and zstd"),
-        (status = 422, body = Failure, description = "Another body was sent with this idempotency key"),
+        (status = 422, body = Failure, description = "The body can't be read or unpacked, or the idempotency key can't be used, or came with another body"),
         (status = 503, body = Failure, description = "Nothing is acknowledged; try again")
     ),
     security(("source" = []), ("operator" = [])),

@@ -44,7 +44,7 @@ impl RequestError {
             Self::UnknownEncoding => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unknown_encoding"),
             Self::BadKey => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_invalid"),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
-            Self::Ended | Self::Damaged(_) => (StatusCode::BAD_REQUEST, "body_unreadable"),
+            Self::Ended | Self::Damaged(_) => (StatusCode::UNPROCESSABLE_ENTITY, "body_unreadable"),
         }
     }
 }
