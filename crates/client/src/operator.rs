@@ -56,6 +56,9 @@ pub enum MetricsError {
 pub struct Ingested {
     /// How many are in the journal, durably.
     pub accepted: u64,
+    /// How many of them were there already, and were not kept again.
+    #[serde(default)]
+    pub repeated: u64,
     /// Events that were refused whole; of very many, the first ones.
     #[serde(default)]
     pub refused: Vec<RefusedLine>,

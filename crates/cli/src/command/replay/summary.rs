@@ -131,6 +131,8 @@ pub(super) struct Summary {
     rows: u64,
     events: u64,
     acknowledged: u64,
+    /// Events that the server had already.
+    known: u64,
     /// Requests that were sent again.
     pub(super) repeated: u64,
     unusable: Reasons,
@@ -172,6 +174,7 @@ impl Summary {
     pub(super) fn answered(&mut self, ingested: &Ingested, origins: &[Origin]) {
         let of = |line: usize| line.checked_sub(1).and_then(|index| origins.get(index));
         self.acknowledged += ingested.accepted;
+        self.known += ingested.repeated;
         let mut accounted = ingested.accepted;
         for refused in &ingested.refused {
             if let Some(origin) = of(refused.line) {
@@ -231,11 +234,16 @@ impl Summary {
             plural(*events)
         );
         if self.repeated > 0 {
+            writeln!(text, "{} request{} had to be repeated", self.repeated, plural(self.repeated))
+                .expect("writing to a string cannot fail");
+        }
+        if self.known > 0 {
             writeln!(
                 text,
-                "{} request{} had to be repeated; events may have been taken twice",
-                self.repeated,
-                plural(self.repeated)
+                "{} event{} the server had taken in the last minutes already, and sent to nobody again; --now plays them at \
+                 the present time",
+                self.known,
+                plural(self.known)
             )
             .expect("writing to a string cannot fail");
         }
@@ -279,14 +287,17 @@ mod tests {
         summary.unusable(&RowError::NotAnEvent(EventError::Timestamp), &line(8));
         let refused = [(2, "2030 is too far ahead"), (3, "2031 is too far ahead")];
         let refused = refused.map(|(line, reason)| RefusedLine { line, reason: reason.to_owned() });
-        let ingested = Ingested { accepted: 1, refused: refused.into(), entries_refused: vec![] };
+        let ingested =
+            Ingested { accepted: 1, repeated: 1, refused: refused.into(), ..Ingested::default() };
         summary.answered(&ingested, &[line(2), line(3), line(7)]);
         summary.file_begins();
         summary.repeated = 1;
         assert_eq!(
             summary.describe(),
             "played 1 file: 7 rows, 3 events sent, 1 acknowledged\n\
-             1 request had to be repeated; events may have been taken twice\n\
+             1 request had to be repeated\n\
+             1 event the server had taken in the last minutes already, and sent to nobody again; --now plays them at the \
+             present time\n\
              4 rows could not be used:\n        \
              2  not a number in column `speed_kmh`; the first is line 4 of drive.csv\n        \
              1  empty line; the first is line 5 of drive.csv\n        \
