@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import os
 import pty
 import signal
@@ -16,10 +15,10 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from conftest import STILL, StartDev
+from harness.certificates import name, unsigned, write_key
 from harness.dev import BINARY, Dev, environment, run
 from harness.metrics import total
 from harness.wait import wait_for
@@ -32,34 +31,20 @@ class Authority:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "An authority")])
-        own = self._builder(self._name, self._key).add_extension(x509.BasicConstraints(True, None), True)
+        self._name = name("An authority")
+        own = unsigned(self._name, self._name, self._key).add_extension(x509.BasicConstraints(True, None), True)
         own = own.add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), False)
         (folder / "root.pem").write_bytes(own.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM))
-
-    def _builder(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
-        now = datetime.datetime.now(datetime.UTC)
-        return (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(self._name)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(hours=1))
-            .not_valid_after(now + datetime.timedelta(days=1))
-        )
 
     def issue(self) -> int:
         """Writes `server.pem` and `server.key`, and gives the certificate's number."""
         key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "A server")])
         identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
-        builder = self._builder(name, key).add_extension(identifier, False)
+        builder = unsigned(self._name, name("A server"), key).add_extension(identifier, False)
         builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), False)
         certificate = builder.sign(self._key, hashes.SHA256())
         (self.folder / "server.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
-        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        (self.folder / "server.key").write_bytes(pem)
+        write_key(self.folder / "server.key", key)
         return certificate.serial_number
 
     @property

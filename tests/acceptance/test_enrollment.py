@@ -20,9 +20,9 @@ from conftest import STILL, StartDev
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives.serialization import Encoding
 
+from harness.certificates import DAY, name, unsigned, write_key
 from harness.descriptors import SOC
 from harness.dev import Dev, run
 from harness.events import event
@@ -30,7 +30,6 @@ from harness.metrics import total
 from harness.wait import wait_for
 
 SECONDS = 20.0
-DAY = datetime.timedelta(days=1)
 
 
 @pytest.fixture(scope="module")
@@ -171,44 +170,19 @@ def test_an_operators_own_authority_is_followed_with_its_list(start_dev: StartDe
         assert total(dev, "cardata_vehicle_certificates_refused_total", reason=reason) == 1
 
 
-def name(common_name: str) -> x509.Name:
-    """A name that is only a common name."""
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
-
-
-def write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
-    """Writes a private key in PEM form."""
-    path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-
-
 class Issuer:
     """An authority of somebody else."""
 
     def __init__(self, common_name: str) -> None:
         self._name, self._key = name(common_name), ec.generate_private_key(ec.SECP256R1())
         constraints = x509.BasicConstraints(ca=True, path_length=None)
-        self.certificate = self._builder(self._name, self._key, DAY).add_extension(constraints, critical=True).sign(
-            self._key, hashes.SHA256()
-        )
-
-    def _builder(
-        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, left: datetime.timedelta
-    ) -> x509.CertificateBuilder:
-        now = datetime.datetime.now(datetime.UTC)
-        return (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(self._name)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - 3 * DAY)
-            .not_valid_after(now + left)
-        )
+        own = unsigned(self._name, self._name, self._key).add_extension(constraints, critical=True)
+        self.certificate = own.sign(self._key, hashes.SHA256())
 
     def issue(self, stem: Path, vin: str, left: datetime.timedelta) -> tuple[Path, Path]:
         """The files of a certificate for `vin` and of its key."""
         key = ec.generate_private_key(ec.SECP256R1())
-        certificate = self._builder(name(vin), key, left).sign(self._key, hashes.SHA256())
+        certificate = unsigned(self._name, name(vin), key, left).sign(self._key, hashes.SHA256())
         files = stem.with_suffix(".pem"), stem.with_suffix(".key")
         files[0].write_bytes(certificate.public_bytes(Encoding.PEM))
         write_key(files[1], key)
