@@ -40,6 +40,7 @@ class Walker {
     await this.logIn();
     await this.vehicles();
     await this.clients();
+    await this.faults();
     await this.approve();
     await this.choose();
     await this.places();
@@ -161,6 +162,29 @@ class Walker {
     await page.getByRole("heading", { name: "Wallbox" }).waitFor();
     await this.press(page.getByRole("article").filter({ hasText: "Wallbox" }).getByText(t.rename, { exact: true }));
     await this.look();
+  }
+
+  // Something goes wrong on purpose, and is ended.
+  async faults() {
+    const { t, page, tab } = this;
+    await this.press(this.link(t.faults_link));
+    await this.seesTitle(t.faults);
+    await page.getByText(t.faults_none, { exact: true }).waitFor();
+    await this.look();
+    const form = page.locator("form[action='/faults']");
+    await this.field(t.fault_kind, form).selectOption("stale-stream");
+    await this.field(t.fault_times, form).fill("often");
+    await tab.refused(422, () => this.press(this.button(t.fault_add, form)));
+    await this.seesTrouble(fill(t.fault_refused, "times"));
+    assert.strictEqual(await this.field(t.fault_times, form).inputValue(), "often");
+    await this.look();
+    await this.field(t.fault_times, form).fill("");
+    await this.go(this.button(t.fault_add, form));
+    await page.getByRole("rowheader", { name: "stale-stream" }).waitFor();
+    await this.look();
+    await this.go(this.button(`${t.fault_end}: stale-stream`));
+    await page.getByText(t.faults_none, { exact: true }).waitFor();
+    await this.goTo(t.clients);
   }
 
   // All that can be said to a program's wish, by a person who is logged in already.
