@@ -4,15 +4,13 @@ use serde::{Deserialize, Serialize};
 
 use super::Session;
 use super::machine::Machine;
-use super::signal::{Signal, Signals};
+use super::signal::{MINUTE_MS, Signal, Signals, minute};
 use crate::event::Event;
 
 /// Samples that wait for others that may come late. A simulated car fills this in about an hour and a half of driving and
 /// charging; one that reports rarely has many hours. Counted instead of timed, so that one entry from the future does not
 /// make all that follow late.
 pub const WAITING_MAX: usize = 256;
-
-const MINUTE_MS: i64 = 60_000;
 
 /// Finds the charging sessions of one vehicle.
 ///
@@ -120,8 +118,8 @@ impl Detector {
     /// Those that stand for the same as `sample`: at most one, at its place.
     fn same_as(&self, sample: Sample) -> std::ops::Range<usize> {
         let (from_ms, until_ms) = if sample.signal.is_kept_by_minute() {
-            let minute_ms = sample.at_ms - sample.at_ms.rem_euclid(MINUTE_MS);
-            (minute_ms, minute_ms + MINUTE_MS)
+            let begin_ms = minute(sample.at_ms) * MINUTE_MS;
+            (begin_ms, begin_ms + MINUTE_MS)
         } else {
             (sample.at_ms, sample.at_ms + 1)
         };

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::signal::{Activity, Signal};
+use super::signal::{Activity, Signal, minute};
 use super::{Block, EnergySource, SILENCE_MAX, Session};
 
 /// Power that was not heard of for longer is not counted on.
@@ -63,7 +63,9 @@ struct Reading {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Degrees {
     e7: i64,
-    /// The odometer when it was told.
+    #[serde(default)]
+    at_ms: i64,
+    /// The odometer when it was told; of the same minute the last one, as no other is kept.
     mileage_m: Option<i64>,
 }
 
@@ -104,13 +106,13 @@ impl Machine {
         match signal {
             Signal::UsableWh => self.known.usable_wh = Some(number),
             Signal::GrossWh => self.known.gross_wh = Some(number),
-            Signal::MileageM => self.drive(number),
+            Signal::MileageM => self.drive(at_ms, number),
             Signal::LatitudeE7 => {
-                self.known.latitude = Some(self.known.degrees(number));
+                self.known.latitude = Some(self.known.degrees(at_ms, number));
                 self.place();
             }
             Signal::LongitudeE7 => {
-                self.known.longitude = Some(self.known.degrees(number));
+                self.known.longitude = Some(self.known.degrees(at_ms, number));
                 self.place();
             }
             Signal::PowerW => self.power(at_ms, number),
@@ -328,8 +330,14 @@ impl Machine {
         }
     }
 
-    fn drive(&mut self, mileage_m: i64) {
+    fn drive(&mut self, at_ms: i64, mileage_m: i64) {
         self.known.mileage_m = Some(mileage_m);
+        let position = [&mut self.known.latitude, &mut self.known.longitude];
+        for degrees in position.into_iter().flatten() {
+            if minute(degrees.at_ms) == minute(at_ms) {
+                degrees.mileage_m = Some(mileage_m);
+            }
+        }
         let Some(draft) = &mut self.session else { return };
         let stood_at_m = *draft.mileage_m.get_or_insert(mileage_m);
         if mileage_m - stood_at_m > DRIVEN_M {
@@ -376,8 +384,8 @@ impl Known {
         }
     }
 
-    fn degrees(&self, e7: i64) -> Degrees {
-        Degrees { e7, mileage_m: self.mileage_m }
+    fn degrees(&self, at_ms: i64, e7: i64) -> Degrees {
+        Degrees { e7, at_ms, mileage_m: self.mileage_m }
     }
 
     /// Where the vehicle stands, north and east; unknown when it drove on after it told either.

@@ -10,6 +10,8 @@ use crate::event::Entry;
 use crate::privacy::{LATITUDE, LONGITUDE};
 use crate::value::Value;
 
+pub(super) const MINUTE_MS: i64 = 60_000;
+
 /// What a sample tells. Of one instant, samples count in this order: what the car is and where it stands, then how much
 /// flowed until now, then whether it goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -60,6 +62,11 @@ impl Signal {
     pub(super) fn is_kept_by_minute(self) -> bool {
         matches!(self, Self::MileageM | Self::LatitudeE7 | Self::LongitudeE7)
     }
+}
+
+/// Which minute it is, counted from 1970.
+pub(super) fn minute(at_ms: i64) -> i64 {
+    at_ms.div_euclid(MINUTE_MS)
 }
 
 /// What a state of charging means.

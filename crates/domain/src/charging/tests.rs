@@ -355,6 +355,20 @@ fn a_place_that_was_left_is_not_the_place_of_a_charge() {
 }
 
 #[test]
+fn a_car_that_parks_under_a_roof_within_a_minute_is_where_it_was_seen_last() {
+    let on_the_way: Report<'_> =
+        (240, &[(ODOMETER, "100"), (LATITUDE, "48.1"), (LONGITUDE, "15.6")]);
+    let seen: Report<'_> = (305, &[(ODOMETER, "101"), (LATITUDE, "48.11"), (LONGITUDE, "15.6")]);
+    let parked: Report<'_> = (330, &[(ODOMETER, "101.1")]);
+    let charged: Report<'_> = (900, &[(STATUS, "CHARGINGACTIVE"), (PLUG, "true")]);
+    let seen_at = Some(Position { latitude: 48.11, longitude: 15.6 });
+    assert_eq!(only(&[on_the_way, seen, parked, charged]).position(), seen_at);
+    // A minute later it may be anywhere.
+    let drove_on: Report<'_> = (370, &[(ODOMETER, "102")]);
+    assert_eq!(only(&[on_the_way, seen, parked, drove_on, charged]).position(), None);
+}
+
+#[test]
 fn a_cabin_that_is_heated_meanwhile_is_preconditioned() {
     let heated: Report<'_> = (500, &[(CABIN, "HEATING")]);
     let mut reports = WHOLE.to_vec();
