@@ -9,6 +9,9 @@ pub(crate) mod fleet;
 pub mod groups;
 pub mod listener;
 pub mod router;
+mod sent;
+mod spare;
+mod timer;
 pub(crate) mod websocket;
 
 #[cfg(test)]

@@ -39,15 +39,15 @@ struct Reads {
 }
 
 impl Tally {
-    /// A message of `vin` is on its way to a client.
-    pub fn sent(&self, gcid: Gcid, client_id: ClientId, vin: Vin, now: Timestamp) {
-        self.lock().count(gcid, client_id, vin, Channel::Stream, now);
+    /// So many `messages` of `vin` are on their way to a client.
+    pub fn sent(&self, gcid: Gcid, client_id: ClientId, vin: Vin, messages: u64, now: Timestamp) {
+        self.lock().count(gcid, client_id, vin, Channel::Stream, (messages, now));
     }
 
     /// A client read data over REST.
     pub fn read(&self, read: Read, now: Timestamp) {
         let mut counts = self.lock();
-        counts.count(read.gcid, read.client_id, read.vin, Channel::Rest, now);
+        counts.count(read.gcid, read.client_id, read.vin, Channel::Rest, (1, now));
         counts.reads.entry(read).or_insert(Reads { first_at: now, times: 0 }).times += 1;
     }
 
@@ -92,17 +92,9 @@ impl Counts {
         client_id: ClientId,
         vin: Vin,
         channel: Channel,
-        now: Timestamp,
+        (messages, now): (u64, Timestamp),
     ) {
-        self.add(Delivery {
-            gcid,
-            client_id,
-            vin,
-            channel,
-            first_at: now,
-            last_at: now,
-            messages: 1,
-        });
+        self.add(Delivery { gcid, client_id, vin, channel, first_at: now, last_at: now, messages });
     }
 
     fn add(&mut self, more: Delivery) {
@@ -139,8 +131,8 @@ mod tests {
         let vin: Vin = "WBY00000000000001".parse().unwrap();
         let later = START + jiff::SignedDuration::from_secs(5);
         let tally = Tally::default();
-        tally.sent(gcid, client_id, vin, later);
-        tally.sent(gcid, client_id, vin, START);
+        tally.sent(gcid, client_id, vin, 1, later);
+        tally.sent(gcid, client_id, vin, 1, START);
         for _ in 0..3 {
             tally.read(Read { gcid, client_id, vin, endpoint: "telematicData" }, START);
         }

@@ -229,6 +229,11 @@ impl Connected {
 
     /// Of the subscriptions that a message of `vin` matches (MQTT 5 §3.3.4).
     pub(super) fn identifiers(&self, customer: Gcid, vin: Vin) -> Vec<NonZeroU32> {
+        let identified = |subscription: &Subscription| subscription.identifier.is_some();
+        // Few clients want to be told, and this is asked for each message.
+        if !self.subscriptions.iter().any(identified) {
+            return Vec::new();
+        }
         self.matching(customer, vin).filter_map(|subscription| subscription.identifier).collect()
     }
 

@@ -1,7 +1,8 @@
 //! The keys that sign id tokens, and how they change while the server runs: a new one signs at once, the one before
 //! verifies until the operator retires it.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError};
 
 use arc_swap::ArcSwap;
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
@@ -18,13 +19,28 @@ use thiserror::Error;
 use tokio::sync::Mutex;
 
 use super::id_token::{self, IdToken};
+use crate::secret;
 
 /// The keys by their names: the newest signs, every one verifies.
 pub struct Keys {
-    newest_first: ArcSwap<Vec<Arc<Key>>>,
+    ring: ArcSwap<Ring>,
     /// Held over a change, so that memory and directory get the same keys in the same order.
     changing: Mutex<()>,
 }
+
+/// The keys at one time, the newest first, and the tokens that they were found to have signed.
+struct Ring {
+    newest_first: Vec<Arc<Key>>,
+    verified: Verified,
+}
+
+/// What stands in tokens whose signatures were checked, by the tokens' digests: clients come back with the same one, and a
+/// check takes longer than all else that is asked about them. Whether a token has ended is asked each time.
+#[derive(Default)]
+struct Verified(std::sync::Mutex<HashMap<[u8; 32], Arc<IdToken>>>);
+
+/// Tokens that are known, of about a kilobyte each; with more, it begins anew.
+const VERIFIED_MAX: usize = 4096;
 
 struct Key {
     kid: String,
@@ -98,7 +114,7 @@ impl Keys {
         }
         let keys = stored.iter().map(|key| Key::read(key).map(Arc::new));
         let keys = keys.collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { newest_first: ArcSwap::from_pointee(keys), changing: Mutex::default() })
+        Ok(Self { ring: ArcSwap::from_pointee(Ring::new(keys)), changing: Mutex::default() })
     }
 
     /// Makes a key that signs from now on; the others go on verifying. Its name.
@@ -111,7 +127,7 @@ impl Keys {
         now: Timestamp,
     ) -> Result<String, KeysError> {
         let _alone = self.changing.lock().await;
-        let mut keys: Vec<_> = self.newest_first.load().to_vec();
+        let mut keys = self.ring.load().newest_first.clone();
         // The newest by its time signs, also after a restart: a clock that was set back must not bring an old one back.
         let after = |key: &Arc<Key>| key.created_at.checked_add(SignedDuration::from_micros(1));
         let earliest = keys.first().and_then(|key| after(key).ok()).unwrap_or(now);
@@ -120,20 +136,20 @@ impl Keys {
         // Before it signs: its tokens must be good after a restart, too.
         directory.add_signing_key(&fresh).await?;
         keys.insert(0, Arc::new(key));
-        self.newest_first.store(Arc::new(keys));
+        self.ring.store(Arc::new(Ring::new(keys)));
         tracing::info!(kid = fresh.kid, "the key {} signs id tokens from now on", fresh.kid);
         Ok(fresh.kid)
     }
 
     /// Every key, the newest first.
     pub fn list(&self) -> Vec<KeyInfo> {
-        let keys = self.newest_first.load();
+        let ring = self.ring.load();
         let info = |(place, key): (usize, &Arc<Key>)| KeyInfo {
             kid: key.kid.clone(),
             created_at: key.created_at,
             signs: place == 0,
         };
-        keys.iter().enumerate().map(info).collect()
+        ring.newest_first.iter().enumerate().map(info).collect()
     }
 
     /// Removes a key that signs no more and whose tokens have all expired.
@@ -147,7 +163,7 @@ impl Keys {
         now: Timestamp,
     ) -> Result<(), RetireError> {
         let _alone = self.changing.lock().await;
-        let mut keys: Vec<_> = self.newest_first.load().to_vec();
+        let mut keys = self.ring.load().newest_first.clone();
         let place = keys.iter().position(|key| key.kid == kid);
         let place = place.ok_or_else(|| RetireError::Unknown(kid.to_owned()))?;
         let Some(successor) = place.checked_sub(1).map(|place| &keys[place]) else {
@@ -160,31 +176,59 @@ impl Keys {
         }
         directory.remove_signing_key(kid).await?;
         keys.remove(place);
-        self.newest_first.store(Arc::new(keys));
+        self.ring.store(Arc::new(Ring::new(keys)));
         tracing::info!(kid, "the key {kid} was retired");
         Ok(())
     }
 
     /// The public keys, as `/.well-known/jwks.json` shows them (RFC 7517).
     pub fn jwks(&self) -> JwkSet {
-        let keys = self.newest_first.load();
-        JwkSet { keys: keys.iter().map(|key| key.public.clone()).collect() }
+        let ring = self.ring.load();
+        JwkSet { keys: ring.newest_first.iter().map(|key| key.public.clone()).collect() }
     }
 
     pub(super) fn sign(&self, token: &IdToken) -> String {
-        let keys = self.newest_first.load();
-        let key = keys.first().expect("no set of keys is left empty");
+        let ring = self.ring.load();
+        let key = ring.newest_first.first().expect("no set of keys is left empty");
         let mut header = Header::new(Algorithm::RS256);
         header.kid = Some(key.kid.clone());
         jsonwebtoken::encode(&header, token, &key.signing).expect("an RSA key signs any JSON")
     }
 
     /// The claims of `jwt` when one of the keys signed it for `issuer`; expired ones, too.
-    pub(super) fn open_id_token(&self, jwt: &str, issuer: &str) -> Option<IdToken> {
-        let keys = self.newest_first.load();
-        id_token::open(jwt, issuer, |kid| {
-            keys.iter().find(|key| key.kid == kid).map(|key| &key.verifying)
-        })
+    pub(super) fn open_id_token(&self, jwt: &str, issuer: &str) -> Option<Arc<IdToken>> {
+        let ring = self.ring.load();
+        let digest = secret::sha256(jwt.as_bytes());
+        if let Some(known) = ring.verified.get(&digest) {
+            return (known.iss == issuer).then_some(known);
+        }
+        let verifying = |kid: &str| {
+            ring.newest_first.iter().find(|key| key.kid == kid).map(|key| &key.verifying)
+        };
+        let token = Arc::new(id_token::open(jwt, issuer, verifying)?);
+        ring.verified.put(digest, &token);
+        Some(token)
+    }
+}
+
+impl Ring {
+    /// No token was checked yet.
+    fn new(newest_first: Vec<Arc<Key>>) -> Self {
+        Self { newest_first, verified: Verified::default() }
+    }
+}
+
+impl Verified {
+    fn get(&self, digest: &[u8; 32]) -> Option<Arc<IdToken>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(digest).cloned()
+    }
+
+    fn put(&self, digest: [u8; 32], token: &Arc<IdToken>) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= VERIFIED_MAX {
+            known.clear();
+        }
+        known.insert(digest, token.clone());
     }
 }
 

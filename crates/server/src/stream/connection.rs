@@ -19,7 +19,7 @@ use cardata_store::directory::DirectoryError;
 use cardata_store::journal::JournalError;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf, ReadHalf, WriteHalf};
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, timeout};
 
 use crate::attempts::Peer;
 use crate::faults::{Kind, Whom};
@@ -29,13 +29,15 @@ use crate::stream::faulted::{Faulted, Plan, Seen};
 use crate::stream::fleet::{Fleet, Look};
 use crate::stream::groups::Membership;
 use crate::stream::router::{Arrival, Arrivals, Registration};
+use crate::stream::sent::Sent;
+use crate::stream::spare;
+use crate::stream::timer::Timer;
 use crate::tasks::Stopping;
 
 /// Bytes on their way to the client from which on nothing is added, and below which it goes on.
 const OUTPUT_FULL: usize = 64 * 1024;
 const OUTPUT_FREE: usize = 16 * 1024;
-/// Bytes of buffer that an idle connection keeps for sending, and bytes that it reads at once.
-const OUTPUT_KEPT: usize = 512;
+/// Bytes that are read at once.
 const INPUT_CHUNK: usize = 4 * 1024;
 /// How long a client may take to read anything at all while something is on its way.
 const WRITE_PATIENCE: Duration = Duration::from_mins(1);
@@ -85,8 +87,10 @@ struct Connection<S> {
     read: Option<Read>,
     /// Whether there is more to catch up with than one read of the journal has given.
     behind: bool,
-    /// When the client has to have read something.
-    write_deadline: Instant,
+    /// When the client has to have read something, while anything is on its way.
+    write_deadline: Option<Instant>,
+    timer: Timer,
+    sent: Sent,
     closing: Option<CloseReason>,
     /// What faults on purpose do to it.
     faulted: Option<Box<Faulted>>,
@@ -134,7 +138,9 @@ where
         open: None,
         read: None,
         behind: false,
-        write_deadline: now + WRITE_PATIENCE,
+        write_deadline: None,
+        timer: Timer::default(),
+        sent: Sent::default(),
         closing: None,
         faulted: None,
     };
@@ -175,6 +181,14 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
             if self.place() != place {
                 return None;
             }
+            match self.push_at_once().await {
+                Ok(Onward::GoOn) => continue,
+                Ok(Onward::Wait) => {}
+                Err(reason) => return Some(reason),
+            }
+            if self.place() != place {
+                return None;
+            }
             if let Err(reason) = self.wait(stopping).await {
                 return Some(reason);
             }
@@ -195,8 +209,8 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
 
     /// Gives back what a burst has left.
     fn tidy_buffers(&mut self) {
-        if self.output.is_empty() && self.output.capacity() > OUTPUT_KEPT {
-            self.output = BytesMut::new();
+        if self.output.is_empty() {
+            spare::give(std::mem::take(&mut self.output));
         }
         if self.input.is_empty() {
             self.input = BytesMut::new();
@@ -206,26 +220,19 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
     /// Waits for the next thing to happen and notes it. An error ends the connection without another word.
     async fn wait(&mut self, stopping: &mut Stopping) -> Result<(), CloseReason> {
         self.tidy_buffers();
-        let faulted = self.faulted.as_deref();
-        let held_due = faulted.and_then(Faulted::due);
-        let due =
-            self.session.poll_timeout().map(Instant::from_std).into_iter().chain(held_due).min();
-        let is_frozen = faulted.is_some_and(Faulted::is_frozen);
-        let writing = !is_frozen && (!self.output.is_empty() || self.unflushed);
+        let held_due = self.faulted.as_deref().and_then(Faulted::due);
+        let session_due = self.session.poll_timeout().map(Instant::from_std);
+        let due = [session_due, held_due, self.write_deadline].into_iter().flatten().min();
+        let writing = self.write_deadline.is_some();
         let open = self.open.as_ref();
         let mut look = None;
         tokio::select! {
             () = stopping.wait() => self.session.close(CloseReason::ServerStopping),
             reason = wanted_closed(open) => self.session.close(reason),
             pushed = push(&mut self.writer, &mut self.output), if writing => {
-                match pushed {
-                    Ok(Pushed::Bytes) => self.unflushed = true,
-                    Ok(Pushed::Flushed) => self.unflushed = false,
-                    Err(_) => return Err(CloseReason::ConnectionLost),
-                }
-                self.write_deadline = Instant::now() + WRITE_PATIENCE;
+                self.unflushed = pushed.map_err(|_| CloseReason::ConnectionLost)? == Pushed::Bytes;
+                self.write_deadline = Some(Instant::now() + WRITE_PATIENCE);
             }
-            () = sleep_until(self.write_deadline), if writing => return Err(CloseReason::WriteTimeout),
             // Whoever does not read gets no further answers.
             read = receive(&mut self.reader, &mut self.input), if self.output.len() < OUTPUT_FULL => {
                 match read {
@@ -233,8 +240,12 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
                     Ok(_) => {}
                 }
             }
-            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
-                self.session.handle_timeout(Instant::now().into_std());
+            () = self.timer.until(due) => {
+                let now = Instant::now();
+                if self.write_deadline.is_some_and(|deadline| deadline <= now) {
+                    return Err(CloseReason::WriteTimeout);
+                }
+                self.session.handle_timeout(now.into_std());
             }
             (vin, found) = poll_read(&mut self.read) => {
                 self.read = None;
@@ -256,10 +267,33 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
         if let Some(askers) = look {
             Box::pin(self.look_anew(askers)).await;
         }
-        if !writing {
-            self.write_deadline = Instant::now() + WRITE_PATIENCE;
-        }
         Ok(())
+    }
+
+    /// Writes and flushes what goes without waiting, so that a usual burst of messages costs one turn of all that a
+    /// connection waits for.
+    async fn push_at_once(&mut self) -> Result<Onward, CloseReason> {
+        let is_frozen = self.faulted.as_deref().is_some_and(Faulted::is_frozen);
+        if is_frozen || self.output.is_empty() && !self.unflushed {
+            self.write_deadline = None;
+            return Ok(Onward::Wait);
+        }
+        let was_full = self.congested || self.output.len() >= OUTPUT_FULL;
+        let mut progressed = false;
+        while !self.output.is_empty() || self.unflushed {
+            let Some(pushed) = at_once(push(&mut self.writer, &mut self.output)).await else {
+                break;
+            };
+            self.unflushed = pushed.map_err(|_| CloseReason::ConnectionLost)? == Pushed::Bytes;
+            progressed = true;
+        }
+        if self.output.is_empty() && !self.unflushed {
+            self.write_deadline = None;
+        } else if progressed || self.write_deadline.is_none() {
+            self.write_deadline = Some(Instant::now() + WRITE_PATIENCE);
+        }
+        // Whoever waited for room has it now.
+        Ok(if was_full && progressed { Onward::GoOn } else { Onward::Wait })
     }
 
     fn take_arrivals(&mut self, first: Arrival) {
@@ -366,6 +400,7 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
                 }
             }
         }
+        self.count_sent();
     }
 
     /// Bytes on their way to the client.
@@ -536,10 +571,7 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
         let (writer, output, unflushed) = (&mut self.writer, &mut self.output, &mut self.unflushed);
         let push_all = async {
             while !output.is_empty() || *unflushed {
-                match push(writer, output).await? {
-                    Pushed::Bytes => *unflushed = true,
-                    Pushed::Flushed => *unflushed = false,
-                }
+                *unflushed = push(writer, output).await? == Pushed::Bytes;
             }
             Ok::<(), std::io::Error>(())
         };
@@ -585,17 +617,17 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
         }
     }
 
-    /// Counts a message that is on its way.
-    fn note_sent(&self, publish: &Publish) {
+    /// Notes a message that is on its way.
+    fn note_sent(&mut self, publish: &Publish) {
         if let Some(open) = &self.open {
-            let client_id = open.registration.key().client_id;
-            let now = self.platform.clock.now();
-            self.platform.tally.sent(publish.customer, client_id, publish.vin, now);
+            self.sent.note(publish, open.registration.key().client_id, &self.platform);
         }
-        let qos = ["0", "1", "2"][usize::from(publish.qos.level())];
-        metrics::counter!("cardata_mqtt_messages_total", "qos" => qos).increment(1);
-        if publish.snapshot {
-            metrics::counter!("cardata_mqtt_snapshots_total").increment(1);
+    }
+
+    /// Counts what was noted.
+    fn count_sent(&mut self) {
+        if let Some(open) = &self.open {
+            self.sent.count(open.registration.key().client_id, &self.platform);
         }
     }
 
@@ -618,6 +650,9 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
                 return;
             }
             _ => {}
+        }
+        if self.output.capacity() == 0 {
+            self.output = spare::take();
         }
         if !self.encoder.encode(packet, &mut self.output) {
             self.session.close(CloseReason::AnswerTooLarge);
@@ -758,9 +793,30 @@ pub(super) fn forget_surplus(platform: &Platform, surplus: &[SessionKey]) {
     );
 }
 
+/// What to do when what could be written was.
+enum Onward {
+    /// Take what there was no room for.
+    GoOn,
+    /// Wait for something to happen.
+    Wait,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Pushed {
     Bytes,
     Flushed,
+}
+
+/// What `step` gives if it needs not wait; its waker is told when it can go on.
+async fn at_once<T>(step: impl Future<Output = T>) -> Option<T> {
+    let mut step = std::pin::pin!(step);
+    poll_fn(|context| {
+        Poll::Ready(match step.as_mut().poll(context) {
+            Poll::Ready(done) => Some(done),
+            Poll::Pending => None,
+        })
+    })
+    .await
 }
 
 /// Writes some of `output`, or flushes when all of it was written. Nothing is lost when this is dropped half-way.

@@ -653,7 +653,7 @@ impl Directory for SqliteDirectory {
     }
 
     async fn remove_session(&self, key: &SessionKey) -> Result<bool, DirectoryError> {
-        sessions::remove(&self.writer, key).await.failing_to("remove a session")
+        sessions::remove(&self.readers, &self.writer, key).await.failing_to("remove a session")
     }
 
     async fn remove_sessions_of(

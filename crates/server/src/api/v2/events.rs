@@ -309,7 +309,7 @@ impl Feed {
         }
         if !payloads.is_empty() {
             let Caller { gcid, client_id } = self.caller;
-            self.platform.tally.sent(gcid, client_id, vin, self.platform.clock.now());
+            self.platform.tally.sent(gcid, client_id, vin, 1, self.platform.clock.now());
         }
     }
 

@@ -329,7 +329,7 @@ async fn who_sees_what_is_shown_and_ended() {
     let made = world.call("POST", "/customers/containers", &tokens.access_token, body).await.json();
     let container = made["containerId"].as_str().unwrap().to_owned();
     let vin = VIN.parse().unwrap();
-    world.platform.tally.sent(Person::Anna.gcid(), third_party(), vin, START);
+    world.platform.tally.sent(Person::Anna.gcid(), third_party(), vin, 1, START);
     world.platform.tally.flush(&*world.platform.directory).await.unwrap();
 
     let mut browser = Browser::logged_in(&world, Person::Anna).await;
@@ -559,7 +559,7 @@ async fn a_newcomer_is_led_from_the_account_to_the_first_message() {
     browser.post(&path, &[("action", "save"), ("d", SOC)]).await;
     assert!(next(&browser.open("/vehicles").await.body).unwrap().contains("connect to the stream"));
     let vin = VIN.parse().unwrap();
-    world.platform.tally.sent(Person::Anna.gcid(), client, vin, START);
+    world.platform.tally.sent(Person::Anna.gcid(), client, vin, 1, START);
     world.platform.tally.flush(&*world.platform.directory).await.unwrap();
     assert_eq!(next(&browser.open("/vehicles").await.body), None, "the way is gone");
 }

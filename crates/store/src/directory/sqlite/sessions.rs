@@ -12,6 +12,7 @@ use sqlx::{Row as _, SqliteConnection, SqlitePool};
 use super::row::{micros, parsed, parsed_if_any, vin};
 use super::{Failure, begin};
 
+const IS_KEPT: &str = "SELECT EXISTS (SELECT 1 FROM sessions WHERE gcid IS NOT DISTINCT FROM $1 AND client_id = $2 AND mqtt_client_id = $3)";
 const REMOVE: &str = "DELETE FROM sessions WHERE gcid IS NOT DISTINCT FROM $1 AND client_id = $2 AND mqtt_client_id = $3";
 
 pub(super) async fn by_key(
@@ -276,7 +277,21 @@ fn key_of(row: &SqliteRow) -> Result<SessionKey, Failure> {
     })
 }
 
-pub(super) async fn remove(writer: &SqlitePool, key: &SessionKey) -> Result<bool, Failure> {
+pub(super) async fn remove(
+    readers: &SqlitePool,
+    writer: &SqlitePool,
+    key: &SessionKey,
+) -> Result<bool, Failure> {
+    // Most have none, as each client that begins anew asks for this; and a write costs all who read.
+    let is_kept: bool = sqlx::query_scalar(IS_KEPT)
+        .bind(key.gcid.map(|gcid| gcid.to_string()))
+        .bind(key.client_id.to_string())
+        .bind(&key.mqtt_client_id)
+        .fetch_one(readers)
+        .await?;
+    if !is_kept {
+        return Ok(false);
+    }
     // Its cursors go with it.
     let done = sqlx::query(REMOVE)
         .bind(key.gcid.map(|gcid| gcid.to_string()))
