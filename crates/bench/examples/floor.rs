@@ -1,7 +1,7 @@
 //! The least that a broker can do: a yardstick for what the machine, the runtime and TLS cost by themselves.
 //!
-//! It is no broker. Whoever connects is let in, packets are forwarded and forgotten, queues have no bounds, and whoever sends
-//! nonsense is cut off. `scripts/bench-compare` measures it beside real ones.
+//! It is no broker. Whoever connects is let in, packets are forwarded and forgotten, queues have no bounds, and whoever
+//! sends nonsense is cut off. `scripts/bench-compare` measures it beside real ones.
 //!
 //! ```console
 //! $ cargo run --release -p cardata-bench --example floor -- --port 8884 --cert server.pem --key server.key
