@@ -203,6 +203,11 @@ impl Client {
         Ok(packet::take(&mut self.input)?)
     }
 
+    /// The connection itself, and what was read of it and not taken.
+    pub(crate) fn into_parts(self) -> (TlsStream<TcpStream>, BytesMut) {
+        (self.stream, self.input)
+    }
+
     pub(crate) async fn send(&mut self, bytes: &[u8]) -> Result<(), ConnectError> {
         self.stream.write_all(bytes).await.map_err(ConnectError::Ended)?;
         self.stream.flush().await.map_err(ConnectError::Ended)

@@ -25,8 +25,8 @@ use tokio::time::Instant;
 
 use self::https::Source;
 use self::journal::Bare;
-use self::vehicles::Vehicle;
 use crate::connection::ConnectError;
+use crate::enrolment::{self, EnrolmentError, Vehicle};
 use crate::latency::message;
 use crate::progress::Progress;
 use crate::remedy::Remedy;
@@ -115,15 +115,12 @@ pub struct Ratios {
 /// Why nothing was measured.
 #[derive(Debug, Error)]
 pub enum IngestBenchError {
-    /// A vehicle could not be enrolled, or a source not be added.
-    #[error("the operator's API did not let the senders in")]
+    /// A vehicle could not be enrolled.
+    #[error(transparent)]
+    Enrolment(#[from] EnrolmentError),
+    /// A source could not be added.
+    #[error("the operator's API did not let the source in")]
     Admin(#[from] AdminError),
-    /// The operator's API gave no certificate.
-    #[error("the operator's API gave no certificate that can be used")]
-    Certificate,
-    /// A vehicle's key can't be made.
-    #[error("a vehicle's key can't be made")]
-    Key(#[from] rcgen::Error),
     /// The listener can't be reached.
     #[error(transparent)]
     Target(#[from] TargetError),
@@ -158,9 +155,7 @@ impl Remedy for IngestBenchError {
         match self {
             Self::Connection(error) => error.remedy(),
             Self::Https(error) => error.remedy(),
-            Self::Admin(AdminError::Refused { status: 409, .. }) => {
-                Some("start `cardata dev` without --vehicles-ca".to_owned())
-            }
+            Self::Enrolment(error) => error.remedy(),
             Self::Nothing => Some("the same with more --seconds".to_owned()),
             _ => None,
         }
@@ -182,7 +177,7 @@ pub async fn run(
         &ready.admin_url,
         ready.admin_token.clone(),
     );
-    let vehicles = vehicles::enroll(ready, &admin, plan.vehicles, progress).await?;
+    let vehicles = enrolment::enrol(ready, &admin, plan.vehicles, progress).await?;
     let source = Source::add(ready, &admin, plan.now).await?;
     let measured = measure(ready, &vehicles, &source, broker, plan, progress).await;
     // Whether or not that went well; its key is of no use to anybody else.
@@ -275,7 +270,7 @@ impl Course {
 
 fn course_event(vin: &str, began: Timestamp, number: u64) -> String {
     let later = SignedDuration::from_micros(i64::try_from(number).unwrap_or(i64::MAX));
-    message::event(vin, number, began.checked_add(later).unwrap_or(began))
+    message::event(vin, number, began.checked_add(later).unwrap_or(began), message::USUAL)
 }
 
 /// What one sender has to tell.

@@ -203,14 +203,7 @@ pub async fn run(
     )?;
     let container = entitle(source).await?;
     let measured = round::run_all(target, source, plan, progress).await;
-    if let (Source::Vehicles { rest, .. }, Some(container)) = (source, container) {
-        // Whether or not the rounds went well; the container is of no use to anybody else.
-        let removed = rest.delete_container(&container).await;
-        if measured.is_ok() {
-            removed?;
-        }
-    }
-    let measured = measured?;
+    let measured = leave(source, container, measured).await?;
     let verdict = plan.others.is_there().then(|| noise::verdict(&measured.rounds));
     Ok(Report {
         target: target.text.to_string(),
@@ -229,10 +222,74 @@ pub async fn run(
     })
 }
 
+/// Removes the container, which is of no use to anybody else, whether or not the rounds went well.
+async fn leave<T>(
+    source: &Source,
+    container: Option<String>,
+    measured: Result<T, LatencyError>,
+) -> Result<T, LatencyError> {
+    if let (Source::Vehicles { rest, .. }, Some(container)) = (source, container) {
+        let removed = rest.delete_container(&container).await;
+        if measured.is_ok() {
+            removed?;
+        }
+    }
+    measured
+}
+
+/// How often, and how much of, what was missed is replayed.
+#[derive(Debug, Clone, Copy)]
+pub struct ReplayPlan {
+    /// Sessions of QoS 1 that come back.
+    pub sessions: u64,
+    /// Events that each of them has missed, at the least.
+    pub events: u64,
+    /// Rounds.
+    pub rounds: u32,
+    /// The time of day at the start.
+    pub now: Timestamp,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Serialize)]
+pub struct ReplayReport {
+    /// What was measured.
+    pub target: String,
+    /// Sessions that came back.
+    pub sessions: u64,
+    /// Events that each had missed.
+    pub events: u64,
+    /// Bytes of an event.
+    pub payload_bytes: usize,
+    /// The rounds in their order.
+    pub rounds: Vec<Replay>,
+    /// The median of the rounds.
+    pub events_per_second: f64,
+    /// Events that a session did not get.
+    pub lost: u64,
+}
+
+/// Lets sessions come back for what they have missed, and nobody else is there.
+///
+/// # Errors
+/// [`LatencyError`].
+pub async fn replay(
+    target: &Target,
+    source: &Source,
+    plan: ReplayPlan,
+    progress: &Arc<dyn Progress>,
+) -> Result<ReplayReport, LatencyError> {
+    room::check(target, None, plan.sessions)?;
+    let container = entitle(source).await?;
+    let measured = round::replay_all(target, source, plan, progress).await;
+    leave(source, container, measured).await
+}
+
 /// Registers a container with what the events carry, and gives its id.
 async fn entitle(source: &Source) -> Result<Option<String>, LatencyError> {
     let Source::Vehicles { rest, .. } = source else { return Ok(None) };
-    let descriptors = message::DESCRIPTORS.map(str::to_owned);
+    let usual = message::DESCRIPTORS.iter().take(message::USUAL);
+    let descriptors: Vec<_> = usual.map(|name| (*name).to_owned()).collect();
     let purpose = "measures how long events take; can be deleted";
     let container = rest.create_container("cardata bench", purpose, &descriptors).await?;
     Ok(Some(container.summary.container_id))

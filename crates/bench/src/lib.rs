@@ -3,6 +3,9 @@
 //! It measures this server, or any MQTT broker in the same way, so that figures can stand side by side. It knows no more
 //! of either than the wire, and what the system tells of a process that runs on the same machine.
 
+pub mod connects;
+pub mod delivery;
+pub mod enrolment;
 pub mod idle;
 pub mod ingest;
 pub mod latency;
@@ -13,9 +16,11 @@ pub mod rest;
 pub mod room;
 pub mod sessions;
 pub mod target;
+pub mod thread;
 
 mod apart;
 mod connection;
+mod cpu;
 mod crew;
 mod packet;
 mod remedy;

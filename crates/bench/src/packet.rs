@@ -72,13 +72,15 @@ pub(crate) fn subscribe(filter: &str, qos: u8) -> Bytes {
     packet(0x82, &body)
 }
 
-/// With QoS 1.
-pub(crate) fn publish(topic: &str, packet_id: u16, payload: &[u8]) -> Bytes {
-    let mut body = BytesMut::new();
+/// With QoS 1 where there is a packet id, and else with QoS 0.
+pub(crate) fn publish(topic: &str, packet_id: Option<u16>, payload: &[u8]) -> Bytes {
+    let mut body = BytesMut::with_capacity(topic.len() + payload.len() + 4);
     put_text(topic, &mut body);
-    body.put_u16(packet_id);
+    if let Some(packet_id) = packet_id {
+        body.put_u16(packet_id);
+    }
     body.put_slice(payload);
-    packet(0x32, &body)
+    packet(if packet_id.is_some() { 0x32 } else { 0x30 }, &body)
 }
 
 pub(crate) fn put_puback(packet_id: u16, output: &mut BytesMut) {
@@ -88,6 +90,18 @@ pub(crate) fn put_puback(packet_id: u16, output: &mut BytesMut) {
 
 /// Takes the first packet from `input`; `None` when it is not there whole.
 pub(crate) fn take(input: &mut BytesMut) -> Result<Option<Packet>, Strange> {
+    let Some((first, header, body)) = split(input)? else { return Ok(None) };
+    let length = body.len();
+    input.advance(header);
+    let body = input.split_to(length).freeze();
+    read(first, body).ok_or(Strange(first)).map(Some)
+}
+
+/// A packet's first byte, how long its header is, and its body.
+type Parts<'a> = (u8, usize, &'a [u8]);
+
+/// The first packet of `input`; `None` when it is not there whole.
+pub(crate) fn split(input: &[u8]) -> Result<Option<Parts<'_>>, Strange> {
     let Some((&first, rest)) = input.split_first() else { return Ok(None) };
     let mut length = 0;
     let mut digits = 0;
@@ -102,12 +116,7 @@ pub(crate) fn take(input: &mut BytesMut) -> Result<Option<Packet>, Strange> {
             return Err(Strange(first));
         }
     }
-    if rest.len() < digits + length {
-        return Ok(None);
-    }
-    input.advance(1 + digits);
-    let body = input.split_to(length).freeze();
-    read(first, body).ok_or(Strange(first)).map(Some)
+    Ok(rest.get(digits..digits + length).map(|body| (first, 1 + digits, body)))
 }
 
 fn read(first: u8, mut body: Bytes) -> Option<Packet> {
@@ -170,7 +179,7 @@ mod tests {
         wire.extend_from_slice(&[0x20, 2, 1, 0]);
         wire.extend_from_slice(&[0x90, 3, 0, 1, 0x80]);
         wire.extend_from_slice(b"\x30\x05\0\x01tab");
-        wire.extend_from_slice(&publish("topic", 7, &[b'x'; 300]));
+        wire.extend_from_slice(&publish("topic", Some(7), &[b'x'; 300]));
         wire.extend_from_slice(&[0x40, 2, 0, 7, 0xD0, 0]);
         let message = |topic, payload, packet_id| {
             Packet::Publish(Publish {
@@ -209,8 +218,9 @@ mod tests {
         let nameless = Connect { user_name: "", clean: false, ..who };
         assert_eq!(connect(nameless)[..], *b"\x10\x0e\0\x04MQTT\x04\0\x0e\x10\0\x02ab");
         assert_eq!(subscribe("a/+", 1)[..], *b"\x82\x08\0\x01\0\x03a/+\x01");
-        assert_eq!(publish("t", 2, b"!")[..], *b"\x32\x06\0\x01t\0\x02!");
-        let long = publish("t", 2, &[0; 123]);
+        assert_eq!(publish("t", Some(2), b"!")[..], *b"\x32\x06\0\x01t\0\x02!");
+        assert_eq!(publish("t", None, b"!")[..], *b"\x30\x04\0\x01t!");
+        let long = publish("t", Some(2), &[0; 123]);
         assert_eq!((long[..3].to_vec(), long.len()), (vec![0x32, 0x80, 1], 131));
         let mut output = BytesMut::new();
         put_puback(0x0102, &mut output);

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::vehicles::Vehicle;
 use super::{Course, IngestBenchError, Plan, Sent, Speed, all};
+use crate::enrolment::Vehicle;
 use crate::rest::RestBenchError;
 use crate::rest::door::{Connection, Door};
 

@@ -13,8 +13,8 @@ use tempfile::TempDir;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::Instant;
 
-use super::vehicles::Vehicle;
 use super::{IngestBenchError, Plan, Sent, Speed, all, course_event};
+use crate::enrolment::Vehicle;
 
 /// A journal in a folder that goes away.
 pub(super) struct Bare {

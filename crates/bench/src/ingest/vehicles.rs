@@ -1,80 +1,16 @@
 //! Vehicles that publish over MQTT as fast as they are acknowledged.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use bytes::BytesMut;
-use cardata_client::operator::{Admin, AdminError, Method};
-use cardata_client::ready_file::ReadyFile;
-use rcgen::{CertificateParams, DnType, KeyPair};
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::{Course, IngestBenchError, Plan, Sent, Speed, all};
 use crate::connection::{Client, ConnectError, Socket};
-use crate::crew;
+use crate::enrolment::Vehicle;
 use crate::packet::{self, Packet};
-use crate::progress::Progress;
 use crate::target::Target;
-
-/// A vehicle that the operator let in.
-#[derive(Clone)]
-pub(super) struct Vehicle {
-    pub(super) vin: String,
-    /// The vehicles' listener with its own certificate.
-    pub(super) target: Option<Target>,
-}
-
-/// Vehicles that are enrolled at a time.
-const AT_ONCE: u64 = 4;
-
-/// Adds `count` vehicles where they are missing, and gets each a certificate for a day.
-pub(super) async fn enroll(
-    ready: &ReadyFile,
-    admin: &Admin,
-    count: u64,
-    progress: &Arc<dyn Progress>,
-) -> Result<Vec<Vehicle>, IngestBenchError> {
-    progress.begin("enrolling vehicles", count);
-    let (ready, admin) = (Arc::new(ready.clone()), admin.clone());
-    let work = move |number: u64| {
-        let (ready, admin) = (ready.clone(), admin.clone());
-        async move { enroll_one(&ready, &admin, number).await }
-    };
-    let mut vehicles = crew::each(0..count, AT_ONCE, progress, work).await?;
-    vehicles.sort_by(|one, other| one.vin.cmp(&other.vin));
-    Ok(vehicles)
-}
-
-async fn enroll_one(
-    ready: &ReadyFile,
-    admin: &Admin,
-    number: u64,
-) -> Result<Vehicle, IngestBenchError> {
-    let vin = format!("WBYBENCH1{number:08}");
-    let vehicle = json!({"vin": vin, "drivetrain": "BEV"});
-    match admin.call(Method::Post, &["vehicles"], &[], Some(&vehicle)).await {
-        // It is there from an earlier time.
-        Ok(_) | Err(AdminError::Refused { status: 409, .. }) => {}
-        Err(error) => return Err(error.into()),
-    }
-    let key = KeyPair::generate()?;
-    let mut params = CertificateParams::default();
-    params.distinguished_name.push(DnType::CommonName, vin.as_str());
-    let request = json!({"csr": params.serialize_request(&key)?.pem()?, "days": 1});
-    let path = ["vehicles", vin.as_str(), "certificates"];
-    let issued = admin.call(Method::Post, &path, &[], Some(&request)).await?;
-    let pem = issued["certificate"].as_str().unwrap_or_default();
-    let certificate = CertificateDer::from_pem_slice(pem.as_bytes())
-        .map_err(|_| IngestBenchError::Certificate)?;
-    let key =
-        PrivateKeyDer::try_from(key.serialize_der()).map_err(|_| IngestBenchError::Certificate)?;
-    let target = Target::with_certificate(ready, vec![certificate], key).await?;
-    Ok(Vehicle { vin, target: Some(target) })
-}
 
 /// Lets all vehicles publish for a round: with their own certificates, or all at `broker`.
 pub(super) async fn publish(
@@ -118,7 +54,11 @@ async fn send(
             while waiting.len() < usize::from(window) {
                 packet_id = packet_id.checked_add(1).unwrap_or(1);
                 let event = course.next(&vin);
-                output.extend_from_slice(&packet::publish(&topic, packet_id, event.as_bytes()));
+                output.extend_from_slice(&packet::publish(
+                    &topic,
+                    Some(packet_id),
+                    event.as_bytes(),
+                ));
                 waiting.push_back(now);
             }
             client.send(&output.split()).await?;

@@ -205,7 +205,7 @@ mod tests {
     fn message(number: u64) -> Publish {
         Publish {
             topic: Bytes::from(format!("gcid/{VIN}")),
-            payload: message::event(VIN, number, Timestamp::UNIX_EPOCH).into(),
+            payload: message::event(VIN, number, Timestamp::UNIX_EPOCH, message::USUAL).into(),
             packet_id: None,
             retained: false,
         }

@@ -5,14 +5,15 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
+use jiff::Timestamp;
 use serde::Serialize;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use super::reader::{Course, Tally, read};
 use super::replay::{self, Away, Replay};
-use super::sender::{self, Sender};
-use super::{LatencyError, Others, Plan, Source, message};
+use super::sender::{self, Door, Sender};
+use super::{LatencyError, Others, Plan, ReplayPlan, ReplayReport, Source, message};
 use crate::connection::{Client, Socket};
 use crate::crew;
 use crate::progress::{Progress, Silent};
@@ -116,11 +117,7 @@ pub(super) async fn run_all(
     let vins: Vec<_> = doors.iter().map(|door| door.vin.clone()).collect();
     let events_max = usize::try_from(rounds * (flood + events)).unwrap_or(usize::MAX);
     let course = Arc::new(Course::new(&vins, events_max));
-    let mut senders = Vec::new();
-    for (vehicle, door) in doors.into_iter().enumerate() {
-        let sender = Sender::connect(door, &course, vehicle, plan.now).await;
-        senders.push(sender.map_err(LatencyError::Sender)?);
-    }
+    let mut senders = connect_senders(doors, &course, plan.now).await?;
     progress.begin("connecting readers", plan.clients);
     let clients =
         connect(target, plan.clients, "reader", move |_| (plan.qos, false), progress).await?;
@@ -171,8 +168,59 @@ pub(super) async fn run_all(
         progress.advance(1);
     }
     replay::end_sessions(target, plan.others.resuming()).await?;
-    let payload_bytes = message::event(&vins[0], events, plan.now).len();
+    let payload_bytes = message::event(&vins[0], events, plan.now, message::USUAL).len();
     Ok(Measured { rounds: measured, vehicles: vins.len(), payload_bytes })
+}
+
+/// Lets sessions be away while events are sent, and come back for them.
+pub(super) async fn replay_all(
+    target: &Target,
+    source: &Source,
+    plan: ReplayPlan,
+    progress: &Arc<dyn Progress>,
+) -> Result<ReplayReport, LatencyError> {
+    let doors = sender::doors(target, source).await?;
+    let vehicles = doors.len() as u64;
+    let each = plan.events.div_ceil(vehicles);
+    let vins: Vec<_> = doors.iter().map(|door| door.vin.clone()).collect();
+    let events_max = usize::try_from(u64::from(plan.rounds) * each).unwrap_or(usize::MAX);
+    let course = Arc::new(Course::new(&vins, events_max));
+    let mut senders = connect_senders(doors, &course, plan.now).await?;
+    progress.begin("measuring", plan.rounds.into());
+    let mut rounds = Vec::new();
+    for _ in 0..plan.rounds {
+        let away = Away::leave(target, plan.sessions, &course).await?;
+        send(&mut senders, Phase::Flood(each)).await?;
+        if let Some(replaying) = away.replay(each * vehicles, &course).await? {
+            rounds.push(replaying.finish(&course).await?);
+        }
+        progress.advance(1);
+    }
+    replay::end_sessions(target, plan.sessions).await?;
+    let mut speeds: Vec<_> = rounds.iter().map(|round| round.events_per_second).collect();
+    speeds.sort_by(f64::total_cmp);
+    Ok(ReplayReport {
+        target: target.text.to_string(),
+        sessions: plan.sessions,
+        events: each * vehicles,
+        payload_bytes: message::event(&vins[0], each, plan.now, message::USUAL).len(),
+        events_per_second: speeds.get(speeds.len() / 2).copied().unwrap_or_default(),
+        lost: rounds.iter().map(|round| round.lost).sum(),
+        rounds,
+    })
+}
+
+async fn connect_senders(
+    doors: Vec<Door>,
+    course: &Arc<Course>,
+    began: Timestamp,
+) -> Result<Vec<Sender>, LatencyError> {
+    let mut senders = Vec::new();
+    for (vehicle, door) in doors.into_iter().enumerate() {
+        let sender = Sender::connect(door, course, vehicle, began).await;
+        senders.push(sender.map_err(LatencyError::Sender)?);
+    }
+    Ok(senders)
 }
 
 /// Connects and subscribes; `how` gives the QoS of each and whether its socket is narrow.

@@ -117,10 +117,13 @@ impl Sender {
         let number = self.course.send(self.vehicle, measured_from);
         let elapsed = SignedDuration::try_from(self.course.elapsed()).unwrap_or_default();
         let at = self.began.saturating_add(elapsed).unwrap_or(self.began);
-        let event = message::event(&self.course.vehicles[self.vehicle].vin, number, at);
+        let event =
+            message::event(&self.course.vehicles[self.vehicle].vin, number, at, message::USUAL);
         self.packet_id = self.packet_id.checked_add(1).unwrap_or(1);
         self.unacknowledged += 1;
-        self.client.send(&packet::publish(&self.topic, self.packet_id, event.as_bytes())).await
+        self.client
+            .send(&packet::publish(&self.topic, Some(self.packet_id), event.as_bytes()))
+            .await
     }
 
     async fn hear(&mut self) -> Result<(), ConnectError> {

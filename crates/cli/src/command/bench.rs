@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use cardata_bench::delivery::{Load, Sandbox, Shape};
 use cardata_bench::latency::{Others, Source};
 use cardata_bench::process::Process;
 use cardata_bench::target::Handshakes;
-use cardata_bench::{Remedy, Target, idle, ingest, latency, rest, sessions};
+use cardata_bench::{Remedy, Target, connects, delivery, idle, ingest, latency, rest, sessions};
 use cardata_client::operator::Operator;
 use cardata_client::rest::Rest;
 use cardata_domain::Catalogue;
@@ -23,7 +24,7 @@ use super::sign_in::{SignInArgs, SignedIn};
 use crate::clock::SystemClock;
 use crate::output::{self, Advice, Progress};
 
-/// Measure a running server: memory of connections and sessions, latency, the REST API, and ingest
+/// Measure a running server: connections, memory, delivery, latency, replay, the REST API, and ingest
 ///
 /// Connects as a demo customer to the `cardata dev` that runs, or to any MQTT broker that takes everybody, so that the
 /// figures can stand side by side. Figures of memory need a server on this machine; they are what the system counts for
@@ -32,6 +33,11 @@ use crate::output::{self, Advice, Progress};
 #[command(after_help = "Examples:\n  \
     cardata dev --vehicles 0 --connections-per-client 20000 --sessions-per-client 200000 \\\n      \
         --connections-per-address 20000 --connects-per-minute 0     (in another terminal)\n  \
+    cardata bench connect --connections 5000\n  \
+    cardata bench fanout --subscribers 500 --qos 1\n  \
+    cardata bench fanout --subscribers 500 --entitlements 50 --cpu 1\n  \
+    cardata bench pairs --pairs 1000 --rate 5000\n  \
+    cardata bench replay --sessions 1 --events 100000\n  \
     cardata bench idle --connections 10000\n  \
     cardata bench sessions --count 100000\n  \
     cardata bench latency --clients 100 --slow 50 --rate 100 --seconds 10\n  \
@@ -47,6 +53,61 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Connect and leave again as often as it goes, and tell how many clients the server lets in within a second
+    ///
+    /// Each connection is a full one: TCP, a TLS handshake, CONNECT, and the CONNACK of a server that has checked who it is.
+    Connect {
+        /// Connections that are measured
+        #[arg(long, value_name = "N", default_value_t = 5000, value_parser = RangedU64ValueParser::<u64>::new().range(1..))]
+        connections: u64,
+        /// Connections at a time
+        #[arg(long, value_name = "N", default_value_t = 32, value_parser = RangedU64ValueParser::<u64>::new().range(1..=1000))]
+        at_once: u64,
+        /// Bind the generator to this processor, from 0
+        #[arg(long, value_name = "CPU")]
+        cpu: Option<usize>,
+        #[command(flatten)]
+        target: TargetArgs,
+    },
+    /// Let one vehicle's events go to many readers, and tell how many messages arrive in a second
+    Fanout {
+        /// Readers
+        #[arg(long, value_name = "N", default_value_t = 500, value_parser = RangedU64ValueParser::<u64>::new().range(1..))]
+        subscribers: u64,
+        /// Different selections of values among them; a plain broker knows of one only
+        #[arg(long, value_name = "N", default_value_t = 1, value_parser = RangedU64ValueParser::<u64>::new().range(1..=delivery::ENTITLEMENTS_MAX))]
+        entitlements: u64,
+        /// Events that have not arrived everywhere, at the most; with 1, each message is a write of its own
+        #[arg(long, value_name = "N", default_value_t = 8, conflicts_with = "rate", value_parser = clap::value_parser!(u32).range(1..=1000))]
+        window: u32,
+        #[command(flatten)]
+        rounds: RoundsArgs,
+    },
+    /// Let many vehicles send to a reader of their own each, and tell how many messages arrive in a second
+    Pairs {
+        /// Vehicles, and as many readers
+        #[arg(long, value_name = "N", default_value_t = 1000, value_parser = RangedU64ValueParser::<u64>::new().range(1..=100_000))]
+        pairs: u64,
+        /// Events that have not arrived, at the most, of all vehicles together
+        #[arg(long, value_name = "N", default_value_t = 200, conflicts_with = "rate", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+        window: u32,
+        #[command(flatten)]
+        rounds: RoundsArgs,
+    },
+    /// Let persistent sessions of QoS 1 come back for what they have missed, and tell how many events they get in a second
+    Replay {
+        /// Sessions that come back, all at once
+        #[arg(long, value_name = "N", default_value_t = 1, value_parser = RangedU64ValueParser::<u64>::new().range(1..=1000))]
+        sessions: u64,
+        /// Events that each of them has missed
+        #[arg(long, value_name = "E", default_value_t = 100_000, value_parser = RangedU64ValueParser::<u64>::new().range(1..=1_000_000))]
+        events: u64,
+        /// Rounds
+        #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+        rounds: u32,
+        #[command(flatten)]
+        target: TargetArgs,
+    },
     /// Open many connections that say nothing, and tell what each costs the server
     Idle {
         /// Connections that are measured
@@ -177,6 +238,28 @@ struct RestArgs {
     sign_in: SignInArgs,
 }
 
+/// How messages are delivered, and for how long.
+#[derive(Debug, clap::Args)]
+struct RoundsArgs {
+    /// Quality of service of events and subscriptions
+    #[arg(long, value_name = "QOS", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=1))]
+    qos: u8,
+    /// Send so many events a second at fixed times, instead of as soon as others have arrived
+    #[arg(long, value_name = "R", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    rate: Option<u32>,
+    /// Rounds
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    rounds: u32,
+    /// Seconds of each round
+    #[arg(long, value_name = "S", default_value_t = 5, value_parser = RangedU64ValueParser::<u64>::new().range(1..=600))]
+    seconds: u64,
+    /// Bind the generator to this processor, from 0
+    #[arg(long, value_name = "CPU")]
+    cpu: Option<usize>,
+    #[command(flatten)]
+    target: TargetArgs,
+}
+
 /// What to measure, and how to tell.
 #[derive(Debug, clap::Args)]
 struct TargetArgs {
@@ -214,6 +297,32 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let _ = rlimit::increase_nofile_limit(u64::MAX);
     let progress: Arc<dyn cardata_bench::Progress> = Arc::new(Bar(Progress::of_steps()));
     match args.command {
+        Command::Connect { connections, at_once, cpu, target: to } => {
+            let (target, _) = to.find().await?;
+            let plan = connects::Plan { connections, at_once, cpu };
+            let process = to.process_if_local(&target)?;
+            let report = connects::run(&target, process, plan, &progress).await;
+            drop(progress);
+            tell(to.json, &report.map_err(advise)?, table::connects)
+        }
+        Command::Fanout { subscribers, entitlements, window, rounds } => {
+            let work = (Shape::FanOut, subscribers, entitlements, window);
+            run_delivery(work, rounds, progress).await
+        }
+        Command::Pairs { pairs, window, rounds } => {
+            run_delivery((Shape::Pairs, pairs, 1, window), rounds, progress).await
+        }
+        Command::Replay { sessions, events, rounds, target: to } => {
+            let (target, signed_in) = to.find().await?;
+            let source = signed_in.map_or(Source::Publishers(PUBLISHERS), vehicles);
+            let now = SystemClock.now();
+            let plan = latency::ReplayPlan { sessions, events, rounds, now };
+            let report = latency::replay(&target, &source, plan, &progress).await;
+            drop(progress);
+            let report = report.map_err(advise)?;
+            tell(to.json, &report, table::replay)?;
+            lost(report.lost)
+        }
         Command::Idle { connections, qos, at_once, target: to } => {
             let (target, _) = to.find().await?;
             let plan = idle::Plan { connections, at_once, qos };
@@ -242,7 +351,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
             target: to,
         } => {
             let (target, signed_in) = to.find().await?;
-            let process = if target.is_local() { Some(to.process(&target)?) } else { None };
+            let process = to.process_if_local(&target)?;
             let duration = Duration::from_secs(seconds);
             let now = SystemClock.now();
             let others = match (slow, resuming) {
@@ -256,11 +365,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
             drop(progress);
             let report = report.map_err(advise)?;
             tell(to.json, &report, table::latency)?;
-            if report.lost > 0 {
-                let what = format!("{} messages of QoS 1 were lost", report.lost);
-                return Err(Advice::new(what).into());
-            }
-            Ok(())
+            lost(report.lost)
         }
         Command::Rest(args) => run_rest(args, progress).await,
         Command::Ingest(args) => run_ingest(args, progress).await,
@@ -293,6 +398,11 @@ impl TargetArgs {
         }
     }
 
+    /// The server's process where it can be looked at.
+    fn process_if_local(&self, target: &Target) -> anyhow::Result<Option<Process>> {
+        target.is_local().then(|| self.process(target)).transpose()
+    }
+
     fn process(&self, target: &Target) -> anyhow::Result<Process> {
         if !target.is_local() {
             let what = "the memory of a server on another machine can't be measured from here";
@@ -301,6 +411,51 @@ impl TargetArgs {
         }
         Process::listening(target.port(), self.pid).map_err(advise)
     }
+}
+
+/// Measures how messages are delivered.
+async fn run_delivery(
+    (shape, readers, entitlements, window): (Shape, u64, u64, u32),
+    args: RoundsArgs,
+    progress: Arc<dyn cardata_bench::Progress>,
+) -> anyhow::Result<()> {
+    let to = &args.target;
+    if to.kind == Kind::Plain && entitlements > 1 {
+        let what = "a plain broker gives all readers the same";
+        return Err(Advice::new(what).remedy("leave --entitlements out").usage().into());
+    }
+    let (target, signed_in) = to.find().await?;
+    let sandbox = signed_in.map(|signed_in| {
+        let SignedIn { tokens, http, http_url, ready, email, .. } = signed_in;
+        let rest = Rest::new(http.clone(), &http_url, tokens.access_token);
+        Sandbox { ready, http, email, rest }
+    });
+    let plan = delivery::Plan {
+        shape,
+        readers,
+        qos: args.qos,
+        load: args.rate.map_or(Load::Window(window), Load::Rate),
+        entitlements,
+        rounds: args.rounds,
+        duration: Duration::from_secs(args.seconds),
+        cpu: args.cpu,
+        now: SystemClock.now(),
+    };
+    let process = to.process_if_local(&target)?;
+    let report = delivery::run(&target, process, sandbox.as_ref(), plan, &progress).await;
+    drop(progress);
+    let report = report.map_err(advise)?;
+    tell(to.json, &report, table::delivery)?;
+    // Of QoS 0 a server may leave something out; the table tells.
+    lost(if args.qos > 0 { report.lost } else { 0 })
+}
+
+/// An error where messages of QoS 1 were lost.
+fn lost(messages: u64) -> anyhow::Result<()> {
+    if messages == 0 {
+        return Ok(());
+    }
+    Err(Advice::new(format!("{messages} messages of QoS 1 were lost")).into())
 }
 
 /// The vehicles of the customer who signed in, as the source of events.

@@ -35,6 +35,8 @@ pub(crate) struct SignedIn {
     pub(crate) http: Http,
     pub(crate) http_url: String,
     pub(crate) client_id: String,
+    /// The customer's e-mail address.
+    pub(crate) email: String,
     /// What the server tells of itself.
     pub(crate) ready: ReadyFile,
 }
@@ -64,7 +66,8 @@ impl SignInArgs {
                 "start `cardata dev` without --auto-approve, which approves for the first customer";
             return Err(Advice::new(what).remedy(remedy).usage().into());
         }
-        Ok(SignedIn { tokens, http, http_url: ready.http_url.clone(), client_id, ready })
+        let (http_url, email) = (ready.http_url.clone(), customer.email.clone());
+        Ok(SignedIn { tokens, http, http_url, client_id, email, ready })
     }
 
     /// The client that was named.

@@ -1,7 +1,7 @@
 //! Figures for people.
 
 use cardata_bench::memory::Memory;
-use cardata_bench::{idle, ingest, latency, rest, sessions};
+use cardata_bench::{connects, delivery, idle, ingest, latency, rest, sessions};
 
 /// How many events are taken.
 pub(super) fn ingest(report: &ingest::Report) -> Vec<String> {
@@ -39,6 +39,100 @@ pub(super) fn ingest(report: &ingest::Report) -> Vec<String> {
         lines.push(format!("of the other broker: MQTT {mqtt:.2}, HTTPS {https:.2}"));
     }
     lines
+}
+
+/// How many clients are let in.
+pub(super) fn connects(report: &connects::Report) -> Vec<String> {
+    let process =
+        report.process.as_ref().map_or_else(String::new, |process| format!(", process {process}"));
+    let mut lines = vec![
+        format!(
+            "{} connections to {}{process}, {} at a time",
+            grouped(report.connections),
+            report.target,
+            report.at_once
+        ),
+        format!(
+            "{:.0} a second; p50 {} ms, p99 {} ms; {} of the server's processor time each",
+            report.connects_per_second,
+            milliseconds(report.p50_us),
+            milliseconds(report.p99_us),
+            micros(report.server_cpu_us_each)
+        ),
+    ];
+    lines.push(generator(report.generator_cpu_share, report.generator_was_the_limit));
+    lines
+}
+
+/// How messages are delivered.
+pub(super) fn delivery(report: &delivery::Report) -> Vec<String> {
+    let load = match (report.window, report.rate) {
+        (_, Some(rate)) => format!("{} events a second", grouped(rate.into())),
+        (window, None) => format!("{} events under way", window.unwrap_or_default()),
+    };
+    let plural = |number: u64| if number == 1 { "" } else { "s" };
+    let mut lines = vec![format!(
+        "{} reader{} of QoS {} with {} selection{} of values at {}; {} vehicle{}, {load}, {} bytes each",
+        grouped(report.readers),
+        plural(report.readers),
+        report.qos,
+        report.entitlements,
+        plural(report.entitlements),
+        report.target,
+        grouped(report.vehicles),
+        plural(report.vehicles),
+        report.payload_bytes
+    )];
+    let head = ["messages", "messages/s", "p50 ms", "p99 ms", "max ms", "lost", "cpu us each"];
+    lines.push(row(head.into_iter().map(str::to_owned)));
+    for round in &report.rounds {
+        let cells = [
+            grouped(round.messages),
+            format!("{:.0}", round.messages_per_second),
+            milliseconds(round.p50_us),
+            milliseconds(round.p99_us),
+            milliseconds(round.max_us),
+            grouped(round.lost),
+            round.server_cpu_us_each.map_or_else(|| "?".to_owned(), |each| format!("{each:.2}")),
+        ];
+        lines.push(row(cells.into_iter()));
+    }
+    let share = report.rounds.iter().map(|round| round.generator_cpu_share).fold(0.0, f64::max);
+    lines.push(generator(share, report.generator_was_the_limit));
+    lines
+}
+
+/// How fast sessions get what they have missed.
+pub(super) fn replay(report: &latency::ReplayReport) -> Vec<String> {
+    let mut lines = vec![format!(
+        "{} session{} of QoS 1 at {}, {} events of {} bytes missed each",
+        grouped(report.sessions),
+        if report.sessions == 1 { "" } else { "s" },
+        report.target,
+        grouped(report.events),
+        report.payload_bytes
+    )];
+    lines.push(row(["seconds", "events/s", "lost", "again"].into_iter().map(str::to_owned)));
+    for round in &report.rounds {
+        let cells = [
+            format!("{:.2}", round.seconds),
+            format!("{:.0}", round.events_per_second),
+            grouped(round.lost),
+            grouped(round.duplicates),
+        ];
+        lines.push(row(cells.into_iter()));
+    }
+    lines
+}
+
+/// Whether what was measured is the generator.
+fn generator(share: f64, was_the_limit: bool) -> String {
+    let verdict = if was_the_limit { ": it was the limit, and the server may do more" } else { "" };
+    format!("the generator ran for {:.0} % of its time{verdict}", share * 100.0)
+}
+
+fn micros(each: Option<f64>) -> String {
+    each.map_or_else(|| "an unknown part".to_owned(), |each| format!("{each:.0} us"))
 }
 
 /// What idle connections cost.

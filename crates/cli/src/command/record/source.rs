@@ -175,7 +175,8 @@ impl Source {
             let account = stream_of(&ready, &gcid.to_string(), read_token(file)?)?;
             return Ok(Self { account, credentials: Credentials::Token, sandbox: Some(sandbox) });
         }
-        let SignedIn { tokens, http, http_url, client_id, ready } = args.sign_in.sign_in().await?;
+        let SignedIn { tokens, http, http_url, client_id, ready, .. } =
+            args.sign_in.sign_in().await?;
         let account = stream_of(&ready, &tokens.gcid, tokens.id_token.clone())?;
         let login = Login::new(http, &http_url, &client_id);
         let credentials = Credentials::of(login, client_id, tokens, None);
