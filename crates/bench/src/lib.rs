@@ -24,6 +24,7 @@ mod cpu;
 mod crew;
 mod packet;
 mod remedy;
+mod trust;
 
 pub use connection::ConnectError;
 pub use packet::Strange;

@@ -8,13 +8,18 @@ use std::time::Duration;
 
 use cardata_client::http::{TrustError, trusted_roots};
 use cardata_client::ready_file::ReadyFile;
+use rustls::CipherSuite::TLS13_AES_128_GCM_SHA256;
 use rustls::ClientConfig;
 use rustls::client::Resumption;
+use rustls::client::WebPkiServerVerifier;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use thiserror::Error;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
+
+use crate::trust::Remembering;
 
 /// A server with MQTT over TLS, and an account there.
 #[derive(Clone)]
@@ -191,10 +196,25 @@ impl Target {
 type WantsClientCert = rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert>;
 
 fn client_config(ca_file: &Path) -> Result<WantsClientCert, TargetError> {
-    let roots = trusted_roots(ca_file)?;
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider);
-    Ok(builder.with_safe_default_protocol_versions()?.with_root_certificates(roots))
+    let roots = Arc::new(trusted_roots(ca_file)?);
+    let provider = Arc::new(provider());
+    let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider.clone()).build();
+    let verifier = Remembering::new(verifier.map_err(|error| {
+        rustls::Error::General(format!("no verifier can be made of the CA file: {error}"))
+    })?);
+    Ok(ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier))
+}
+
+/// Offers first what costs both sides least, so that the generator leaves room to the server: all targets are offered
+/// the same.
+fn provider() -> CryptoProvider {
+    let mut provider = aws_lc_rs::default_provider();
+    provider.kx_groups = vec![aws_lc_rs::kx_group::X25519];
+    provider.cipher_suites.sort_by_key(|suite| suite.suite() != TLS13_AES_128_GCM_SHA256);
+    provider
 }
 
 fn resuming(mut tls: ClientConfig, handshakes: Handshakes) -> ClientConfig {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusBuilder;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::CipherSuite::TLS13_AES_256_GCM_SHA384;
 use rustls::client::Resumption;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, HandshakeKind, RootCertStore};
@@ -69,13 +70,17 @@ impl Authority {
 
     /// A client that trusts this authority.
     fn client(&self, versions: &[&'static SupportedProtocolVersion]) -> ClientConfig {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.certificate()).unwrap();
         ClientConfig::builder_with_provider(provider())
             .with_protocol_versions(versions)
             .unwrap()
-            .with_root_certificates(roots)
+            .with_root_certificates(self.roots())
             .with_no_client_auth()
+    }
+
+    fn roots(&self) -> RootCertStore {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.certificate()).unwrap();
+        roots
     }
 
     /// A client that shakes hands in full each time.
@@ -124,6 +129,27 @@ fn shown(stream: &TlsStream<TcpStream>) -> CertificateDer<'static> {
 
 fn certificate_of(pem: &str) -> CertificateDer<'static> {
     CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()
+}
+
+#[tokio::test]
+async fn the_cipher_is_the_servers_choice_where_the_client_knows_it() {
+    let (world, authority) = (World::new().await, Authority::new());
+    let shown = authority.followed().await;
+    let at = echo(&world, authority.tls(OldestVersion::V13, &shown).mqtt).await;
+    let chosen = async |offered: CryptoProvider| {
+        let client = ClientConfig::builder_with_provider(Arc::new(offered))
+            .with_protocol_versions(&[&TLS13])
+            .unwrap()
+            .with_root_certificates(authority.roots())
+            .with_no_client_auth();
+        let stream = connect(&client, at).await.unwrap();
+        stream.get_ref().1.negotiated_cipher_suite().unwrap().suite()
+    };
+    let mut offered = aws_lc_rs::default_provider();
+    assert_ne!(offered.cipher_suites[0].suite(), TLS13_AES_128_GCM_SHA256);
+    assert_eq!(chosen(offered.clone()).await, TLS13_AES_128_GCM_SHA256);
+    offered.cipher_suites.retain(|suite| suite.suite() == TLS13_AES_256_GCM_SHA384);
+    assert_eq!(chosen(offered).await, TLS13_AES_256_GCM_SHA384);
 }
 
 #[tokio::test]

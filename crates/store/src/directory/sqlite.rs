@@ -653,6 +653,12 @@ impl Directory for SqliteDirectory {
     }
 
     async fn remove_session(&self, key: &SessionKey) -> Result<bool, DirectoryError> {
+        // Each client that begins anew asks for this, most have no session kept, and a write costs all who read.
+        let load = sessions::any_of(&self.readers, key.gcid, key.client_id);
+        let any = self.cache.read(Key::Sessions(key.gcid, key.client_id), load).await;
+        if !any.failing_to("look for a client's sessions")? {
+            return Ok(false);
+        }
         sessions::remove(&self.readers, &self.writer, key).await.failing_to("remove a session")
     }
 

@@ -30,6 +30,8 @@ pub(super) enum Key {
     Mappings(Gcid),
     LocationSettings(Gcid, ClientId),
     Zones(Gcid),
+    /// Whether any session is kept; those of fleets come under `None`.
+    Sessions(Option<Gcid>, ClientId),
 }
 
 /// Answers that are kept; with more, it begins anew.

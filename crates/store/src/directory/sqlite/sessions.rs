@@ -277,12 +277,27 @@ fn key_of(row: &SqliteRow) -> Result<SessionKey, Failure> {
     })
 }
 
+/// Whether a client has a session at a customer, or of its fleet, also one whose time is over.
+pub(super) async fn any_of(
+    readers: &SqlitePool,
+    gcid: Option<Gcid>,
+    client_id: ClientId,
+) -> Result<bool, Failure> {
+    let any = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM sessions WHERE gcid IS NOT DISTINCT FROM $1 AND client_id = $2)",
+    );
+    Ok(any
+        .bind(gcid.map(|gcid| gcid.to_string()))
+        .bind(client_id.to_string())
+        .fetch_one(readers)
+        .await?)
+}
+
 pub(super) async fn remove(
     readers: &SqlitePool,
     writer: &SqlitePool,
     key: &SessionKey,
 ) -> Result<bool, Failure> {
-    // Most have none, as each client that begins anew asks for this; and a write costs all who read.
     let is_kept: bool = sqlx::query_scalar(IS_KEPT)
         .bind(key.gcid.map(|gcid| gcid.to_string()))
         .bind(key.client_id.to_string())
