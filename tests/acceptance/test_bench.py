@@ -122,6 +122,71 @@ def test_sessions_that_resume_get_all_that_they_missed_while_latency_is_measured
         assert bench(dev, "latency", *wrong).returncode == 2, wrong
 
 
+def test_clients_connect_and_leave_again_as_often_as_it_goes(start_dev: StartDev) -> None:
+    dev = start_dev(*STILL)
+    figures = measured(dev, "connect", "--connections", "40", "--at-once", "4")
+    assert (figures["connections"], figures["at_once"]) == (40, 4)
+    assert figures["process"]["pid"] == dev.pid
+    assert figures["connects_per_second"] > 0 and 0 < figures["p50_us"] <= figures["p99_us"]
+    assert figures["server_cpu_us_each"] > 0 and 0 < figures["generator_cpu_share"] <= 1.1
+    # 50 more come before those that count.
+    assert counter(dev, 'cardata_mqtt_connects_total{outcome="accepted"}') == 90
+    table = bench(dev, "connect", "--connections", "4", "--cpu", "0")
+    assert table.returncode == 0, table.stderr
+    assert "4 connections to localhost" in table.stdout and "of the server's processor time each" in table.stdout
+    wrong = bench(dev, "connect", "--connections", "4", "--cpu", "1000")
+    assert wrong.returncode == 1 and "processor 1000" in wrong.stderr, wrong.stderr
+
+
+def test_one_vehicles_events_reach_all_readers_whatever_each_may_see(start_dev: StartDev) -> None:
+    dev = start_dev(*STILL, "--connections-per-client", "30")
+    short = ["--seconds", "1", "--rounds", "1"]
+    figures = measured(dev, "fanout", "--subscribers", "10", "--qos", "1", *short)
+    (turn,) = figures["rounds"]
+    assert turn["messages"] == 10 * turn["events"] > 0 and turn["messages_per_second"] > 0
+    assert (figures["window"], figures["rate"], figures["vehicles"], figures["readers"]) == (8, None, 1, 10)
+    assert (figures["lost"], turn["duplicates"]) == (0, 0)
+    assert 0 < turn["p50_us"] <= turn["p99_us"] <= turn["max_us"] and turn["server_cpu_us_each"] > 0
+    assert counter(dev, 'cardata_mqtt_messages_total{qos="1"}') >= turn["messages"]
+
+    # Each selection has a client of its own, which is gone afterwards, and so are its containers.
+    figures = measured(dev, "fanout", "--subscribers", "6", "--entitlements", "3", "--rate", "50", *short)
+    (turn,) = figures["rounds"]
+    assert (turn["events"], turn["messages"], figures["lost"]) == (50, 300, 0)
+    assert (figures["window"], figures["rate"], figures["entitlements"]) == (None, 50, 3)
+    clients = dev.http("GET", dev.ready.admin_url + "/admin/v1/clients", token=dev.ready.admin_token).json()["clients"]
+    left = [client for client in clients if client["name"] == "cardata bench" and client["deleted_at"] is None]
+    assert left == []
+    assert "cardata bench" not in run("container", "list", "--ready-file", str(dev.ready_file)).stdout
+
+    table = bench(dev, "fanout", "--subscribers", "2", *short)
+    assert table.returncode == 0, table.stderr
+    assert "2 readers of QoS 0 with 1 selection of values" in table.stdout and "the generator ran for" in table.stdout
+    plain = ["--as", "plain", "--target", "mqtts://localhost:1", "--ca-file", dev.ready.ca_file]
+    wrong = run("bench", "fanout", "--entitlements", "2", *plain)
+    assert wrong.returncode == 2 and "gives all readers the same" in wrong.stderr, wrong.stderr
+    assert bench(dev, "fanout", "--window", "1", "--rate", "1").returncode == 2
+
+
+def test_each_vehicles_events_reach_its_own_reader_only(start_dev: StartDev) -> None:
+    dev = start_dev(*STILL, "--connections-per-client", "30")
+    arguments = ["pairs", "--pairs", "8", "--seconds", "1", "--rounds", "1", "--rate", "100"]
+    for qos in ["0", "1"]:
+        figures = measured(dev, *arguments, "--qos", qos)
+        (turn,) = figures["rounds"]
+        assert (figures["vehicles"], figures["readers"], turn["events"], turn["messages"]) == (8, 8, 100, 100)
+        assert (figures["lost"], turn["duplicates"]) == (0, 0)
+
+
+def test_a_session_gets_what_it_has_missed(start_dev: StartDev) -> None:
+    dev = start_dev(*STILL, "--connections-per-client", "30")
+    figures = measured(dev, "replay", "--sessions", "2", "--events", "500", "--rounds", "2")
+    assert (figures["sessions"], figures["events"], figures["lost"]) == (2, 500, 0)
+    for turn in figures["rounds"]:
+        assert (turn["events"], turn["lost"], turn["duplicates"]) == (1000, 0, 0)
+    assert figures["events_per_second"] > 0
+
+
 def test_the_rest_api_is_asked_in_turns_with_a_bare_handler(start_dev: StartDev) -> None:
     dev = start_dev(*STILL, "--requests-per-day", "0")
     arguments = ["rest", "--clients", "2", "--rounds", "1", "--seconds", "1", "--values", "100"]
