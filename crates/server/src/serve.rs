@@ -159,7 +159,7 @@ pub fn start(
     let cutting = periodically(platform.tasks.stopping(), RETENTION_INTERVAL, cut);
     platform.tasks.spawn("retention", cutting);
     let shared = platform.clone();
-    let search = move || charging::search(shared.clone());
+    let search = move || search_charging(shared.clone());
     let searching = periodically(platform.tasks.stopping(), CHARGING_INTERVAL, search);
     platform.tasks.spawn("charging", searching);
     Ok(Server { platform, http: handles })
@@ -269,6 +269,18 @@ async fn periodically<W: Future<Output = ()>>(
             _ = ticks.tick() => {}
         }
         work().await;
+    }
+}
+
+/// Searches for charging sessions on threads for which no live event waits: of a thousand active vehicles, it is a lot at
+/// once.
+async fn search_charging(platform: Arc<Platform>) {
+    let searching = platform.catch_up.spawn(charging::search(platform.clone()));
+    // Another error says that these threads are gone, since the server has stopped.
+    if let Err(error) = searching.await
+        && let Ok(panic) = error.try_into_panic()
+    {
+        std::panic::resume_unwind(panic);
     }
 }
 

@@ -1,5 +1,5 @@
 //! Where connections catch up with what they have missed: on threads of their own, so that live events wait for the
-//! work of none of them, however many sessions come back at once.
+//! work of none of them, however many sessions come back at once. Charging is searched there as well.
 
 use std::io;
 

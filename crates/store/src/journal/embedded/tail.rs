@@ -91,13 +91,13 @@ impl Tail {
         self.places.range(first..end.max(first)).cloned().collect()
     }
 
-    /// Lets go of events up to `last`, but keeps the newest `keep`.
-    pub(super) fn trim(&mut self, last: Sequence, keep: usize) {
-        while self.places.len() > keep
-            && self.places.front().is_some_and(|place| place.sequence() <= last)
-        {
-            self.places.pop_front();
-        }
+    /// Gives away events up to `last`, but keeps the newest `keep`. Whoever gets them drops them, which takes longer than
+    /// anybody should wait for what is left here.
+    #[must_use]
+    pub(super) fn trim(&mut self, last: Sequence, keep: usize) -> Vec<Place> {
+        let surplus = self.places.len().saturating_sub(keep);
+        let old = self.places.partition_point(|place| place.sequence() <= last);
+        self.places.drain(..surplus.min(old)).collect()
     }
 
     /// Where `sequence` is, or would be after the newest.
