@@ -154,7 +154,7 @@ def test_one_vehicles_events_reach_all_readers_whatever_each_may_see(start_dev: 
     (turn,) = figures["rounds"]
     assert (turn["events"], turn["messages"], figures["lost"]) == (50, 300, 0)
     assert (figures["window"], figures["rate"], figures["entitlements"]) == (None, 50, 3)
-    clients = dev.http("GET", dev.ready.admin_url + "/admin/v1/clients", token=dev.ready.admin_token).json()["clients"]
+    clients = dev.http("GET", dev.ready.admin_url + "/admin/v1/clients", token=dev.ready.admin_token).json["clients"]
     left = [client for client in clients if client["name"] == "cardata bench" and client["deleted_at"] is None]
     assert left == []
     assert "cardata bench" not in run("container", "list", "--ready-file", str(dev.ready_file)).stdout

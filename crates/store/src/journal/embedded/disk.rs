@@ -1,7 +1,7 @@
 //! Reads and writes the embedded journal's files; knows the engine, and nothing of who waits for what.
 
 use std::collections::HashMap;
-use std::panic::catch_unwind;
+use std::panic::{catch_unwind, resume_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -47,7 +47,7 @@ impl Disk {
         cache_bytes: u64,
     ) -> Result<Self, JournalError> {
         // The engine asserts some of what it reads of its log.
-        let opened = catch_unwind(|| {
+        let open = || {
             Database::builder(folder)
                 .cache_size(cache_bytes)
                 // One of the two is kept for flushing, so that a long compaction doesn't stop the writer.
@@ -55,8 +55,15 @@ impl Disk {
                 .max_journaling_size(LOG_FILES_BYTES_MAX)
                 .manual_journal_persist(true)
                 .open()
-        });
-        let database = match opened {
+        };
+        // The engine's own threads have the priority of the one that starts them: live events must not wait while it
+        // sorts its files.
+        let open = || {
+            give_way();
+            catch_unwind(open)
+        };
+        let opened = std::thread::scope(|scope| scope.spawn(open).join());
+        let database = match opened.unwrap_or_else(|panic| resume_unwind(panic)) {
             Ok(Ok(database)) => database,
             Ok(Err(fjall::Error::Locked)) => return Err(store(InUse)),
             Ok(Err(error)) => return Err(store(error)),
@@ -408,6 +415,13 @@ impl Disk {
     }
 }
 
+/// Lets the system prefer other threads to this one and those that it starts. Only Linux knows that of a thread, and where
+/// it can't be done, the journal is none the worse.
+fn give_way() {
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::setpriority_process(None, 10);
+}
+
 /// Another process has the files open.
 #[derive(Debug, thiserror::Error)]
 #[error("another process has the journal open; stop it first")]
@@ -462,6 +476,24 @@ mod tests {
 
     fn vin(number: u32) -> Vin {
         format!("WBY{number:014}").parse().unwrap()
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_engines_threads_give_way_to_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let _disk = open(folder.path());
+        let threads = std::fs::read_dir("/proc/self/task").unwrap();
+        let stats = threads
+            .filter_map(|thread| std::fs::read_to_string(thread.unwrap().path().join("stat")).ok());
+        let workers: Vec<_> = stats.filter(|stat| stat.contains("(fjall")).collect();
+        assert!(workers.len() >= 2, "{workers:?}");
+        // The 19th field; the name in parentheses is the second.
+        let niceness = |stat: &String| {
+            let (_, rest) = stat.rsplit_once(") ").unwrap();
+            rest.split(' ').nth(16).unwrap().parse::<i32>().unwrap()
+        };
+        assert!(workers.iter().all(|worker| niceness(worker) >= 10), "{workers:?}");
     }
 
     fn damaged_at<T: std::fmt::Debug>(outcome: Result<T, JournalError>) -> Sequence {
