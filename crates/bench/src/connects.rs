@@ -11,13 +11,14 @@ use tokio::time::Instant;
 use crate::connection::{Client, ConnectError, Socket};
 use crate::cpu::CpuTime;
 use crate::crew;
-use crate::delivery::{GENERATOR_FULL, histogram};
+use crate::delivery::GENERATOR_FULL;
 use crate::process::{Process, ProcessError};
 use crate::progress::Progress;
 use crate::remedy::Remedy;
 use crate::room::{self, RoomError};
 use crate::target::Target;
 use crate::thread;
+use crate::timing::histogram;
 
 /// What to do.
 #[derive(Debug, Clone, Copy)]

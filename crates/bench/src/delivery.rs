@@ -17,7 +17,6 @@ use std::time::Duration;
 use cardata_client::login::{LoginError, StartError};
 use cardata_client::operator::{AdminError, ApproveError};
 use cardata_client::rest::RestError;
-use hdrhistogram::Histogram;
 use jiff::Timestamp;
 use serde::Serialize;
 use thiserror::Error;
@@ -287,9 +286,4 @@ async fn measure(
 ) -> Result<(Vec<Round>, usize), DeliveryError> {
     let (process, progress) = (process.cloned(), progress.clone());
     thread::run(plan.cpu, move || generator::measure(cast, process, plan, progress)).await?
-}
-
-/// From a microsecond to ten minutes, to three digits.
-pub(crate) fn histogram() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, 600_000_000, 3).expect("constant bounds")
 }

@@ -24,6 +24,7 @@ mod cpu;
 mod crew;
 mod packet;
 mod remedy;
+mod timing;
 mod trust;
 
 pub use connection::ConnectError;

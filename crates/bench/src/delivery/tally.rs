@@ -7,7 +7,7 @@ use hdrhistogram::Histogram;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::histogram;
+use crate::timing::{histogram, nanos};
 
 /// What vehicles and readers share. They live on one thread.
 pub(super) struct Tally {
@@ -167,10 +167,6 @@ impl Vehicle {
         }
         done
     }
-}
-
-fn nanos(duration: std::time::Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

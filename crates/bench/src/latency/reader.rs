@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::message;
 use crate::connection::{Client, ConnectError};
 use crate::packet::{self, Packet, Publish};
+use crate::timing::{histogram, nanos};
 
 /// What senders and readers share.
 pub(super) struct Course {
@@ -99,15 +100,6 @@ impl Course {
             latencies.saturating_record(micros);
         }
     }
-}
-
-/// From a microsecond to ten minutes, to three digits.
-fn histogram() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, 600_000_000, 3).expect("constant bounds")
-}
-
-fn nanos(duration: std::time::Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl Tally {
