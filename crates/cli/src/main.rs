@@ -9,7 +9,12 @@ use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::Parser;
+use mimalloc::MiMalloc;
 use tracing_subscriber::EnvFilter;
+
+/// See `docs/adr/0024-memory-comes-from-mimalloc.md`.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// OpenCarData: vehicle telematics, streamed to exactly those a customer chose
 ///

@@ -1,5 +1,6 @@
 //! Messages of the stream: the envelope of wire §3.1 around an event's entries.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use bytes::Bytes;
@@ -114,7 +115,7 @@ pub fn parse(json: &[u8], catalogue: &Catalogue) -> Result<Parsed, EventError> {
     for (name, raw) in envelope.data.0 {
         match parse_entry(&name, raw, catalogue) {
             Ok(entry) => entries.push(entry),
-            Err(error) => refused.push((name, error)),
+            Err(error) => refused.push((name.into_owned(), error)),
         }
     }
     match Event::new(vin, at, entries) {
@@ -129,27 +130,36 @@ fn parse_entry(name: &str, raw: &RawValue, catalogue: &Catalogue) -> Result<Entr
     let value = Value::from_json(parts.value)?;
     let at = parts.timestamp.parse().map_err(|_| EntryError::Timestamp)?;
     let descriptor = catalogue.intern(name)?;
-    Ok(Entry::new(catalogue, descriptor, at, value, parts.unit.as_deref()))
+    let unit = parts.unit.as_ref().map(|Text(unit)| &**unit);
+    Ok(Entry::new(catalogue, descriptor, at, value, unit))
 }
 
 #[derive(Deserialize)]
 struct Envelope<'a> {
-    vin: String,
-    timestamp: String,
+    #[serde(borrow)]
+    vin: Cow<'a, str>,
+    #[serde(borrow)]
+    timestamp: Cow<'a, str>,
     #[serde(borrow)]
     data: Members<'a>,
 }
 
 #[derive(Deserialize)]
 struct EntryParts<'a> {
-    timestamp: String,
+    #[serde(borrow)]
+    timestamp: Cow<'a, str>,
     #[serde(borrow)]
     value: &'a RawValue,
-    unit: Option<String>,
+    #[serde(borrow)]
+    unit: Option<Text<'a>>,
 }
 
+/// A text, copied only where it has escapes.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
 /// An object's members in their order; a repeated name is an error, since it is unclear which one was meant.
-struct Members<'a>(Vec<(String, &'a RawValue)>);
+struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -164,7 +174,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
                 let mut members = Vec::new();
                 let mut names = HashSet::new();
-                while let Some((name, raw)) = map.next_entry::<String, &'de RawValue>()? {
+                while let Some((Text(name), raw)) = map.next_entry::<Text<'de>, &'de RawValue>()? {
                     if !names.insert(name.clone()) {
                         return Err(serde::de::Error::custom(format!(
                             "the name `{name}` stands twice"

@@ -89,10 +89,23 @@ impl Entry {
     }
 }
 
+/// Characters of a time to the nanosecond.
+const TIMESTAMP_LENGTH_MAX: usize = "2026-07-27T12:37:58.123456789Z".len();
+
 fn fragment(name: &str, at: Timestamp, value: &Value, unit: Option<&str>) -> Box<str> {
-    let mut text = format!("\"{name}\":{{\"timestamp\":\"{at}\",\"value\":{}", value.to_json());
+    let value = value.to_json();
+    let around = r#""":{"timestamp":"","value":,"unit":""}"#.len() + TIMESTAMP_LENGTH_MAX;
+    let length = around + name.len() + value.len() + unit.map_or(0, str::len);
+    let mut text = String::with_capacity(length);
+    text.push('"');
+    text.push_str(name);
+    text.push_str("\":{\"timestamp\":\"");
+    write!(text, "{at}").expect("writing to a string cannot fail");
+    text.push_str("\",\"value\":");
+    text.push_str(&value);
     if let Some(unit) = unit {
-        write!(text, ",\"unit\":{}", json_string(unit)).expect("writing to a string cannot fail");
+        text.push_str(",\"unit\":");
+        text.push_str(&json_string(unit));
     }
     text.push('}');
     text.into()

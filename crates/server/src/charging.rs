@@ -31,19 +31,21 @@ enum SearchError {
     Journal(#[from] JournalError),
 }
 
-/// Searches what came since the last call. What can't be searched now is searched at the next one.
-pub(crate) async fn search(platform: Arc<Platform>) {
+/// Searches what came since the last call; whether it is behind, as with more than it searches at once. What can't be
+/// searched now is searched at the next call.
+pub(crate) async fn search(platform: Arc<Platform>) -> bool {
     let signals = Signals::new(&platform.catalogue);
     for _ in 0..TURNS_MAX {
         match search_all(&platform, &signals).await {
             Ok(true) => {}
-            Ok(false) => return,
+            Ok(false) => return false,
             Err(error) => {
                 report(&error);
-                return;
+                return true;
             }
         }
     }
+    true
 }
 
 /// One turn of all vehicles; whether any has more.

@@ -1,6 +1,7 @@
 //! Starts everything that listens, and stops it again without losing anything.
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,8 @@ use cardata_domain::ledger::Actor;
 use cardata_store::journal::Retention;
 use jiff::{SignedDuration, Timestamp};
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::time::MissedTickBehavior;
+use tokio::task::JoinError;
+use tokio::time::{Instant, MissedTickBehavior, sleep};
 use tower_http::timeout::TimeoutLayer;
 
 use crate::crowd::{Crowd, Doorkeeper};
@@ -56,8 +58,11 @@ const CONSENT_INTERVAL: Duration = Duration::from_secs(10);
 const LEDGER_KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
 /// How often sessions whose time is over are removed.
 const EXPIRY_INTERVAL: Duration = Duration::from_mins(1);
-/// How often is searched for charging sessions.
-const CHARGING_INTERVAL: Duration = Duration::from_secs(5);
+/// How long after a search for charging sessions the next one begins, at least and at most.
+const CHARGING_INTERVAL: RangeInclusive<Duration> = Duration::from_secs(5)..=Duration::from_mins(1);
+/// Between the two, the search takes one part of so many of the time: what it costs is a step for each vehicle, however many
+/// events that had.
+const CHARGING_SHARE: u32 = 10;
 /// How often a new list of revoked certificates is made when none is revoked.
 const REVOCATION_LIST_INTERVAL: Duration = Duration::from_hours(24);
 /// How often old events are dropped.
@@ -158,10 +163,7 @@ pub fn start(
     let cut = move || retain(shared.clone(), retention);
     let cutting = periodically(platform.tasks.stopping(), RETENTION_INTERVAL, cut);
     platform.tasks.spawn("retention", cutting);
-    let shared = platform.clone();
-    let search = move || search_charging(shared.clone());
-    let searching = periodically(platform.tasks.stopping(), CHARGING_INTERVAL, search);
-    platform.tasks.spawn("charging", searching);
+    platform.tasks.spawn("charging", search_charging(platform.clone()));
     Ok(Server { platform, http: handles })
 }
 
@@ -272,16 +274,30 @@ async fn periodically<W: Future<Output = ()>>(
     }
 }
 
-/// Searches for charging sessions on threads for which no live event waits: of a thousand active vehicles, it is a lot at
-/// once.
+/// Searches for charging sessions again and again, until the server stops, on threads for which no live event waits: of a
+/// thousand active vehicles, it is a lot at once.
 async fn search_charging(platform: Arc<Platform>) {
-    let searching = platform.catch_up.spawn(charging::search(platform.clone()));
-    // Another error says that these threads are gone, since the server has stopped.
-    if let Err(error) = searching.await
-        && let Ok(panic) = error.try_into_panic()
-    {
-        std::panic::resume_unwind(panic);
+    let mut stopping = platform.tasks.stopping();
+    loop {
+        let begun_at = Instant::now();
+        let searching = platform.catch_up.spawn(charging::search(platform.clone()));
+        let is_behind = match searching.await.map_err(JoinError::try_into_panic) {
+            Ok(is_behind) => is_behind,
+            Err(Ok(panic)) => std::panic::resume_unwind(panic),
+            // These threads are gone, since the server has stopped.
+            Err(Err(_)) => return,
+        };
+        tokio::select! {
+            () = stopping.wait() => return,
+            () = sleep(pause_after_search(begun_at.elapsed(), is_behind)) => {}
+        }
     }
+}
+
+/// How long to wait after a search that took so long, and is behind or not.
+fn pause_after_search(took: Duration, is_behind: bool) -> Duration {
+    let (shortest, longest) = (*CHARGING_INTERVAL.start(), *CHARGING_INTERVAL.end());
+    if is_behind { shortest } else { (took * (CHARGING_SHARE - 1)).clamp(shortest, longest) }
 }
 
 /// Makes a new list of the vehicles' certificates that are revoked, before the last one is old.
@@ -387,6 +403,17 @@ mod tests {
         let ended = tokio::time::timeout(Duration::from_secs(20), peer.read_to_end(&mut answer));
         ended.await.expect("the server ends the connection").unwrap();
         String::from_utf8(answer).unwrap()
+    }
+
+    #[test]
+    fn a_search_that_took_long_is_followed_by_a_longer_pause() {
+        let pause = |milliseconds, is_behind| {
+            pause_after_search(Duration::from_millis(milliseconds), is_behind).as_millis()
+        };
+        assert_eq!(pause(10, false), 5_000);
+        assert_eq!(pause(2_000, false), 18_000);
+        assert_eq!(pause(100_000, false), 60_000);
+        assert_eq!(pause(100_000, true), 5_000);
     }
 
     #[tokio::test]

@@ -413,6 +413,7 @@ fn embedded_in_little_memory() -> Setup {
         waiting_bytes_max: 1000,
         recent_events: 2,
         checkpoint_events: 5,
+        checkpoint_step_events: 1,
         cache_bytes: 1 << 20,
         latest_values: 4,
     })

@@ -24,6 +24,7 @@ const LITTLE: Limits = Limits {
     waiting_bytes_max: 10_000,
     recent_events: 10,
     checkpoint_events: 50,
+    checkpoint_step_events: 1,
     cache_bytes: 1 << 20,
     latest_values: 100,
 };

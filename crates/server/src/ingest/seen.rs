@@ -6,7 +6,7 @@
 //! vehicle is met again.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::hash::{BuildHasher as _, RandomState};
+use std::hash::{BuildHasher as _, Hash as _, Hasher as _, RandomState};
 use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -161,9 +161,12 @@ impl Seen {
     }
 
     fn digest(&self, event: &Event) -> Digest {
-        let fragments: Vec<_> =
-            event.entries().iter().map(cardata_domain::Entry::fragment).collect();
-        (event.vin(), self.hasher.hash_one((event.at(), fragments)))
+        let mut hasher = self.hasher.build_hasher();
+        event.at().hash(&mut hasher);
+        for entry in event.entries() {
+            entry.fragment().hash(&mut hasher);
+        }
+        (event.vin(), hasher.finish())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -57,11 +57,14 @@ pub struct Limits {
     pub waiting_bytes_max: u32,
     /// Newest events that stay in memory for readers, besides those since the last checkpoint.
     pub recent_events: usize,
-    /// Events from one checkpoint to the next: they stay in memory and are read again when the folder is opened.
+    /// Events from one checkpoint to the next: they stay in memory and are read again when the folder is opened. While one
+    /// is made, up to half as many more do.
     pub checkpoint_events: usize,
+    /// Events that are worked into a checkpoint after each sync, at least: appends wait for that.
+    pub checkpoint_step_events: usize,
     /// Bytes of table files that stay in memory.
     pub cache_bytes: u64,
-    /// Latest values that stay in memory, of vehicles whose latest values were asked for.
+    /// Latest values that stay in memory, of vehicles whose latest values were asked for or that told something lately.
     pub latest_values: usize,
 }
 
@@ -71,6 +74,7 @@ impl Default for Limits {
             waiting_bytes_max: 16 << 20,
             recent_events: 4096,
             checkpoint_events: 8192,
+            checkpoint_step_events: 32,
             cache_bytes: 16 << 20,
             latest_values: 100_000,
         }
@@ -171,15 +175,9 @@ impl EmbeddedJournal {
             synced: AtomicU64::new(newest.0),
             floor: AtomicU64::new(checkpoint.floor.0),
         });
-        let writer = Writer {
-            shared: shared.clone(),
-            disk: disk.clone(),
-            mark,
-            limits,
-            checkpoint,
-            events_after,
-            bytes_after,
-        };
+        let (of_writer, log) = (shared.clone(), disk.clone());
+        let writer =
+            Writer::new(of_writer, log, mark, limits, checkpoint, events_after, bytes_after);
         let writer = std::thread::Builder::new()
             .name("journal".to_owned())
             .spawn(move || writer.run())
@@ -405,10 +403,10 @@ impl Shared {
     }
 
     /// Takes what is waiting: batches, the next job unless one is `underway`, and whether to stop. Waits for the first of
-    /// them, but not when a job is `underway`.
-    fn wait_for_work(&self, underway: bool) -> (Vec<Batch>, Option<Job>, bool) {
+    /// them unless the thread is `busy`.
+    fn wait_for_work(&self, busy: bool, underway: bool) -> (Vec<Batch>, Option<Job>, bool) {
         let idle = |state: &mut State| {
-            !underway && state.waiting.is_empty() && state.jobs.is_empty() && !state.stop
+            !busy && state.waiting.is_empty() && state.jobs.is_empty() && !state.stop
         };
         let mut state =
             self.work.wait_while(self.state(), idle).unwrap_or_else(PoisonError::into_inner);

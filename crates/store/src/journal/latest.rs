@@ -13,14 +13,12 @@ pub(super) struct LatestValues {
 
 impl LatestValues {
     /// Takes `entry` of the event `sequence`, unless a newer one is known: of two with the same time the one appended
-    /// later is newer. Says whether it was taken, so the order of calls does not matter.
-    pub(super) fn offer(&mut self, sequence: Sequence, entry: &Entry) -> bool {
+    /// later is newer. So the order of calls does not matter.
+    pub(super) fn offer(&mut self, sequence: Sequence, entry: &Entry) {
         let known = self.by_descriptor.get(&entry.descriptor());
-        let newer = known.is_none_or(|(at, known)| (entry.at(), sequence) > (known.at(), *at));
-        if newer {
+        if known.is_none_or(|(at, known)| (entry.at(), sequence) > (known.at(), *at)) {
             self.by_descriptor.insert(entry.descriptor(), (sequence, entry.clone()));
         }
-        newer
     }
 
     /// Offers all entries of `event`.
@@ -28,11 +26,6 @@ impl LatestValues {
         for entry in event.entries() {
             self.offer(sequence, entry);
         }
-    }
-
-    /// The value of `descriptor` and the event that it came with.
-    pub(super) fn get(&self, descriptor: DescriptorId) -> Option<&(Sequence, Entry)> {
-        self.by_descriptor.get(&descriptor)
     }
 
     /// All values, in the order of the catalogue.
@@ -68,7 +61,11 @@ impl Known {
     }
 
     /// The same after the vehicle's events `next`, which are all of its events since, up to `until`.
-    pub(super) fn after(&self, next: &[Arc<Recorded>], until: Sequence) -> Self {
+    pub(super) fn after<'a>(
+        &self,
+        next: impl IntoIterator<Item = &'a Arc<Recorded>>,
+        until: Sequence,
+    ) -> Self {
         let known = self.sequences.iter().copied().zip(self.entries.iter().cloned());
         let by_descriptor = known.map(|(at, entry)| (entry.descriptor(), (at, entry))).collect();
         let mut values = LatestValues { by_descriptor };
@@ -77,9 +74,16 @@ impl Known {
         }
         values.known(until)
     }
+
+    /// The values that came with an event after `after`, and with which.
+    pub(super) fn since(&self, after: Sequence) -> impl Iterator<Item = (Sequence, &Entry)> {
+        let all = self.sequences.iter().copied().zip(&*self.entries);
+        all.filter(move |(sequence, _)| *sequence > after)
+    }
 }
 
-/// The latest values of vehicles that somebody asked for, so that the next one who asks waits for no disk.
+/// The latest values of vehicles that somebody asked for or that told something lately, so that neither the next one who
+/// asks nor the next checkpoint waits for the disk.
 #[derive(Debug, Default)]
 pub(super) struct KnownVehicles {
     size_max: usize,

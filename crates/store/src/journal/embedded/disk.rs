@@ -9,7 +9,7 @@ use cardata_domain::{Catalogue, Recorded, Sequence, Vin};
 use fjall::{Database, Guard, Keyspace, KeyspaceCreateOptions, PersistMode};
 use jiff::Timestamp;
 
-use super::super::latest::LatestValues;
+use super::super::latest::{Known, LatestValues};
 use super::super::{JournalError, Retention, text};
 use super::record::{self, Checkpoint, LogEntry};
 use super::tail::Place;
@@ -19,6 +19,56 @@ pub(super) struct Disk {
     database: Database,
     keyspace: Keyspace,
     catalogue: Arc<Catalogue>,
+}
+
+/// Where a vehicle stands as of a checkpoint that is being made.
+pub(super) struct Standing {
+    pub(super) vin: Vin,
+    /// Its newest event.
+    head: Sequence,
+    /// The checkpoint before: values that came until then are on disk.
+    after: Sequence,
+    pub(super) known: Arc<Known>,
+}
+
+impl Standing {
+    /// Where `vin` stands after `places`, its events since the checkpoint `after`, in order and at least one.
+    ///
+    /// Its latest values before them are `known`, or else on the disk, where those up to `forgotten` don't count. What is
+    /// known may count some of these events already, but none that comes after them.
+    pub(super) fn new(
+        disk: &Disk,
+        vin: Vin,
+        places: &[Place],
+        after: Sequence,
+        known: Option<Arc<Known>>,
+        forgotten: Sequence,
+    ) -> Result<Self, JournalError> {
+        let head = places.last().map_or(after, Place::sequence);
+        let known = match known {
+            Some(known) if known.until == head => known,
+            Some(known) => {
+                let is_new = |event: &&Arc<Recorded>| event.sequence > known.until;
+                Arc::new(known.after(places.iter().filter_map(Place::event).filter(is_new), head))
+            }
+            None => {
+                let mut values = disk.latest(vin, forgotten)?;
+                for recorded in places.iter().filter_map(Place::event) {
+                    values.offer_all(recorded.sequence, &recorded.event);
+                }
+                Arc::new(values.known(head))
+            }
+        };
+        Ok(Self { vin, head, after, known })
+    }
+}
+
+/// What stands on disk when a checkpoint is complete.
+pub(super) struct CheckpointEnd {
+    pub(super) checkpoint: Checkpoint,
+    /// What is being forgotten, up to a number of each vehicle and none after the checkpoint: no standing counts it, and
+    /// the rest of it follows.
+    pub(super) forgotten: HashMap<Vin, Sequence>,
 }
 
 /// What one call of [`Disk::drop_oldest`] or [`Disk::forget_some`] did.
@@ -257,47 +307,29 @@ impl Disk {
         Ok(written_bytes)
     }
 
-    /// Works `places` into heads and latest values and notes `checkpoint`. Latest values leave out what is `forgotten`,
-    /// up to a number of each vehicle and none after the checkpoint; this is noted, too, so that the rest of it follows.
+    /// Writes where vehicles stand, and with the last of them the checkpoint as of which they do.
     ///
-    /// Not synced: the log keeps its order, so a crash leaves this or the checkpoint before it.
-    pub(super) fn write_checkpoint(
+    /// Not synced: the log keeps its order, so a crash leaves this or what was before it. Vehicles may come in several
+    /// calls: what is written twice after a crash is the same both times.
+    pub(super) fn write_standings(
         &self,
-        places: &[Place],
-        forgotten: &HashMap<Vin, Sequence>,
-        checkpoint: Checkpoint,
+        standings: &[Standing],
+        end: Option<&CheckpointEnd>,
     ) -> Result<(), JournalError> {
-        let mut by_vehicle: HashMap<Vin, Vec<&Place>> = HashMap::new();
-        for place in places {
-            by_vehicle.entry(place.vin()).or_default().push(place);
-        }
         let mut batch = self.database.batch();
-        for (vin, places) in by_vehicle {
-            let mut values = self.latest(vin, forgotten.get(&vin).copied().unwrap_or_default())?;
-            let mut changed = Vec::new();
-            let mut head = Sequence(0);
-            for place in places {
-                head = head.max(place.sequence());
-                let Place::Event(recorded) = place else { continue };
-                for entry in recorded.event.entries() {
-                    if values.offer(recorded.sequence, entry) {
-                        changed.push(entry.descriptor());
-                    }
-                }
+        for Standing { vin, head, after, known } in standings {
+            for (sequence, entry) in known.since(*after) {
+                let value = record::with_sequence(sequence, &["{", entry.fragment(), "}"]);
+                batch.insert(&self.keyspace, record::latest_key(*vin, entry.name()), value);
             }
-            changed.sort_unstable();
-            changed.dedup();
-            for (sequence, entry) in changed.iter().filter_map(|signal| values.get(*signal)) {
-                let name = &self.catalogue.descriptor(entry.descriptor()).name;
-                let value = record::with_sequence(*sequence, &["{", entry.fragment(), "}"]);
-                batch.insert(&self.keyspace, record::latest_key(vin, name), value);
+            batch.insert(&self.keyspace, record::head_key(*vin), head.0.to_be_bytes());
+        }
+        if let Some(CheckpointEnd { checkpoint, forgotten }) = end {
+            for (vin, until) in forgotten {
+                batch.insert(&self.keyspace, record::forgetting_key(*vin), until.0.to_be_bytes());
             }
-            batch.insert(&self.keyspace, record::head_key(vin), head.0.to_be_bytes());
+            batch.insert(&self.keyspace, record::CHECKPOINT_KEY, checkpoint.to_bytes());
         }
-        for (vin, until) in forgotten {
-            batch.insert(&self.keyspace, record::forgetting_key(*vin), until.0.to_be_bytes());
-        }
-        batch.insert(&self.keyspace, record::CHECKPOINT_KEY, checkpoint.to_bytes());
         batch.commit().map_err(store)
     }
 
@@ -536,11 +568,30 @@ mod tests {
             kept_bytes: written.unwrap(),
             ..Checkpoint::default()
         };
-        let places: Vec<_> = events.into_iter().map(Place::Event).collect();
-        let forgotten = HashMap::from([(vin(1), Sequence(newest))]);
-        disk.write_checkpoint(&places, &HashMap::new(), checkpoint).unwrap();
-        disk.write_checkpoint(&[], &forgotten, checkpoint).unwrap();
+        let mut places: Vec<_> = events.into_iter().map(Place::Event).collect();
+        let of_second = places.split_off(places.len() - 1);
+        write_checkpoint(&disk, &[(vin(1), &places), (vin(2), &of_second)], 0, checkpoint);
+        write_checkpoint(&disk, &[], newest, checkpoint);
         (disk, checkpoint)
+    }
+
+    /// Works events into a checkpoint, of vehicle 1 without those up to `forgotten`.
+    fn write_checkpoint(
+        disk: &Disk,
+        vehicles: &[(Vin, &[Place])],
+        forgotten: u64,
+        checkpoint: Checkpoint,
+    ) {
+        let before = disk.checkpoint().unwrap().sequence;
+        let forgotten = (forgotten > 0).then_some((vin(1), Sequence(forgotten)));
+        let forgotten: HashMap<_, _> = forgotten.into_iter().collect();
+        let standing = |(vin, places): &(Vin, &[Place])| {
+            let forgotten = forgotten.get(vin).copied().unwrap_or_default();
+            Standing::new(disk, *vin, places, before, None, forgotten).unwrap()
+        };
+        let standings: Vec<_> = vehicles.iter().map(standing).collect();
+        let end = CheckpointEnd { checkpoint, forgotten };
+        disk.write_standings(&standings, Some(&end)).unwrap();
     }
 
     fn keys_with(disk: &Disk, vin: Vin) -> Vec<Vec<u8>> {
@@ -578,8 +629,7 @@ mod tests {
         let later = event_at(&disk, vin(1), 5, earlier);
         disk.write([(&*later, NOW)]).unwrap();
         let checkpoint = Checkpoint { sequence: Sequence(5), ..disk.checkpoint().unwrap() };
-        let forgotten = HashMap::from([(vin(1), Sequence(3))]);
-        disk.write_checkpoint(&[Place::Event(later)], &forgotten, checkpoint).unwrap();
+        write_checkpoint(&disk, &[(vin(1), &[Place::Event(later)])], 3, checkpoint);
         disk.forget_some(checkpoint, vin(1), Sequence(0), Sequence(3)).unwrap();
         let latest = disk.latest(vin(1), Sequence(0)).unwrap().entries();
         assert_eq!(latest.iter().map(Entry::at).collect::<Vec<_>>(), [earlier]);
@@ -602,12 +652,43 @@ mod tests {
         assert_eq!(damaged_at(disk.newest(Sequence(0), 1000)), Sequence(2));
     }
 
+    struct Nobody;
+
+    impl LiveFeed for Nobody {
+        fn publish(&self, _: &Arc<Recorded>) {}
+    }
+
+    #[tokio::test]
+    async fn a_checkpoint_that_was_cut_short_is_made_anew_when_the_folder_is_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = open(folder.path());
+        let later = |number| NOW + jiff::SignedDuration::from_secs(number);
+        // The newest value of each is that of its second event.
+        let events = [(1, 1, 3), (2, 2, 3), (1, 3, 4), (2, 4, 4), (1, 5, 2), (2, 6, 2)];
+        let events = events.map(|(of, number, at)| event_at(&disk, vin(of), number, later(at)));
+        disk.write(events.iter().map(|recorded| (&**recorded, NOW))).unwrap();
+        let of_first: Vec<_> = events.iter().cloned().step_by(2).map(Place::Event).collect();
+        let standing = Standing::new(&disk, vin(1), &of_first, Sequence(0), None, Sequence(0));
+        disk.write_standings(&[standing.unwrap()], None).unwrap();
+        disk.sync().unwrap();
+        drop(disk);
+
+        let (catalogue, limits) = (Arc::new(Catalogue::shipped()), Limits::default());
+        for _ in 0..2 {
+            let feed = Arc::new(Nobody);
+            let journal =
+                EmbeddedJournal::open(folder.path(), catalogue.clone(), feed, limits).unwrap();
+            for number in [1, 2] {
+                let latest = journal.latest(vin(number)).await.unwrap();
+                assert_eq!(latest.iter().map(Entry::at).collect::<Vec<_>>(), [later(4)]);
+                assert_eq!(journal.head(vin(number)), Sequence(4 + u64::from(number)));
+            }
+        }
+        assert_eq!(open(folder.path()).checkpoint().unwrap().sequence, Sequence(6));
+    }
+
     #[tokio::test]
     async fn forgetting_that_was_cut_short_goes_on_when_the_folder_is_opened() {
-        struct Nobody;
-        impl LiveFeed for Nobody {
-            fn publish(&self, _: &Arc<Recorded>) {}
-        }
         let folder = tempfile::tempdir().unwrap();
         let (disk, checkpoint) = about_to_forget(folder.path(), 2000);
         let part = disk.forget_some(checkpoint, vin(1), Sequence(0), Sequence(2000)).unwrap();

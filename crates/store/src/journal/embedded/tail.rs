@@ -27,6 +27,14 @@ impl Place {
         }
     }
 
+    /// What is here, unless it was forgotten.
+    pub(super) fn event(&self) -> Option<&Arc<Recorded>> {
+        match self {
+            Self::Event(event) => Some(event),
+            Self::Forgotten(..) => None,
+        }
+    }
+
     pub(super) fn sequence(&self) -> Sequence {
         match self {
             Self::Event(event) => event.sequence,

@@ -1,5 +1,6 @@
 //! The thread that writes: one sync for all batches that are waiting; checkpoints, retention and forgetting in between.
 
+use std::collections::{HashMap, hash_map};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -7,10 +8,12 @@ use cardata_domain::{Recorded, Sequence, Vin};
 use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
+use super::super::latest::Known;
 use super::super::{JournalError, Retention};
-use super::disk::{Disk, Part, store};
+use super::disk::{CheckpointEnd, Disk, Part, Standing, store};
 use super::mark::Mark;
 use super::record::Checkpoint;
+use super::tail::Place;
 use super::{Limits, Shared, State};
 
 /// One call of `append`: numbered, published, not on disk yet.
@@ -42,6 +45,17 @@ struct Underway {
     reached: Sequence,
 }
 
+/// A checkpoint that is being made, vehicle after vehicle: appends must not wait until that is done for thousands.
+struct Advance {
+    /// The last event that it counts.
+    until: Sequence,
+    /// The bytes of the texts of all that it counts.
+    bytes: u64,
+    /// Those that it has not come to.
+    vehicles: hash_map::IntoIter<Vin, Vec<Place>>,
+    forgotten: HashMap<Vin, Sequence>,
+}
+
 /// What the thread owns.
 pub(super) struct Writer {
     pub(super) shared: Arc<Shared>,
@@ -49,25 +63,48 @@ pub(super) struct Writer {
     pub(super) mark: Mark,
     pub(super) limits: Limits,
     pub(super) checkpoint: Checkpoint,
-    /// Events on disk after the checkpoint, and the bytes of their texts.
-    pub(super) events_after: usize,
-    pub(super) bytes_after: u64,
+    /// Events on disk after the checkpoint, or the one that is being made, and the bytes of their texts.
+    events_after: usize,
+    bytes_after: u64,
+    advance: Option<Advance>,
 }
 
+/// Events that are worked into a checkpoint after each sync, for each that was synced: with two, it is complete before half
+/// of what the next one takes has come.
+const WORKED_IN_FOR_EACH: usize = 2;
+
 impl Writer {
+    /// `events_after` and `bytes_after` are of what stands on disk after the checkpoint.
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        disk: Arc<Disk>,
+        mark: Mark,
+        limits: Limits,
+        checkpoint: Checkpoint,
+        events_after: usize,
+        bytes_after: u64,
+    ) -> Self {
+        let advance = None;
+        Self { shared, disk, mark, limits, checkpoint, events_after, bytes_after, advance }
+    }
+
     /// Runs until the journal is closed or a write fails.
     pub(super) fn run(mut self) {
         let _end = EndOnDrop(self.shared.clone());
         let mut underway: Option<Underway> = None;
         loop {
-            let (batches, next_job, stop) = self.shared.wait_for_work(underway.is_some());
+            let busy = underway.is_some() || self.advance.is_some();
+            let (batches, next_job, stop) = self.shared.wait_for_work(busy, underway.is_some());
             let idle = batches.is_empty();
-            let worked = if idle { Ok(()) } else { self.commit(batches) };
-            let worked = worked.and_then(|()| match next_job {
-                // Only events that heads, latest values and the checkpoint count may go. All that were given their
-                // numbers before the job came are on disk by now.
-                Some(_) => self.write_checkpoint(),
-                None => Ok(()),
+            let committed = if idle { Ok(0) } else { self.commit(batches) };
+            let worked = committed.and_then(|events| {
+                if next_job.is_some() {
+                    // Only events that heads, latest values and the checkpoint count may go. All that were given their
+                    // numbers before the job came are on disk by now.
+                    return self.write_checkpoint();
+                }
+                let few = self.limits.checkpoint_step_events;
+                self.work_in(few.max(events * WORKED_IN_FOR_EACH))
             });
             if let Err(error) = worked {
                 return self.shared.refuse(error);
@@ -97,13 +134,14 @@ impl Writer {
         }
     }
 
-    /// Writes, syncs and answers all `batches`.
-    fn commit(&mut self, batches: Vec<Batch>) -> Result<(), JournalError> {
+    /// Writes, syncs and answers all `batches`; how many events they have.
+    fn commit(&mut self, batches: Vec<Batch>) -> Result<usize, JournalError> {
         let events = batches.iter().flat_map(|batch| {
             batch.events.iter().map(|recorded| (recorded.as_ref(), batch.appended_at))
         });
         let last = batches.iter().filter_map(|batch| batch.events.last()).next_back();
         let last = last.map_or(self.checkpoint.sequence, |recorded| recorded.sequence);
+        let count = batches.iter().map(|batch| batch.events.len()).sum();
         let written = self.disk.write(events);
         let written = written.and_then(|bytes| {
             self.mark.set(last).map_err(store)?;
@@ -112,7 +150,7 @@ impl Writer {
         let outcome = match written {
             Ok(bytes) => {
                 self.bytes_after += bytes;
-                self.events_after += batches.iter().map(|batch| batch.events.len()).sum::<usize>();
+                self.events_after += count;
                 self.shared.synced.store(last.0, Ordering::Release);
                 Ok(())
             }
@@ -127,11 +165,11 @@ impl Writer {
             drop(batch.done.send(outcome.clone()));
         }
         outcome?;
-        if self.events_after >= self.limits.checkpoint_events {
-            self.write_checkpoint()?;
+        if self.events_after >= self.limits.checkpoint_events && self.advance.is_none() {
+            self.begin_checkpoint();
         }
         self.shared.trim(self.checkpoint.sequence, self.limits.recent_events);
-        Ok(())
+        Ok(count)
     }
 
     /// Does a part of the job, and says whether it was the last.
@@ -139,7 +177,9 @@ impl Writer {
         let task = underway.job.task;
         let Part { checkpoint, events, reached, is_last } = match task {
             Task::Retain { retention, now } => {
-                self.disk.drop_oldest(self.checkpoint, self.bytes_after, retention, now)?
+                let being_worked_in = self.advance.as_ref().map_or(0, |advance| advance.bytes);
+                let bytes_after = self.bytes_after + being_worked_in;
+                self.disk.drop_oldest(self.checkpoint, bytes_after, retention, now)?
             }
             Task::Forget { vin, until } => {
                 self.disk.forget_some(self.checkpoint, vin, underway.reached, until)?
@@ -157,26 +197,88 @@ impl Writer {
         Ok(is_last)
     }
 
+    /// Makes a checkpoint of all that is synced.
     fn write_checkpoint(&mut self) -> Result<(), JournalError> {
-        let synced = Sequence(self.shared.synced.load(Ordering::Acquire));
+        self.work_in(usize::MAX)?;
+        self.begin_checkpoint();
+        self.work_in(usize::MAX)
+    }
+
+    /// Begins a checkpoint of all that is synced, unless nothing came since the last one.
+    fn begin_checkpoint(&mut self) {
+        let until = Sequence(self.shared.synced.load(Ordering::Acquire));
         let (places, forgotten) = {
             let mut state = self.shared.state();
-            let forgotten = state.forget_synced(synced);
-            (state.tail.between(self.checkpoint.sequence, synced), forgotten)
+            let forgotten = state.forget_synced(until);
+            (state.tail.between(self.checkpoint.sequence, until), forgotten)
         };
         if places.is_empty() && forgotten.is_empty() {
+            return;
+        }
+        let mut vehicles: HashMap<Vin, Vec<Place>> = HashMap::new();
+        for place in places {
+            vehicles.entry(place.vin()).or_default().push(place);
+        }
+        let bytes = std::mem::take(&mut self.bytes_after);
+        self.events_after = 0;
+        self.advance = Some(Advance { until, bytes, vehicles: vehicles.into_iter(), forgotten });
+    }
+
+    /// Goes on with the checkpoint that is being made, if one is, by `places_max` events or a few more.
+    fn work_in(&mut self, places_max: usize) -> Result<(), JournalError> {
+        let Some(mut advance) = self.advance.take() else { return Ok(()) };
+        // What is forgotten must be on disk wholly or not at all.
+        let in_parts = advance.forgotten.is_empty();
+        let mut standings = Vec::new();
+        let mut places_left = places_max;
+        while (places_left > 0 || !in_parts)
+            && let Some((vin, places)) = advance.vehicles.next()
+        {
+            places_left = places_left.saturating_sub(places.len());
+            let forgotten = advance.forgotten.get(&vin).copied().unwrap_or_default();
+            standings.push(self.standing(vin, &places, advance.until, forgotten)?);
+        }
+        if advance.vehicles.len() > 0 {
+            self.disk.write_standings(&standings, None)?;
+            self.advance = Some(advance);
             return Ok(());
         }
         let checkpoint = Checkpoint {
-            sequence: synced,
-            kept_bytes: self.checkpoint.kept_bytes + self.bytes_after,
+            sequence: advance.until,
+            kept_bytes: self.checkpoint.kept_bytes + advance.bytes,
             ..self.checkpoint
         };
-        self.disk.write_checkpoint(&places, &forgotten, checkpoint)?;
+        let end = CheckpointEnd { checkpoint, forgotten: advance.forgotten };
+        self.disk.write_standings(&standings, Some(&end))?;
         self.checkpoint = checkpoint;
-        (self.events_after, self.bytes_after) = (0, 0);
-        self.shared.state().checkpoint = synced;
+        self.shared.state().checkpoint = checkpoint.sequence;
         Ok(())
+    }
+
+    /// Where `vin` stands after `places`, its events from the checkpoint until `until`. Its values are known from now on.
+    fn standing(
+        &self,
+        vin: Vin,
+        places: &[Place],
+        until: Sequence,
+        forgotten: Sequence,
+    ) -> Result<Standing, JournalError> {
+        let before = places.first().and_then(Place::event).map(|event| event.previous);
+        // None of its events is missing between what is known and these.
+        let fits = |known: &Known| {
+            known.until <= until && before.is_some_and(|before| before <= known.until)
+        };
+        let (known, forgets) = {
+            let state = self.shared.state();
+            (state.known.get(vin).filter(|known| fits(known)).cloned(), state.forgets)
+        };
+        let after = self.checkpoint.sequence;
+        let standing = Standing::new(&self.disk, vin, places, after, known, forgotten)?;
+        let mut state = self.shared.state();
+        if state.forgets == forgets && state.forgotten(vin) == Sequence(0) {
+            state.known.put(vin, standing.known.clone());
+        }
+        Ok(standing)
     }
 
     fn finish(&mut self) -> Result<(), JournalError> {
