@@ -28,7 +28,7 @@ use tokio::task::spawn_blocking;
 use self::disk::{Disk, damaged, store};
 use self::mark::Mark;
 use self::tail::Tail;
-use self::writer::{Batch, Job, Task, Writer};
+use self::writer::{After, Batch, Job, Task, Writer};
 use super::latest::KnownVehicles;
 use super::{Journal, JournalError, LiveFeed, Retention, text};
 
@@ -74,7 +74,7 @@ impl Default for Limits {
             waiting_bytes_max: 16 << 20,
             recent_events: 4096,
             checkpoint_events: 8192,
-            checkpoint_step_events: 32,
+            checkpoint_step_events: 16,
             cache_bytes: 16 << 20,
             latest_values: 100_000,
         }
@@ -141,11 +141,9 @@ impl EmbeddedJournal {
 
         let mut heads = disk.heads()?;
         let mut tail = Tail::default();
-        let mut bytes_after = 0;
-        let replayed = disk.events_after(checkpoint.sequence)?;
-        let events_after = replayed.len();
-        for (recorded, size_bytes) in replayed {
-            bytes_after += size_bytes;
+        let mut after = After::default();
+        for (recorded, size_bytes) in disk.events_after(checkpoint.sequence)? {
+            after.count(std::iter::once(&*recorded), size_bytes);
             heads.insert(recorded.event.vin(), recorded.sequence);
             tail.push(recorded);
         }
@@ -175,9 +173,8 @@ impl EmbeddedJournal {
             synced: AtomicU64::new(newest.0),
             floor: AtomicU64::new(checkpoint.floor.0),
         });
-        let (of_writer, log) = (shared.clone(), disk.clone());
         let writer =
-            Writer::new(of_writer, log, mark, limits, checkpoint, events_after, bytes_after);
+            Writer::new(shared.clone(), disk.clone(), mark, limits, checkpoint, after);
         let writer = std::thread::Builder::new()
             .name("journal".to_owned())
             .spawn(move || writer.run())
@@ -403,10 +400,10 @@ impl Shared {
     }
 
     /// Takes what is waiting: batches, the next job unless one is `underway`, and whether to stop. Waits for the first of
-    /// them unless the thread is `busy`.
-    fn wait_for_work(&self, busy: bool, underway: bool) -> (Vec<Batch>, Option<Job>, bool) {
+    /// them, but not when a job is `underway`.
+    fn wait_for_work(&self, underway: bool) -> (Vec<Batch>, Option<Job>, bool) {
         let idle = |state: &mut State| {
-            !busy && state.waiting.is_empty() && state.jobs.is_empty() && !state.stop
+            !underway && state.waiting.is_empty() && state.jobs.is_empty() && !state.stop
         };
         let mut state =
             self.work.wait_while(self.state(), idle).unwrap_or_else(PoisonError::into_inner);
@@ -414,10 +411,10 @@ impl Shared {
         (std::mem::take(&mut state.waiting), job, state.stop)
     }
 
-    /// Lets go of recent events that are on disk and worked in up to `checkpoint`.
-    fn trim(&self, checkpoint: Sequence, keep: usize) {
+    /// Lets go of at most `count` recent events that are on disk and worked in up to `checkpoint`.
+    fn trim(&self, checkpoint: Sequence, keep: usize, count: usize) {
         // A statement of its own, so that nobody waits while they are dropped.
-        let gone = self.state().tail.trim(checkpoint, keep);
+        let gone = self.state().tail.trim(checkpoint, keep, count);
         drop(gone);
     }
 
@@ -461,7 +458,6 @@ fn log_bytes(folder: &Path) -> std::io::Result<u64> {
 mod tests {
     use cardata_domain::Value;
 
-    use super::tail::Place;
     use super::*;
 
     #[test]
@@ -480,9 +476,9 @@ mod tests {
         }
         assert_eq!(state.forget_synced(Sequence(1)), HashMap::new());
         assert_eq!(state.forget_synced(Sequence(4)), HashMap::from([(vin, Sequence(3))]));
-        let places = state.tail.between(Sequence(0), Sequence(5));
-        let kept = places.iter().filter(|place| matches!(place, Place::Event(_)));
-        assert_eq!(kept.map(Place::sequence).collect::<Vec<_>>(), [Sequence(4), Sequence(5)]);
+        let kept = state.tail.of_vehicle(Sequence(5), Sequence(0)).events;
+        let kept: Vec<_> = kept.iter().map(|event| event.sequence).collect();
+        assert_eq!(kept, [Sequence(4), Sequence(5)]);
         assert_eq!(state.forgotten(vin), Sequence(5));
     }
 }

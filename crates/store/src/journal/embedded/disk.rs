@@ -12,7 +12,6 @@ use jiff::Timestamp;
 use super::super::latest::{Known, LatestValues};
 use super::super::{JournalError, Retention, text};
 use super::record::{self, Checkpoint, LogEntry};
-use super::tail::Place;
 
 /// The open files.
 pub(super) struct Disk {
@@ -32,28 +31,27 @@ pub(super) struct Standing {
 }
 
 impl Standing {
-    /// Where `vin` stands after `places`, its events since the checkpoint `after`, in order and at least one.
+    /// Where `vin` stands at `head` after `events`, which are those since the checkpoint `after`, in order.
     ///
     /// Its latest values before them are `known`, or else on the disk, where those up to `forgotten` don't count. What is
-    /// known may count some of these events already, but none that comes after them.
+    /// known may count some of these events already, but none that comes after `head`.
     pub(super) fn new(
         disk: &Disk,
         vin: Vin,
-        places: &[Place],
+        (head, events): (Sequence, &[Arc<Recorded>]),
         after: Sequence,
         known: Option<Arc<Known>>,
         forgotten: Sequence,
     ) -> Result<Self, JournalError> {
-        let head = places.last().map_or(after, Place::sequence);
         let known = match known {
             Some(known) if known.until == head => known,
             Some(known) => {
                 let is_new = |event: &&Arc<Recorded>| event.sequence > known.until;
-                Arc::new(known.after(places.iter().filter_map(Place::event).filter(is_new), head))
+                Arc::new(known.after(events.iter().filter(is_new), head))
             }
             None => {
                 let mut values = disk.latest(vin, forgotten)?;
-                for recorded in places.iter().filter_map(Place::event) {
+                for recorded in events {
                     values.offer_all(recorded.sequence, &recorded.event);
                 }
                 Arc::new(values.known(head))
@@ -568,26 +566,27 @@ mod tests {
             kept_bytes: written.unwrap(),
             ..Checkpoint::default()
         };
-        let mut places: Vec<_> = events.into_iter().map(Place::Event).collect();
-        let of_second = places.split_off(places.len() - 1);
-        write_checkpoint(&disk, &[(vin(1), &places), (vin(2), &of_second)], 0, checkpoint);
+        let of_second = events.split_off(events.len() - 1);
+        write_checkpoint(&disk, &[&events, &of_second], 0, checkpoint);
         write_checkpoint(&disk, &[], newest, checkpoint);
         (disk, checkpoint)
     }
 
-    /// Works events into a checkpoint, of vehicle 1 without those up to `forgotten`.
+    /// Works events of some vehicles into a checkpoint, of vehicle 1 without those up to `forgotten`.
     fn write_checkpoint(
         disk: &Disk,
-        vehicles: &[(Vin, &[Place])],
+        vehicles: &[&[Arc<Recorded>]],
         forgotten: u64,
         checkpoint: Checkpoint,
     ) {
         let before = disk.checkpoint().unwrap().sequence;
         let forgotten = (forgotten > 0).then_some((vin(1), Sequence(forgotten)));
         let forgotten: HashMap<_, _> = forgotten.into_iter().collect();
-        let standing = |(vin, places): &(Vin, &[Place])| {
-            let forgotten = forgotten.get(vin).copied().unwrap_or_default();
-            Standing::new(disk, *vin, places, before, None, forgotten).unwrap()
+        let standing = |events: &&[Arc<Recorded>]| {
+            let newest = events.last().unwrap();
+            let (vin, head) = (newest.event.vin(), newest.sequence);
+            let forgotten = forgotten.get(&vin).copied().unwrap_or_default();
+            Standing::new(disk, vin, (head, events), before, None, forgotten).unwrap()
         };
         let standings: Vec<_> = vehicles.iter().map(standing).collect();
         let end = CheckpointEnd { checkpoint, forgotten };
@@ -629,7 +628,7 @@ mod tests {
         let later = event_at(&disk, vin(1), 5, earlier);
         disk.write([(&*later, NOW)]).unwrap();
         let checkpoint = Checkpoint { sequence: Sequence(5), ..disk.checkpoint().unwrap() };
-        write_checkpoint(&disk, &[(vin(1), &[Place::Event(later)])], 3, checkpoint);
+        write_checkpoint(&disk, &[&[later]], 3, checkpoint);
         disk.forget_some(checkpoint, vin(1), Sequence(0), Sequence(3)).unwrap();
         let latest = disk.latest(vin(1), Sequence(0)).unwrap().entries();
         assert_eq!(latest.iter().map(Entry::at).collect::<Vec<_>>(), [earlier]);
@@ -667,8 +666,9 @@ mod tests {
         let events = [(1, 1, 3), (2, 2, 3), (1, 3, 4), (2, 4, 4), (1, 5, 2), (2, 6, 2)];
         let events = events.map(|(of, number, at)| event_at(&disk, vin(of), number, later(at)));
         disk.write(events.iter().map(|recorded| (&**recorded, NOW))).unwrap();
-        let of_first: Vec<_> = events.iter().cloned().step_by(2).map(Place::Event).collect();
-        let standing = Standing::new(&disk, vin(1), &of_first, Sequence(0), None, Sequence(0));
+        let of_first: Vec<_> = events.iter().cloned().step_by(2).collect();
+        let newest = (Sequence(5), &*of_first);
+        let standing = Standing::new(&disk, vin(1), newest, Sequence(0), None, Sequence(0));
         disk.write_standings(&[standing.unwrap()], None).unwrap();
         disk.sync().unwrap();
         drop(disk);

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use cardata_domain::{Recorded, Sequence, Vin};
+use cardata_domain::{Recorded, Sequence};
 
 /// The newest events without a gap, oldest first.
 #[derive(Default)]
@@ -12,33 +12,17 @@ pub(super) struct Tail {
 }
 
 /// What is at one number.
-#[derive(Clone)]
 pub(super) enum Place {
     Event(Arc<Recorded>),
     /// An event was here. Its vehicle still counts it.
-    Forgotten(Vin, Sequence),
+    Forgotten(Sequence),
 }
 
 impl Place {
-    pub(super) fn vin(&self) -> Vin {
-        match self {
-            Self::Event(event) => event.event.vin(),
-            Self::Forgotten(vin, _) => *vin,
-        }
-    }
-
-    /// What is here, unless it was forgotten.
-    pub(super) fn event(&self) -> Option<&Arc<Recorded>> {
-        match self {
-            Self::Event(event) => Some(event),
-            Self::Forgotten(..) => None,
-        }
-    }
-
-    pub(super) fn sequence(&self) -> Sequence {
+    fn sequence(&self) -> Sequence {
         match self {
             Self::Event(event) => event.sequence,
-            Self::Forgotten(_, sequence) => *sequence,
+            Self::Forgotten(sequence) => *sequence,
         }
     }
 }
@@ -86,24 +70,17 @@ impl Tail {
         while let Some(place) = self.place(next).and_then(|place| self.places.get_mut(place))
             && let Place::Event(event) = place
         {
-            let (vin, previous) = (event.event.vin(), event.previous);
-            *place = Place::Forgotten(vin, next);
+            let previous = event.previous;
+            *place = Place::Forgotten(next);
             next = previous;
         }
     }
 
-    /// All that is after `after` and up to `last`, in order.
-    pub(super) fn between(&self, after: Sequence, last: Sequence) -> Vec<Place> {
-        let first = self.places.partition_point(|place| place.sequence() <= after);
-        let end = self.places.partition_point(|place| place.sequence() <= last);
-        self.places.range(first..end.max(first)).cloned().collect()
-    }
-
-    /// Gives away events up to `last`, but keeps the newest `keep`. Whoever gets them drops them, which takes longer than
-    /// anybody should wait for what is left here.
+    /// Gives away at most `count` events up to `last`, the oldest ones, but keeps the newest `keep`. Whoever gets them drops
+    /// them, which takes longer than anybody should wait for what is left here.
     #[must_use]
-    pub(super) fn trim(&mut self, last: Sequence, keep: usize) -> Vec<Place> {
-        let surplus = self.places.len().saturating_sub(keep);
+    pub(super) fn trim(&mut self, last: Sequence, keep: usize, count: usize) -> Vec<Place> {
+        let surplus = self.places.len().saturating_sub(keep).min(count);
         let old = self.places.partition_point(|place| place.sequence() <= last);
         self.places.drain(..surplus.min(old)).collect()
     }

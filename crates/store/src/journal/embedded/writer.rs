@@ -13,7 +13,6 @@ use super::super::{JournalError, Retention};
 use super::disk::{CheckpointEnd, Disk, Part, Standing, store};
 use super::mark::Mark;
 use super::record::Checkpoint;
-use super::tail::Place;
 use super::{Limits, Shared, State};
 
 /// One call of `append`: numbered, published, not on disk yet.
@@ -45,14 +44,15 @@ struct Underway {
     reached: Sequence,
 }
 
-/// A checkpoint that is being made, vehicle after vehicle: appends must not wait until that is done for thousands.
+/// A checkpoint that is being made, vehicle after vehicle: appends must not wait until that is done for thousands. It goes on
+/// with what is appended, and at the latest when the journal is closed.
 struct Advance {
     /// The last event that it counts.
     until: Sequence,
     /// The bytes of the texts of all that it counts.
     bytes: u64,
-    /// Those that it has not come to.
-    vehicles: hash_map::IntoIter<Vin, Vec<Place>>,
+    /// Those that it has not come to, with the newest event of each that it counts.
+    vehicles: hash_map::IntoIter<Vin, Sequence>,
     forgotten: HashMap<Vin, Sequence>,
 }
 
@@ -63,29 +63,49 @@ pub(super) struct Writer {
     pub(super) mark: Mark,
     pub(super) limits: Limits,
     pub(super) checkpoint: Checkpoint,
-    /// Events on disk after the checkpoint, or the one that is being made, and the bytes of their texts.
-    events_after: usize,
-    bytes_after: u64,
+    after: After,
     advance: Option<Advance>,
+}
+
+/// The events on disk after the checkpoint, or after the one that is being made.
+#[derive(Default)]
+pub(super) struct After {
+    events: usize,
+    /// Of their texts.
+    bytes: u64,
+    /// The newest of each vehicle.
+    heads: HashMap<Vin, Sequence>,
+}
+
+impl After {
+    /// Counts `events` with `bytes` of text, which come after all others.
+    pub(super) fn count<'a>(&mut self, events: impl Iterator<Item = &'a Recorded>, bytes: u64) {
+        for recorded in events {
+            self.events += 1;
+            self.heads.insert(recorded.event.vin(), recorded.sequence);
+        }
+        self.bytes += bytes;
+    }
 }
 
 /// Events that are worked into a checkpoint after each sync, for each that was synced: with two, it is complete before half
 /// of what the next one takes has come.
 const WORKED_IN_FOR_EACH: usize = 2;
 
+/// Events that the memory lets go of after each sync, for each that was synced: dropping all that a checkpoint has worked in
+/// at once would take as long as a hundred syncs.
+const LET_GO_FOR_EACH: usize = 2;
+
 impl Writer {
-    /// `events_after` and `bytes_after` are of what stands on disk after the checkpoint.
     pub(super) fn new(
         shared: Arc<Shared>,
         disk: Arc<Disk>,
         mark: Mark,
         limits: Limits,
         checkpoint: Checkpoint,
-        events_after: usize,
-        bytes_after: u64,
+        after: After,
     ) -> Self {
-        let advance = None;
-        Self { shared, disk, mark, limits, checkpoint, events_after, bytes_after, advance }
+        Self { shared, disk, mark, limits, checkpoint, after, advance: None }
     }
 
     /// Runs until the journal is closed or a write fails.
@@ -93,8 +113,7 @@ impl Writer {
         let _end = EndOnDrop(self.shared.clone());
         let mut underway: Option<Underway> = None;
         loop {
-            let busy = underway.is_some() || self.advance.is_some();
-            let (batches, next_job, stop) = self.shared.wait_for_work(busy, underway.is_some());
+            let (batches, next_job, stop) = self.shared.wait_for_work(underway.is_some());
             let idle = batches.is_empty();
             let committed = if idle { Ok(0) } else { self.commit(batches) };
             let worked = committed.and_then(|events| {
@@ -149,8 +168,8 @@ impl Writer {
         });
         let outcome = match written {
             Ok(bytes) => {
-                self.bytes_after += bytes;
-                self.events_after += count;
+                let events = batches.iter().flat_map(|batch| &batch.events);
+                self.after.count(events.map(Arc::as_ref), bytes);
                 self.shared.synced.store(last.0, Ordering::Release);
                 Ok(())
             }
@@ -165,10 +184,11 @@ impl Writer {
             drop(batch.done.send(outcome.clone()));
         }
         outcome?;
-        if self.events_after >= self.limits.checkpoint_events && self.advance.is_none() {
+        if self.after.events >= self.limits.checkpoint_events && self.advance.is_none() {
             self.begin_checkpoint();
         }
-        self.shared.trim(self.checkpoint.sequence, self.limits.recent_events);
+        let (keep, let_go) = (self.limits.recent_events, count * LET_GO_FOR_EACH);
+        self.shared.trim(self.checkpoint.sequence, keep, let_go);
         Ok(count)
     }
 
@@ -178,7 +198,7 @@ impl Writer {
         let Part { checkpoint, events, reached, is_last } = match task {
             Task::Retain { retention, now } => {
                 let being_worked_in = self.advance.as_ref().map_or(0, |advance| advance.bytes);
-                let bytes_after = self.bytes_after + being_worked_in;
+                let bytes_after = self.after.bytes + being_worked_in;
                 self.disk.drop_oldest(self.checkpoint, bytes_after, retention, now)?
             }
             Task::Forget { vin, until } => {
@@ -207,36 +227,28 @@ impl Writer {
     /// Begins a checkpoint of all that is synced, unless nothing came since the last one.
     fn begin_checkpoint(&mut self) {
         let until = Sequence(self.shared.synced.load(Ordering::Acquire));
-        let (places, forgotten) = {
-            let mut state = self.shared.state();
-            let forgotten = state.forget_synced(until);
-            (state.tail.between(self.checkpoint.sequence, until), forgotten)
-        };
-        if places.is_empty() && forgotten.is_empty() {
+        let forgotten = self.shared.state().forget_synced(until);
+        if self.after.events == 0 && forgotten.is_empty() {
             return;
         }
-        let mut vehicles: HashMap<Vin, Vec<Place>> = HashMap::new();
-        for place in places {
-            vehicles.entry(place.vin()).or_default().push(place);
-        }
-        let bytes = std::mem::take(&mut self.bytes_after);
-        self.events_after = 0;
-        self.advance = Some(Advance { until, bytes, vehicles: vehicles.into_iter(), forgotten });
+        let After { bytes, heads, .. } = std::mem::take(&mut self.after);
+        self.advance = Some(Advance { until, bytes, vehicles: heads.into_iter(), forgotten });
     }
 
-    /// Goes on with the checkpoint that is being made, if one is, by `places_max` events or a few more.
-    fn work_in(&mut self, places_max: usize) -> Result<(), JournalError> {
+    /// Goes on with the checkpoint that is being made, if one is, by `events_max` events or a few more.
+    fn work_in(&mut self, events_max: usize) -> Result<(), JournalError> {
         let Some(mut advance) = self.advance.take() else { return Ok(()) };
         // What is forgotten must be on disk wholly or not at all.
         let in_parts = advance.forgotten.is_empty();
         let mut standings = Vec::new();
-        let mut places_left = places_max;
-        while (places_left > 0 || !in_parts)
-            && let Some((vin, places)) = advance.vehicles.next()
+        let mut events_left = events_max;
+        while (events_left > 0 || !in_parts)
+            && let Some((vin, head)) = advance.vehicles.next()
         {
-            places_left = places_left.saturating_sub(places.len());
             let forgotten = advance.forgotten.get(&vin).copied().unwrap_or_default();
-            standings.push(self.standing(vin, &places, advance.until, forgotten)?);
+            let (standing, events) = self.standing(vin, head, forgotten)?;
+            standings.push(standing);
+            events_left = events_left.saturating_sub(events.max(1));
         }
         if advance.vehicles.len() > 0 {
             self.disk.write_standings(&standings, None)?;
@@ -255,30 +267,32 @@ impl Writer {
         Ok(())
     }
 
-    /// Where `vin` stands after `places`, its events from the checkpoint until `until`. Its values are known from now on.
+    /// Where `vin` stands at its event `head`, without those up to `forgotten`, and how many came since the checkpoint. Its
+    /// values are known from now on.
     fn standing(
         &self,
         vin: Vin,
-        places: &[Place],
-        until: Sequence,
+        head: Sequence,
         forgotten: Sequence,
-    ) -> Result<Standing, JournalError> {
-        let before = places.first().and_then(Place::event).map(|event| event.previous);
-        // None of its events is missing between what is known and these.
-        let fits = |known: &Known| {
-            known.until <= until && before.is_some_and(|before| before <= known.until)
-        };
-        let (known, forgets) = {
-            let state = self.shared.state();
-            (state.known.get(vin).filter(|known| fits(known)).cloned(), state.forgets)
-        };
+    ) -> Result<(Standing, usize), JournalError> {
         let after = self.checkpoint.sequence;
-        let standing = Standing::new(&self.disk, vin, places, after, known, forgotten)?;
+        let (events, known, forgets) = {
+            let state = self.shared.state();
+            let events = state.tail.of_vehicle(head, after).events;
+            let before = events.first().map(|event| event.previous);
+            // None of its events is missing between what is known and these.
+            let fits = |known: &Known| {
+                known.until <= head && before.is_some_and(|before| before <= known.until)
+            };
+            (events, state.known.get(vin).filter(|known| fits(known)).cloned(), state.forgets)
+        };
+        let news = (head, &*events);
+        let standing = Standing::new(&self.disk, vin, news, after, known, forgotten)?;
         let mut state = self.shared.state();
         if state.forgets == forgets && state.forgotten(vin) == Sequence(0) {
             state.known.put(vin, standing.known.clone());
         }
-        Ok(standing)
+        Ok((standing, events.len()))
     }
 
     fn finish(&mut self) -> Result<(), JournalError> {
