@@ -27,8 +27,6 @@ pub struct Plan {
     pub connections: u64,
     /// Connections at a time.
     pub at_once: u64,
-    /// The processor that the generator is bound to.
-    pub cpu: Option<usize>,
 }
 
 /// What came of it.
@@ -86,8 +84,8 @@ impl Remedy for ConnectsError {
         match self {
             Self::Room(error) => error.remedy(),
             Self::Process(error) => error.remedy(),
-            Self::Thread(error) => error.remedy(),
             Self::Connect { source, .. } => source.remedy(),
+            Self::Thread(_) => None,
         }
     }
 }
@@ -107,7 +105,7 @@ pub async fn run(
 ) -> Result<Report, ConnectsError> {
     room::check(target, process.as_ref(), plan.at_once)?;
     let (target, progress) = (target.clone(), progress.clone());
-    thread::run(plan.cpu, move || measure(target, process, plan, progress)).await?
+    thread::run(move || measure(target, process, plan, progress)).await?
 }
 
 async fn measure(

@@ -4,9 +4,12 @@ use std::fs;
 use std::io;
 use std::time::Duration;
 
-use rustix::thread::{CpuSet, sched_setaffinity};
+use rustix::io::Errno;
+use rustix::thread::{CpuSet, Pid, sched_setaffinity};
 use rustix::time::{ClockId, clock_gettime};
+use thiserror::Error;
 
+use crate::Remedy;
 use crate::process::{Process, ProcessError, read};
 
 /// Processor time that was spent so far.
@@ -47,17 +50,45 @@ impl CpuTime {
     }
 }
 
-/// Binds the calling thread to one processor, counted from 0.
+/// The generator can't be bound to a processor.
+#[derive(Debug, Error)]
+#[error("the generator can't be bound to processor {cpu}")]
+pub struct BindError {
+    cpu: usize,
+    /// What the system says.
+    #[source]
+    source: io::Error,
+}
+
+impl Remedy for BindError {
+    fn remedy(&self) -> Option<String> {
+        Some("--cpu with a processor that this machine has, from 0".to_owned())
+    }
+}
+
+/// Binds this process to one processor, counted from 0: all threads that it has, and those that they will start.
 ///
 /// # Errors
-/// What the system says, as when there is no such processor.
-pub(crate) fn bind(cpu: usize) -> io::Result<()> {
-    if cpu >= CpuSet::MAX_CPU {
-        return Err(io::ErrorKind::InvalidInput.into());
-    }
-    let mut only = CpuSet::new();
-    only.set(cpu);
-    Ok(sched_setaffinity(None, &only)?)
+/// [`BindError`], as when there is no such processor.
+pub fn bind(cpu: usize) -> Result<(), BindError> {
+    let bound = || {
+        if cpu >= CpuSet::MAX_CPU {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let mut only = CpuSet::new();
+        only.set(cpu);
+        for thread in fs::read_dir("/proc/self/task")? {
+            let name = thread?.file_name();
+            let id = name.to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw);
+            match sched_setaffinity(id, &only) {
+                // It has ended meanwhile.
+                Err(Errno::SRCH) => {}
+                bound => bound?,
+            }
+        }
+        Ok(())
+    };
+    bound().map_err(|source| BindError { cpu, source })
 }
 
 #[cfg(test)]
@@ -77,7 +108,9 @@ mod tests {
 
     #[test]
     fn a_processor_that_is_not_there_is_refused() {
-        assert!(bind(CpuSet::MAX_CPU).is_err());
-        assert!(bind(CpuSet::MAX_CPU - 1).is_err());
+        for cpu in [CpuSet::MAX_CPU - 1, CpuSet::MAX_CPU, usize::MAX] {
+            let error = bind(cpu).unwrap_err();
+            assert!(error.to_string().contains(&cpu.to_string()), "{error}");
+        }
     }
 }

@@ -50,8 +50,6 @@ pub struct Plan {
     pub rounds: u32,
     /// How long each round is.
     pub duration: Duration,
-    /// The processor that the generator is bound to.
-    pub cpu: Option<usize>,
     /// The time of day at the start; events carry it on.
     pub now: Timestamp,
 }
@@ -187,7 +185,6 @@ impl Remedy for DeliveryError {
             Self::Container(RestError::Refused(refusal)) if refusal.id == "CU-124" => {
                 Some("cardata container list, then delete one of them".to_owned())
             }
-            Self::Thread(error) => error.remedy(),
             Self::Nothing => Some("the same with more --seconds".to_owned()),
             _ => None,
         }
@@ -285,5 +282,5 @@ async fn measure(
     progress: &Arc<dyn Progress>,
 ) -> Result<(Vec<Round>, usize), DeliveryError> {
     let (process, progress) = (process.cloned(), progress.clone());
-    thread::run(plan.cpu, move || generator::measure(cast, process, plan, progress)).await?
+    thread::run(move || generator::measure(cast, process, plan, progress)).await?
 }

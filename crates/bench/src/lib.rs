@@ -4,6 +4,7 @@
 //! of either than the wire, and what the system tells of a process that runs on the same machine.
 
 pub mod connects;
+pub mod cpu;
 pub mod delivery;
 pub mod enrolment;
 pub mod idle;
@@ -20,7 +21,6 @@ pub mod thread;
 
 mod apart;
 mod connection;
-mod cpu;
 mod crew;
 mod packet;
 mod remedy;

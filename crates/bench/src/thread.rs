@@ -1,4 +1,4 @@
-//! The one thread on which a generator lives, so that it can be bound to a processor and its time be counted.
+//! The one thread on which a generator lives, so that its time can be counted.
 
 use std::io;
 
@@ -7,42 +7,22 @@ use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 
-use crate::cpu;
-use crate::remedy::Remedy;
-
 /// The generator's thread can't be started.
 #[derive(Debug, Error)]
-#[error("the generator's thread can't be started{}", .cpu.map(|cpu| format!(" on processor {cpu}")).unwrap_or_default())]
-pub struct ThreadError {
-    /// The processor that it was to be bound to.
-    cpu: Option<usize>,
-    /// What the system says.
-    #[source]
-    source: io::Error,
-}
+#[error("the generator's thread can't be started")]
+pub struct ThreadError(#[source] io::Error);
 
-impl Remedy for ThreadError {
-    fn remedy(&self) -> Option<String> {
-        self.cpu.map(|_| "--cpu with a processor that this machine has, from 0".to_owned())
-    }
-}
-
-/// Does `work` on a thread of its own, bound to processor `cpu` if there is one.
+/// Does `work` on a thread of its own.
 ///
 /// # Errors
 /// [`ThreadError`] when the system does not allow it.
-pub(crate) async fn run<T, W>(
-    cpu: Option<usize>,
-    work: impl FnOnce() -> W + Send + 'static,
-) -> Result<T, ThreadError>
+pub(crate) async fn run<T, W>(work: impl FnOnce() -> W + Send + 'static) -> Result<T, ThreadError>
 where
     T: Send + 'static,
     W: Future<Output = T>,
 {
-    let failed = |source| ThreadError { cpu, source };
     let (done, result) = oneshot::channel();
     let begin = move || {
-        cpu.map_or(Ok(()), cpu::bind)?;
         let runtime = Builder::new_current_thread().enable_all().build()?;
         Ok(LocalSet::new().block_on(&runtime, work()))
     };
@@ -50,12 +30,12 @@ where
         // Nobody waits any more when this can't be told.
         let _ = done.send(begin());
     });
-    let thread = thread.map_err(failed)?;
+    let thread = thread.map_err(ThreadError)?;
     match result.await {
-        Ok(result) => result.map_err(failed),
+        Ok(result) => result.map_err(ThreadError),
         Err(_) => match thread.join() {
             Err(panicked) => std::panic::resume_unwind(panicked),
-            Ok(()) => Err(failed(io::ErrorKind::Other.into())),
+            Ok(()) => Err(ThreadError(io::ErrorKind::Other.into())),
         },
     }
 }
@@ -66,9 +46,7 @@ mod tests {
 
     #[tokio::test]
     async fn work_is_done_on_a_thread_of_its_own() {
-        let name = run(None, async || std::thread::current().name().map(str::to_owned)).await;
+        let name = run(async || std::thread::current().name().map(str::to_owned)).await;
         assert_eq!(name.unwrap().as_deref(), Some("generator"));
-        let error = run(Some(usize::MAX), async || ()).await.unwrap_err();
-        assert!(error.to_string().contains("on processor"), "{error}");
     }
 }

@@ -11,7 +11,9 @@ use cardata_bench::delivery::{Load, Sandbox, Shape};
 use cardata_bench::latency::{Others, Source};
 use cardata_bench::process::Process;
 use cardata_bench::target::Handshakes;
-use cardata_bench::{Remedy, Target, connects, delivery, idle, ingest, latency, rest, sessions};
+use cardata_bench::{
+    Remedy, Target, connects, cpu, delivery, idle, ingest, latency, rest, sessions,
+};
 use cardata_client::operator::Operator;
 use cardata_client::rest::Rest;
 use cardata_domain::Catalogue;
@@ -47,6 +49,9 @@ use crate::output::{self, Advice, Progress};
     cardata bench rest --fill 10000000\n  \
     cardata bench ingest --target mqtts://localhost:8884 --ca-file ca.pem")]
 pub(crate) struct Args {
+    /// Bind the generator to this processor, from 0
+    #[arg(long, global = true, value_name = "CPU")]
+    cpu: Option<usize>,
     #[command(subcommand)]
     command: Command,
 }
@@ -63,9 +68,6 @@ enum Command {
         /// Connections at a time
         #[arg(long, value_name = "N", default_value_t = 32, value_parser = RangedU64ValueParser::<u64>::new().range(1..=1000))]
         at_once: u64,
-        /// Bind the generator to this processor, from 0
-        #[arg(long, value_name = "CPU")]
-        cpu: Option<usize>,
         #[command(flatten)]
         target: TargetArgs,
     },
@@ -253,9 +255,6 @@ struct RoundsArgs {
     /// Seconds of each round
     #[arg(long, value_name = "S", default_value_t = 5, value_parser = RangedU64ValueParser::<u64>::new().range(1..=600))]
     seconds: u64,
-    /// Bind the generator to this processor, from 0
-    #[arg(long, value_name = "CPU")]
-    cpu: Option<usize>,
     #[command(flatten)]
     target: TargetArgs,
 }
@@ -295,11 +294,12 @@ enum Kind {
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     // Where that is not enough, the measurement says so before it begins.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
+    args.cpu.map_or(Ok(()), cpu::bind).map_err(advise)?;
     let progress: Arc<dyn cardata_bench::Progress> = Arc::new(Bar(Progress::of_steps()));
     match args.command {
-        Command::Connect { connections, at_once, cpu, target: to } => {
+        Command::Connect { connections, at_once, target: to } => {
             let (target, _) = to.find().await?;
-            let plan = connects::Plan { connections, at_once, cpu };
+            let plan = connects::Plan { connections, at_once };
             let process = to.process_if_local(&target)?;
             let report = connects::run(&target, process, plan, &progress).await;
             drop(progress);
@@ -438,7 +438,6 @@ async fn run_delivery(
         entitlements,
         rounds: args.rounds,
         duration: Duration::from_secs(args.seconds),
-        cpu: args.cpu,
         now: SystemClock.now(),
     };
     let process = to.process_if_local(&target)?;

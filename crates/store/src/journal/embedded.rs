@@ -173,8 +173,7 @@ impl EmbeddedJournal {
             synced: AtomicU64::new(newest.0),
             floor: AtomicU64::new(checkpoint.floor.0),
         });
-        let writer =
-            Writer::new(shared.clone(), disk.clone(), mark, limits, checkpoint, after);
+        let writer = Writer::new(shared.clone(), disk.clone(), mark, limits, checkpoint, after);
         let writer = std::thread::Builder::new()
             .name("journal".to_owned())
             .spawn(move || writer.run())
