@@ -291,11 +291,8 @@ impl Journal for EmbeddedJournal {
         let known = if let Some(known) = known {
             known.after(&recent.events, head)
         } else {
-            let mut values = self.on_disk(move |disk| disk.latest(vin, forgotten)).await?;
-            for recorded in recent.events {
-                values.offer_all(recorded.sequence, &recorded.event);
-            }
-            values.known(head)
+            let values = self.on_disk(move |disk| disk.latest(vin, forgotten)).await?;
+            values.known_after(&recent.events, head)
         };
         let entries = known.entries.clone();
         let mut state = self.shared.state();

@@ -35,8 +35,15 @@ impl LatestValues {
         entries.into_iter().cloned().collect()
     }
 
-    /// All values as they are after the vehicle's event `until`.
-    pub(super) fn known(self, until: Sequence) -> Known {
+    /// All values as they are after the vehicle's events `next`, of which the last is `until`.
+    pub(super) fn known_after<'a>(
+        mut self,
+        next: impl IntoIterator<Item = &'a Arc<Recorded>>,
+        until: Sequence,
+    ) -> Known {
+        for recorded in next {
+            self.offer_all(recorded.sequence, &recorded.event);
+        }
         let mut values: Vec<_> = self.by_descriptor.into_values().collect();
         values.sort_unstable_by_key(|(_, entry)| entry.descriptor());
         let (sequences, entries): (Vec<_>, Vec<_>) = values.into_iter().unzip();
@@ -68,11 +75,7 @@ impl Known {
     ) -> Self {
         let known = self.sequences.iter().copied().zip(self.entries.iter().cloned());
         let by_descriptor = known.map(|(at, entry)| (entry.descriptor(), (at, entry))).collect();
-        let mut values = LatestValues { by_descriptor };
-        for recorded in next {
-            values.offer_all(recorded.sequence, &recorded.event);
-        }
-        values.known(until)
+        LatestValues { by_descriptor }.known_after(next, until)
     }
 
     /// The values that came with an event after `after`, and with which.
@@ -142,7 +145,7 @@ mod tests {
             let entry = Entry::new(&catalogue, signal, Timestamp::UNIX_EPOCH, value, None);
             latest.offer(Sequence(until), &entry);
         }
-        Arc::new(latest.known(Sequence(until)))
+        Arc::new(latest.known_after([], Sequence(until)))
     }
 
     fn vin(number: u32) -> Vin {

@@ -49,13 +49,7 @@ impl Standing {
                 let is_new = |event: &&Arc<Recorded>| event.sequence > known.until;
                 Arc::new(known.after(events.iter().filter(is_new), head))
             }
-            None => {
-                let mut values = disk.latest(vin, forgotten)?;
-                for recorded in events {
-                    values.offer_all(recorded.sequence, &recorded.event);
-                }
-                Arc::new(values.known(head))
-            }
+            None => Arc::new(disk.latest(vin, forgotten)?.known_after(events, head)),
         };
         Ok(Self { vin, head, after, known })
     }
